@@ -1,0 +1,44 @@
+# make demo   tumors painted into phantoms made on the spot, and a report to look at
+# make test   everything that must hold: lint, types, floors, tests
+# make lint   the same without the tests
+# make clean  removes what these made
+#
+# Sets itself up: the first call makes .venv and installs into it. PYTHON=... picks another Python.
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= demo
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.ready
+	$(BIN)/synbt demo -o $(DEMO_DIR)
+
+test: lint
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) $(DEMO_DIR) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { \
+		echo "synbt-aug needs Python 3.10 or newer with the venv module, and found none."; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The demo needs the core alone; the tests need every extra.
+$(VENV)/.ready: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -e ".[all,dev]"
+	@touch $@ $(VENV)/.ready

@@ -1,0 +1,22 @@
+"""What the package says when it cannot go on.
+
+One family, so that the command line can print the sentence without a traceback, and
+so that callers can catch it as the `ValueError` it is.
+"""
+
+from __future__ import annotations
+
+
+class SynBTError(ValueError):
+    """Something about the input, the settings or the machine stops the work.
+
+    The message says what was needed, what came, and what to type.
+    """
+
+
+class ExtraMissingError(SynBTError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, what: str, extra: str, package: str | None = None) -> None:
+        missing = f" ({package} is not installed)" if package else ""
+        super().__init__(f"{what} needs an extra{missing}: pip install 'synbt-aug[{extra}]'")
