@@ -1,0 +1,1 @@
+"""What a tumor is, what it looks like, and where it goes."""

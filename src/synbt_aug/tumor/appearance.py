@@ -1,0 +1,188 @@
+"""What a tumor looks like, in five numbers that one function measures on any image.
+
+A phantom, a real case and a user's wish speak the same language: signal is in units of the
+case's reference range, measured before the knee.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synbt_aug.mask import equivalent_diameter_mm, signed_distance_mm
+from synbt_aug.volume import Spacing
+
+#: What kinds of lesion the networks tell apart.
+CATEGORIES = ("mass", "rim", "non-mass")
+
+#: Order in which the network takes the appearance; part of the contract.
+APPEARANCE_INPUTS = (
+    "log(1 + enhancement)",
+    "heterogeneity",
+    "log(rim)",
+    "pre_contrast",
+    *CATEGORIES,
+)
+
+#: Mean and SD of the four numbers over phantom tumors, by which the network's input is scaled.
+_CENTRE = (0.75, 0.20, 0.05, 0.15)
+_SPREAD = (0.40, 0.10, 0.30, 0.20)
+
+#: A tumor whose outer part is brighter than its core by this factor is a rim.
+_RIM_RATIO = 1.35
+
+#: A ball's mean depth is a quarter of its radius; a mask with less than this share of that is
+#: too ragged for a mass.
+_MASS_COMPACTNESS = 0.45
+
+#: The ring of tissue that a tumor's contrast is measured against, in mm from its surface.
+SHELL_MM = (2.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """A tumor's appearance. None: not asked for, or not measurable.
+
+    Args:
+        enhancement: Mean of the tumor less that of the shell 2-6 mm around it, in post, over
+            the case's reference range.
+        heterogeneity: Coefficient of variation of the post signal inside, above `low`.
+        rim: Post signal of the periphery over that of the core, above `low`; above 1 for a
+            rim-enhancing tumor.
+        pre_contrast: As `enhancement`, in pre.
+        category: "mass", "rim" or "non-mass".
+
+    Raises:
+        ValueError: If the category is unknown or a number is not one that a tumor can have.
+    """
+
+    enhancement: float | None = None
+    heterogeneity: float | None = None
+    rim: float | None = None
+    pre_contrast: float | None = None
+    category: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.category is not None and self.category not in CATEGORIES:
+            raise ValueError(
+                f"category needs one of {', '.join(map(repr, CATEGORIES))}, got "
+                f"{self.category!r}."
+            )
+        limits = {
+            "enhancement": (-0.9, 20.0),
+            "heterogeneity": (0.0, 3.0),
+            "rim": (0.05, 20.0),
+            "pre_contrast": (-5.0, 20.0),
+        }
+        for name, (least, most) in limits.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(
+                    f"{name} needs a number from {least:g} to {most:g}, got {value:g}. "
+                    f"`synbt bank show` lists what the bank's tumors have."
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Appearance:
+        """Read what `to_dict` wrote."""
+        return cls(**values)
+
+    def updated(self, wish: Appearance) -> Appearance:
+        """This appearance, with whatever `wish` asks for in place of its own."""
+        asked = {k: v for k, v in wish.to_dict().items() if v is not None}
+        return replace(self, **asked)
+
+    def to_model(self) -> tuple[Tensor, Tensor]:
+        """The network's input: values and which of them are known, shape `(7,)` each."""
+        numbers = (
+            None if self.enhancement is None else math.log1p(self.enhancement),
+            self.heterogeneity,
+            None if self.rim is None else math.log(self.rim),
+            self.pre_contrast,
+        )
+        values = [
+            0.0 if n is None else min(max((n - c) / s, -4.0), 4.0)
+            for n, c, s in zip(numbers, _CENTRE, _SPREAD, strict=True)
+        ]
+        known = [float(n is not None) for n in numbers]
+        values += [float(self.category == name) for name in CATEGORIES]
+        known += [float(self.category is not None)] * len(CATEGORIES)
+        return torch.tensor(values), torch.tensor(known)
+
+
+def measure_appearance(
+    linear: Tensor,
+    mask: Tensor,
+    spacing: Spacing = (1.0, 1.0, 1.0),
+    around: Tensor | None = None,
+) -> Appearance:
+    """Measure a tumor.
+
+    Args:
+        linear: Signal as `intensity.to_linear` gives it, before the knee, shape
+            `(2, D, H, W)`.
+        mask: The tumor, boolean, shape `(D, H, W)`.
+        spacing: Voxel size, in mm.
+        around: Tissue that counts as surroundings (body, no other tumor), boolean, shape
+            `(D, H, W)`. None: all.
+
+    Returns:
+        All five attributes. A tumor too thin for a core has rim 1.
+
+    Raises:
+        ValueError: If the mask is empty.
+    """
+    voxels = int(mask.sum())
+    if voxels == 0:
+        raise ValueError("measure_appearance needs a tumor, got an empty mask.")
+    radius_mm = equivalent_diameter_mm(voxels, spacing) / 2
+    signal = (linear.to(torch.float32) + 1) / 2
+    distance = signed_distance_mm(mask, spacing, max(radius_mm, SHELL_MM[1]) + max(spacing))
+    shell = (distance >= SHELL_MM[0]) & (distance <= SHELL_MM[1])
+    if around is not None:
+        shell &= around
+    if int(shell.sum()) < 20:
+        shell = ~mask if around is None else around & ~mask
+    surroundings = signal[:, shell].mean(1) if bool(shell.any()) else signal.flatten(1).median(1)[0]
+    inside = signal[:, mask]
+    contrast = (inside.mean(1) - surroundings).tolist()
+
+    depth = -distance[mask]
+    post = inside[1]
+    interior = depth >= 1.0
+    core_voxels = post[interior] if int(interior.sum()) >= 30 else post
+    spread = float(core_voxels.std(unbiased=False) / core_voxels.mean().clamp_min(0.05))
+    rim = _rim_ratio(post, depth)
+    compactness = float(depth.mean()) / (radius_mm / 4)
+    if radius_mm >= 4 and compactness < _MASS_COMPACTNESS:
+        category = "non-mass"
+    else:
+        category = "rim" if rim > _RIM_RATIO else "mass"
+    return Appearance(
+        enhancement=min(max(contrast[1], -0.9), 20.0),
+        heterogeneity=min(spread, 3.0),
+        rim=rim,
+        pre_contrast=min(max(contrast[0], -5.0), 20.0),
+        category=category,
+    )
+
+
+def _rim_ratio(post: Tensor, depth: Tensor) -> float:
+    """Periphery over core, for voxels of a tumor with their depth in mm; 1 without a core."""
+    deepest = float(depth.quantile(0.98)) if len(depth) < 2**24 else float(depth.max())
+    # The outermost millimetre is left out: partial volume dims it in every tumor.
+    periphery = post[(depth >= 1.0) & (depth < 0.4 * deepest)]
+    core = post[depth >= 0.65 * deepest]
+    if deepest < 3 or len(periphery) < 20 or len(core) < 20:
+        return 1.0
+    ratio = float(periphery.mean().clamp_min(0.05) / core.mean().clamp_min(0.05))
+    return min(max(ratio, 0.05), 20.0)

@@ -1,0 +1,130 @@
+"""What goes in and what comes out: a breast MRI, and the same MRI with a tumor.
+
+Values only. They check their shapes once, at the door, and hold no networks, files or
+random state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class BreastVolume:
+    """Pre- and post-contrast MRI on one voxel grid.
+
+    The axes may lie in any of the 48 orders and directions; nothing here knows "anterior".
+
+    Args:
+        image: Signal in any scale and dtype, shape `(2, D, H, W)`; channel 0 is
+            pre-contrast, channel 1 post-contrast.
+        spacing: Voxel size along D, H and W, in mm.
+        tumor: Tumors that are there already, boolean, shape `(D, H, W)`; nothing is painted
+            on them.
+        forbidden: Other places where nothing may go, boolean, shape `(D, H, W)`.
+        valid: Voxels that carry signal, boolean, shape `(D, H, W)`; False where a host
+            filled with zeros (padding, nnU-Net's nonzero mask). None means all.
+
+    Raises:
+        ValueError: If a shape, the spacing or a value is not as said, or the image is
+            constant.
+    """
+
+    image: Tensor
+    spacing: Spacing = (1.0, 1.0, 1.0)
+    tumor: Tensor | None = None
+    forbidden: Tensor | None = None
+    valid: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image.ndim != 4 or image.shape[0] != 2:
+            raise ValueError(
+                f"BreastVolume needs an image of shape (2, D, H, W), got {tuple(image.shape)}. "
+                f"Stack the pre- and post-contrast scans with torch.stack([pre, post])."
+            )
+        if min(image.shape[1:]) < 2:
+            raise ValueError(
+                f"BreastVolume needs a 3D image, got {tuple(image.shape)}: an axis of one voxel. "
+                f"Pass whole volumes, not slices."
+            )
+        spacing = tuple(float(mm) for mm in self.spacing)
+        if len(spacing) != 3 or not all(0.05 <= mm <= 20 for mm in spacing):
+            raise ValueError(
+                f"BreastVolume needs three voxel sizes in mm (0.05 to 20), got {self.spacing}. "
+                f"For 1 mm voxels pass spacing=(1.0, 1.0, 1.0)."
+            )
+        object.__setattr__(self, "spacing", spacing)
+        for name in ("tumor", "forbidden", "valid"):
+            self._check_mask(name)
+        if image.is_complex() or image.dtype == torch.bool:
+            raise ValueError(f"BreastVolume needs real-valued signal, got {image.dtype}.")
+        if image.is_floating_point() and not bool(torch.isfinite(image).all()):
+            count = int((~torch.isfinite(image)).sum())
+            raise ValueError(
+                f"BreastVolume needs finite signal, got {count} NaN or infinite voxels. Replace "
+                f"them, for example with torch.nan_to_num(image), and mark them in valid=."
+            )
+        for name, channel in zip(("pre-contrast", "post-contrast"), image, strict=True):
+            if bool(channel.amin() == channel.amax()):
+                raise ValueError(
+                    f"BreastVolume needs signal, but the {name} channel is constant "
+                    f"({channel.flatten()[0].item():g} in every voxel). Check the file."
+                )
+
+    def _check_mask(self, name: str) -> None:
+        mask: Tensor | None = getattr(self, name)
+        if mask is None:
+            return
+        if mask.shape != self.image.shape[1:]:
+            raise ValueError(
+                f"BreastVolume needs {name} of shape {tuple(self.image.shape[1:])}, the image's "
+                f"grid, got {tuple(mask.shape)}. Resample the mask to the image first."
+            )
+        object.__setattr__(self, name, mask.to(device=self.image.device, dtype=torch.bool))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along D, H and W."""
+        d, h, w = self.image.shape[1:]
+        return int(d), int(h), int(w)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """A volume after painting, or unchanged with a reason.
+
+    Args:
+        image: Shape `(2, D, H, W)`, dtype and device of the input.
+        tumor: The new tumor's label, boolean, shape `(D, H, W)`; all False for null paints,
+            removals and unchanged cases.
+        support: Voxels that may differ from the input, boolean, shape `(D, H, W)`.
+        recipe: What is needed to paint the same again, JSON-ready; None where nothing was
+            painted.
+        reason: Why nothing was painted; None where something was.
+        measured: What came out, JSON-ready: diameters in mm, appearance, visibility.
+    """
+
+    image: Tensor
+    tumor: Tensor
+    support: Tensor
+    recipe: dict[str, Any] | None = None
+    reason: str | None = None
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def painted(self) -> bool:
+        """Whether any voxel may differ from the input."""
+        return self.reason is None
+
+
+def unchanged(image: Tensor, reason: str) -> Synthesis:
+    """The case as it came, and why. `image` has shape `(2, D, H, W)`."""
+    nothing = torch.zeros(image.shape[1:], dtype=torch.bool, device=image.device)
+    return Synthesis(image, tumor=nothing, support=nothing, reason=reason)
