@@ -1,0 +1,105 @@
+"""From signal to scan: coil, resolution, motion, ghosts, noise and integers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from synbt_aug.phantom.anatomy import Anatomy
+from synbt_aug.phantom.settings import PhantomSettings
+from synbt_aug.phantom.texture import Randomness, blur
+from synbt_aug.phantom.tissue import Tissue
+
+# A Gaussian of this many SDs matches the full width at half maximum.
+FWHM = 2.355
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One volume as stored (int16) and without noise and ghosts (float32, same scale)."""
+
+    stored: np.ndarray
+    clean: np.ndarray
+
+
+class Scanner:
+    """One scanner and one position; every scan of a series passes through it.
+
+    Call `scan` for the pre-contrast signal first: it fixes noise level and gain.
+    """
+
+    def __init__(self, anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness):
+        grid = anatomy.torso.grid
+        self._rnd = rnd
+        self._grid = grid
+        self._breast = anatomy.breast.numpy()
+        self._heart = (anatomy.labels == Tissue.BLOOD).float()
+        drawn_snr = math.exp(rnd.uniform(math.log(9), math.log(30)))
+        self.snr = settings.snr or drawn_snr
+        self._mean = math.exp(rnd.uniform(math.log(45), math.log(450)))
+        self._gain = self._noise_sd = 0.0
+
+        front = min(b.nipple[1] for b in anatomy.torso.breasts)
+        _, y, _ = grid.axes()
+        falloff = ((y - front).clamp_min(0) / rnd.uniform(62, 130)).clamp_max(2.0)
+        wavy = rnd.uniform(0.05, 0.16) * grid.smooth_noise(58, generator=rnd.fields)
+        self._coil = torch.exp(wavy - 0.95 * falloff)
+        self._coil *= 1 + rnd.uniform(0, 0.8) * torch.exp(-anatomy.torso.skin_depth / 7)
+
+        # In-plane resolution 0.6-1.1 mm; slices along z (axial) or x (sagittal, one breast).
+        sagittal = rnd.chance(0.4) and len(anatomy.torso.breasts) == 1
+        drawn_slice = rnd.uniform(1.0, 2.6)
+        widths = [rnd.uniform(0.6, 1.1) for _ in range(3)]
+        widths[0 if sagittal else 2] = settings.slice_thickness_mm or drawn_slice
+        # The phantom's voxels are already boxes of one voxel; blur only what is missing.
+        sigma = [
+            math.sqrt(max((w**2 - s**2) / FWHM**2, 0.0) + 0.03)
+            for w, s in zip(widths, (s / 1.0 for s in grid.spacing))
+        ]
+        self._sigma = (sigma[0] / grid.spacing[0], sigma[1] / grid.spacing[1],
+                       sigma[2] / grid.spacing[2])  # fmt: skip
+        self._ghost = rnd.uniform(0, 0.018) if rnd.chance(0.7) else 0.0
+
+    def scan(self, signal: Tensor, *, first: bool) -> Scan:
+        """Acquire one volume; all but the first may have moved by a fraction of a mm."""
+        rnd = self._rnd
+        clean = blur(signal * self._coil, self._sigma)
+        if first:
+            level = float(clean.numpy()[self._breast].mean(dtype=np.float64))
+            level = level if level > 0 else 1.0
+            self._noise_sd, self._gain = level / self.snr, self._mean / level
+        else:
+            clean = self._moved(clean)
+        noisy = clean + self._ghosts(clean)
+        real, imaginary = (
+            torch.randn(clean.shape, generator=rnd.fields) * self._noise_sd for _ in range(2)
+        )
+        noisy = torch.hypot(noisy + real, imaginary) * self._gain
+        stored = noisy.clamp_(0, 32767).round_().to(torch.int16)
+        return Scan(stored.numpy(), (clean * self._gain).numpy())
+
+    def _moved(self, image: Tensor) -> Tensor:
+        """Shift by about 0.3 mm in most scans (trilinear, edges repeat)."""
+        shift = self._rnd.numbers.normal(0, 0.3, 3)
+        if not self._rnd.chance(0.8):
+            return image
+        theta = torch.eye(3, 4)[None]
+        # grid_sample names the last axis first.
+        voxels = [d / s for d, s in zip(shift, self._grid.spacing)][::-1]
+        sizes = self._grid.shape[::-1]
+        theta[0, :, 3] = torch.tensor([2 * v / max(n - 1, 1) for v, n in zip(voxels, sizes)])
+        where = F.affine_grid(theta, [1, 1, *self._grid.shape], align_corners=True)
+        return F.grid_sample(
+            image[None, None], where, align_corners=True, padding_mode="border"
+        )[0, 0]
+
+    def _ghosts(self, image: Tensor) -> Tensor:
+        """The beating heart smeared along the phase-encoding axis (y here)."""
+        pattern = self._grid.smooth_noise((6, 1, 3), generator=self._rnd.fields, flat=1)
+        heart = (image * self._heart).sum(dim=1, keepdim=True) * self._grid.spacing[1] / 45
+        return self._ghost * heart * pattern

@@ -1,0 +1,70 @@
+"""A healthy patient: torso, chest, gland, vessels and skin on one grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synbt_aug.phantom.chest import label_chest
+from synbt_aug.phantom.gland import Gland, grow_gland
+from synbt_aug.phantom.settings import PhantomSettings
+from synbt_aug.phantom.texture import Randomness
+from synbt_aug.phantom.tissue import Tissue
+from synbt_aug.phantom.torso import DENSITY_SHARE, Torso, build_torso, nipple_distance
+from synbt_aug.phantom.vessels import grow_vessels
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Labels and partial volumes of a healthy patient.
+
+    `labels` (int8) says which tissue fills most of a voxel; the weights (0..1) say how much
+    of it skin and vessels fill. All have the shape of the grid; `fascia` is `(X, 1, Z)`.
+    """
+
+    torso: Torso
+    density: str
+    labels: Tensor
+    fascia: Tensor
+    gland: Gland | None
+    vessel_weight: Tensor
+    skin_weight: Tensor
+    body_weight: Tensor
+    breast: Tensor
+
+
+def build_anatomy(settings: PhantomSettings, rnd: Randomness) -> Anatomy:
+    """Draw a patient without tumors."""
+    density = settings.density
+    drawn = str(rnd.numbers.choice(list(DENSITY_SHARE), p=list(DENSITY_SHARE.values())))
+    density = density or drawn
+    torso = build_torso(settings, density, rnd)
+    labels, fascia = label_chest(torso, rnd)
+    gland = grow_gland(torso, labels, fascia, density, rnd)
+    vessel_weight = grow_vessels(torso, labels, rnd)
+    skin_weight = _add_skin(torso, labels, rnd)
+    voxel = min(torso.grid.spacing)
+    body_weight = (torso.skin_depth / voxel + 0.5).clamp(0, 1)
+    breast = torso.body & (torso.radial < 1) & (torso.chest_depth < fascia)
+    return Anatomy(
+        torso, density, labels, fascia, gland, vessel_weight, skin_weight, body_weight, breast
+    )
+
+
+def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
+    """Skin, areola and nipple; returns the partial volume of skin."""
+    _, y, _ = torso.grid.axes()
+    depth = torso.skin_depth
+    thickness = rnd.uniform(1.2, 2.2)
+    # A voxel counts as skin while its centre lies less than half a voxel too deep.
+    reach = thickness + 0.25 * min(torso.grid.spacing)
+    labels[torso.body & (depth < reach)] = Tissue.SKIN
+    for breast in torso.breasts:
+        from_axis = nipple_distance(torso.grid, breast)
+        front = breast.nipple[1]
+        areola = (from_axis < rnd.uniform(9, 16)) & (y < front + 22) & (depth < reach + 0.8)
+        nipple = (from_axis < rnd.uniform(3.5, 5.5)) & (y < front + rnd.uniform(2, 5))
+        labels[torso.body & (areola | nipple)] = Tissue.NIPPLE
+    return torch.sigmoid((thickness - depth) / 0.35) * torso.body

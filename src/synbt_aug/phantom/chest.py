@@ -1,0 +1,112 @@
+"""Behind the breasts: chest muscle, ribs, lung, heart, liver and the great vessels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from synbt_aug.phantom.texture import Grid, Randomness
+from synbt_aug.phantom.tissue import Tissue
+from synbt_aug.phantom.torso import Torso
+
+
+def label_chest(torso: Torso, rnd: Randomness) -> tuple[Tensor, Tensor]:
+    """Label everything deeper than the breasts.
+
+    Returns:
+        labels: int8 volume: air, fat, and the tissues of the chest.
+        fascia: Depth (mm below the chest's surface) where the pectoral muscle begins,
+            shape `(X, 1, Z)`. Breast tissue lies in front of it.
+    """
+    grid = torso.grid
+    x, _, z = grid.axes()
+    across = (x / torso.half_width).abs()
+    waves = grid.smooth_noise(28, generator=rnd.fields, flat=1)
+    midline = torch.exp(-((across / 0.10) ** 2))
+    fascia = (rnd.uniform(7, 18) + 2 * waves) * (1 - 0.45 * midline)
+    muscle = (
+        rnd.uniform(8, 18)
+        * torch.sigmoid((across - 0.09) * 60)
+        * torch.exp(-(((z - 15) / 75) ** 2))
+        * (1 - 1.2 * (across - 0.5).clamp(0, 0.5))
+    )
+    labels = torch.where(torso.body, int(Tissue.FAT), int(Tissue.AIR)).to(torch.int8)
+
+    # Only the slab behind the foremost chest wall needs any further work.
+    first = int(max(0, math.floor(float(grid.index((0, torso.chest_y, 0))[1])) - 2))
+    if first >= grid.shape[1]:
+        return labels, fascia
+    box = (slice(0, grid.shape[0]), slice(first, grid.shape[1]), slice(0, grid.shape[2]))
+    view = labels[box]
+    depth, body = torso.chest_depth[box], torso.body[box]
+    ribs_from = fascia + muscle + 1.5
+    ribs_to = ribs_from + rnd.uniform(9, 13)
+    view[(depth > fascia) & (depth < ribs_from) & body] = Tissue.MUSCLE
+    _label_ribs(view, grid.crop(box), torso, depth, ribs_from, ribs_to, rnd)
+    view[(depth >= ribs_from - 1.2) & (depth < ribs_from + 0.4) & body] = Tissue.FAT
+    inside = (depth >= ribs_to) & body
+    view[inside] = Tissue.LUNG
+    if inside.any():
+        _label_organs(view, grid.crop(box), torso, inside, rnd)
+    return labels, fascia
+
+
+def _label_ribs(
+    view: Tensor,
+    grid: Grid,
+    torso: Torso,
+    depth: Tensor,
+    start: Tensor,
+    stop: Tensor,
+    rnd: Randomness,
+) -> None:
+    x, y, z = grid.axes()
+    wall = (depth >= start) & (depth < stop) & torso.body[:, -grid.shape[1] :, :]
+    view[wall] = Tissue.MUSCLE
+    # Ribs run down and outwards; their spacing and thickness wander.
+    wander = grid.smooth_noise(40, generator=rnd.fields, flat=1)
+    thickness = grid.smooth_noise(30, generator=rnd.fields, flat=1)
+    along = z + rnd.uniform(0.3, 0.6) * x.abs() + 0.2 * y + 5 * wander + rnd.uniform(-13, 13)
+    rib = (along * (2 * math.pi / rnd.uniform(24, 31))).cos() > 0.25 + 0.15 * thickness
+    edge = 0.8 + 0.5 * wander
+    view[wall & rib & (depth < stop - 1.5) & (depth > start + edge)] = Tissue.BONE
+    sternum = (x / torso.half_width).abs() < 0.085
+    view[wall & sternum & (depth > start + 1)] = Tissue.BONE
+
+
+def _label_organs(
+    view: Tensor, grid: Grid, torso: Torso, inside: Tensor, rnd: Randomness
+) -> None:
+    x, y, z = grid.axes()
+    y0 = torso.chest_y
+    coarse = grid.smooth_noise(36, generator=rnd.fields, octaves=2, persistence=0.4)
+
+    heart = (
+        ((x - rnd.uniform(10, 26)) / rnd.uniform(48, 62)) ** 2
+        + ((y - y0 - rnd.uniform(74, 86)) / rnd.uniform(36, 46)) ** 2
+        + ((z - rnd.uniform(-30, 5)) / rnd.uniform(45, 58)) ** 2
+        + 0.16 * coarse
+    )
+    view[inside & (heart < rnd.uniform(1.10, 1.4))] = Tissue.FAT
+    in_heart = inside & (heart < 1)
+    view[in_heart] = Tissue.BLOOD
+    # The septum and the left ventricle's thick wall; the right ventricle's is thin.
+    septum = (x - 16 + 0.6 * (y - y0 - 80) + 9 * coarse).abs() < 4.5
+    left = x - 16 + 0.6 * (y - y0 - 80) > 0
+    wall = (left & (heart > 0.60)) | (~left & (heart > 0.90)) | septum
+    view[in_heart & wall] = Tissue.MUSCLE
+
+    lung = inside & (view == Tissue.LUNG)
+    branches = grid.smooth_noise(11, generator=rnd.fields, octaves=2).abs() < 0.05
+    view[lung & branches & (coarse > 0.2)] = Tissue.BLOOD
+    liver = (
+        ((x + 75) / 95) ** 2
+        + ((y - y0 - 100) / 80) ** 2
+        + ((z + rnd.uniform(72, 98)) / rnd.uniform(50, 66)) ** 2
+        + 0.08 * coarse
+    )
+    view[lung & (liver < 1)] = Tissue.LIVER
+    aorta = (x - 14) ** 2 + (y - y0 - 165) ** 2 < rnd.uniform(10, 13) ** 2
+    view[inside & aorta] = Tissue.BLOOD

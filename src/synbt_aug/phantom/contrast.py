@@ -1,0 +1,185 @@
+"""From tissue to signal: what a perfect scanner would show before and after contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synbt_aug.phantom.anatomy import Anatomy
+from synbt_aug.phantom.lesion import Growth
+from synbt_aug.phantom.physics import ToftsModel, spoiled_gradient_echo
+from synbt_aug.phantom.settings import PhantomSettings
+from synbt_aug.phantom.texture import Randomness
+from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
+
+# kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
+KEP_RANGE = {"washout": (0.90, 2.2), "plateau": (0.32, 0.60), "persistent": (0.06, 0.15)}
+VE_RANGE = {"washout": (0.22, 0.45), "plateau": (0.28, 0.55), "persistent": (0.55, 0.90)}
+# Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
+BACKGROUND_KTRANS = (0.008, 0.018, 0.040, 0.085)
+BACKGROUND_SHARE = (0.35, 0.37, 0.20, 0.08)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The scan: field strength, echo and repetition times, fat suppression."""
+
+    field_tesla: float
+    fat_saturated: bool
+    tr: float  # s
+    te: float  # s
+    flip_deg: float
+    relaxivity: float  # L / mmol / s
+    dose: float
+    delay_s: float
+
+
+def draw_protocol(settings: PhantomSettings, rnd: Randomness) -> Protocol:
+    """Median TR/TE in ms of the cohorts: Duke 5.0/2.3, ISPY1 9.0/4.2, ISPY2 6.2/2.8."""
+    drawn_field = 3.0 if rnd.chance(0.45) else 1.5
+    drawn_saturation = rnd.chance(0.94)
+    if rnd.chance(0.7):
+        te, tr, flip = rnd.uniform(1.3, 2.8), rnd.uniform(3.8, 6.5), rnd.uniform(10, 14)
+    else:
+        te, tr, flip = rnd.uniform(3.2, 4.8), rnd.uniform(6.5, 9.0), rnd.uniform(12, 20)
+    field = settings.field_tesla or drawn_field
+    saturated = drawn_saturation if settings.fat_saturation is None else settings.fat_saturation
+    return Protocol(
+        field, saturated, tr / 1e3, te / 1e3, flip,
+        4.2 if field > 2 else 4.6, rnd.uniform(0.8, 1.15), rnd.uniform(0, 10),
+    )  # fmt: skip
+
+
+class SignalModel:
+    """Signal of one patient under one protocol, scan by scan.
+
+    Everything random is drawn once, here, so that scans differ by contrast agent alone.
+    `signal(-1)` is the pre-contrast scan, `signal(i)` the i-th after injection. The tissue
+    draws come before the lesions', so that a patient looks the same with and without them.
+    """
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        growths: tuple[Growth, ...],
+        protocol: Protocol,
+        times_s: tuple[float, ...],
+        rnd: Randomness,
+        lesion_rnd: Randomness,
+    ):
+        self._anatomy = anatomy
+        self._protocol = protocol
+        self._tofts = ToftsModel(times_s, protocol.dose, protocol.delay_s)
+        self._table = _vary(tissue_table(protocol.field_tesla), rnd)
+        grid = anatomy.torso.grid
+
+        base = anatomy.labels.clone()
+        for painted_later in (Tissue.GLAND, Tissue.VESSEL):
+            base[base == painted_later] = Tissue.FAT
+        self._base = base.long()
+        self._residual = _residual_fat(anatomy, protocol, rnd)
+        table = self._table
+        fat = spoiled_gradient_echo(
+            1 / table.t1[Tissue.FAT], table.density[Tissue.FAT], table.t2_star[Tissue.FAT],
+            tr=protocol.tr, te=protocol.te, flip_deg=protocol.flip_deg,
+        )  # fmt: skip
+        self._fat_signal = float(fat)
+        self._fat_map = self._residual * (table.fat_fraction * self._fat_signal)[self._base]
+        self._mottle = 1 + 0.045 * grid.smooth_noise(3, generator=rnd.fields)
+        self._gland_ktrans = torch.zeros(())
+        if anatomy.gland is not None:
+            ktrans = float(rnd.numbers.choice(BACKGROUND_KTRANS, p=BACKGROUND_SHARE))
+            ktrans *= rnd.lognormal(1.0, 0.2)
+            uneven = torch.exp(0.5 * anatomy.gland.lobes + 0.2 * anatomy.gland.grain)
+            self._gland_ktrans = ktrans * uneven.clamp(0.25, 4)
+        self._lesions = [_LesionUptake(g, anatomy, lesion_rnd) for g in growths]
+
+    def signal(self, phase: int) -> Tensor:
+        """Noise-free signal before coil, blur and motion; shape of the grid."""
+        anatomy, table = self._anatomy, self._table
+        uptake = self._concentration(phase, table.ktrans, table.ve, table.vp)
+        water = self._spgr(uptake, table.t1, table.density, table.t2_star)
+        water = water * (1 - table.fat_fraction)
+        water[Tissue.AIR] = 0
+        image = (water[self._base] + self._fat_map) * self._mottle
+        image += anatomy.skin_weight * (
+            water[Tissue.SKIN] + 0.1 * self._fat_signal * self._residual - image
+        )
+        gland = anatomy.gland
+        if gland is not None:
+            c = self._concentration(
+                phase, self._gland_ktrans, table.ve[Tissue.GLAND], table.vp[Tissue.GLAND]
+            )
+            lit = self._tissue(Tissue.GLAND, c) * (1 + 0.07 * gland.grain)
+            lit = 0.94 * lit + 0.06 * self._fat_signal * self._residual[gland.box]
+            view = image[gland.box]
+            view += gland.weight * (lit - view)
+        image += anatomy.vessel_weight * (water[Tissue.VESSEL] - image)
+        for lesion in self._lesions:
+            c = self._concentration(phase, lesion.ktrans, lesion.ve, lesion.vp)
+            t1 = table.t1[Tissue.TUMOR] * (1 + 0.4 * lesion.core)
+            lit = self._spgr(c, t1, table.density[Tissue.TUMOR], table.t2_star[Tissue.TUMOR])
+            view = image[lesion.box]
+            view += lesion.weight * (lit * lesion.mottle - view)
+        return image * anatomy.body_weight
+
+    def _concentration(self, phase: int, ktrans: Tensor, ve: Tensor, vp: Tensor) -> Tensor:
+        if phase < 0:
+            return torch.zeros_like(ktrans)
+        return self._tofts.concentration(phase, ktrans, ve, vp)
+
+    def _tissue(self, tissue: Tissue, concentration: Tensor) -> Tensor:
+        t = self._table
+        return self._spgr(concentration, t.t1[tissue], t.density[tissue], t.t2_star[tissue])
+
+    def _spgr(self, c: Tensor, t1: Tensor, density: Tensor, t2_star: Tensor) -> Tensor:
+        p = self._protocol
+        rate = 1 / t1 + p.relaxivity * c
+        return spoiled_gradient_echo(
+            rate, density, t2_star, tr=p.tr, te=p.te, flip_deg=p.flip_deg
+        )
+
+
+class _LesionUptake:
+    """Kinetic parameters of one lesion, voxel by voxel; tensors have the box's shape."""
+
+    def __init__(self, growth: Growth, anatomy: Anatomy, rnd: Randomness):
+        grid = anatomy.torso.grid.crop(growth.box)
+        curve, g = growth.lesion.curve, rnd.fields
+        ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
+        fine = 0.75 * grid.smooth_noise(5.5, generator=g, octaves=2)
+        fine = (fine + 0.45 * grid.smooth_noise(2.2, generator=g)).clamp(-2.3, 2.3)
+        viable = 1 - 0.93 * growth.core
+        self.box, self.weight, self.core = growth.box, growth.weight, growth.core
+        self.ve = (ve * (1 + 0.2 * grid.smooth_noise(6, generator=g))).clamp(0.1, 0.95)
+        self.ktrans = ve * kep * torch.exp(rnd.uniform(0.10, 0.35) * fine) * viable
+        self.vp = rnd.uniform(0.02, 0.10) * (1 - 0.95 * growth.core)
+        self.mottle = 1 + 0.05 * grid.smooth_noise(3, generator=g)
+
+
+def _vary(table: TissueTable, rnd: Randomness) -> TissueTable:
+    """Spread T1, density and uptake wider than physics, the tumor's only moderately."""
+    spread = torch.full((12,), 0.14)
+    spread[Tissue.TUMOR] = 0.06
+
+    def factor(scale: float) -> Tensor:
+        return torch.exp(scale * spread * torch.randn(12, generator=rnd.fields))
+
+    return TissueTable(
+        table.t1 * factor(1.0), table.t2_star, table.density * factor(0.8),
+        table.fat_fraction, table.ktrans * factor(2.5), table.ve, table.vp,
+    )  # fmt: skip
+
+
+def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
+    """Fraction of fat signal left after saturation; patches where the shim failed."""
+    grid = anatomy.torso.grid
+    level = min(max(rnd.lognormal(0.11, 0.55), 0.03), 0.5)
+    drift = grid.smooth_noise(64, generator=rnd.fields)
+    failed = grid.smooth_noise(75, generator=rnd.fields)
+    if not protocol.fat_saturated:
+        return torch.ones(grid.shape)
+    patches = 0.5 * torch.sigmoid((failed - 2.6) * 5)
+    return (level * (1 + 0.2 * drift) + patches).clamp(0.02, 1.0)

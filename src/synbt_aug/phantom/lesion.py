@@ -1,0 +1,197 @@
+"""Tumors: where they grow, what shape they take and how they take up contrast.
+
+A shape is a soft field on a box of the grid (1 tumor, 0 not); necrosis is a second field.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synbt_aug.phantom.anatomy import Anatomy
+from synbt_aug.phantom.lesion_shape import Shape, clumped_shape, mass_shape
+from synbt_aug.phantom.settings import PhantomSettings
+from synbt_aug.phantom.texture import Grid, Randomness
+
+Box = tuple[slice, slice, slice]
+
+MULTIFOCAL_SHARE = 0.40
+# Mass 65 % (rim-enhancing ones apart), non-mass 20-35 % of MAMA-MIA's kind of cohort.
+CATEGORY_SHARE = {"mass": 0.53, "rim": 0.21, "nonmass": 0.26}
+# Washout, plateau, persistent.
+CURVES = ("washout", "plateau", "persistent")
+CURVE_SHARE = {
+    "mass": (0.55, 0.33, 0.12),
+    "rim": (0.68, 0.26, 0.06),
+    "nonmass": (0.30, 0.38, 0.32),
+}
+MEDIAN_DIAMETER_MM, DIAMETER_SIGMA = 30.0, 0.38
+DIAMETER_RANGE_MM = (8.0, 75.0)
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One tumor as a reader would report it.
+
+    `diameter_mm` is the diameter of the sphere with the mask's volume; `center_voxel` the
+    mask's centre of mass.
+    """
+
+    category: str  # 'mass', 'rim' or 'nonmass'
+    diameter_mm: float
+    spiculated: bool
+    rim: bool
+    curve: str  # 'washout', 'plateau' or 'persistent'
+    center_voxel: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A lesion on the grid: tensors have the shape of `box`."""
+
+    lesion: Lesion
+    box: Box
+    weight: Tensor  # 0..1, partial volume of tumor
+    core: Tensor  # 0..1, part of it that is necrotic
+
+
+def grow_lesions(
+    anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness
+) -> tuple[tuple[Growth, ...], Tensor]:
+    """Place one or several lesions.
+
+    Returns:
+        The growths, index lesion first, and the instance labels (uint8, shape of the grid;
+        1 is the index lesion). Empty only where the field of view shows no breast.
+    """
+    instances = torch.zeros(settings.shape, dtype=torch.uint8)
+    strongest = torch.full(settings.shape, 0.5)
+    growths: list[Growth] = []
+    first = _likely_site(anatomy, rnd)
+    if first is None:
+        return (), instances
+    count = int(rnd.numbers.integers(2, 5)) if rnd.chance(MULTIFOCAL_SHARE) else 1
+    room = 0.62 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
+    index_category = settings.category or _draw(CATEGORY_SHARE, rnd)
+    for number in range(count):
+        if number == 0:
+            diameter = settings.diameter_mm or _draw_diameter(rnd)
+            category, site = index_category, first
+        else:
+            diameter, category = rnd.uniform(6, 16), "mass"
+            near = first + rnd.numbers.normal(0, 17, 3)
+            if not _may_grow(anatomy, near):
+                continue
+            site = near
+        growth = _grow(anatomy, site, min(diameter, room), category, rnd)
+        view, best = instances[growth.box], strongest[growth.box]
+        mine = growth.weight > best
+        if int(mine.sum()) < 3:
+            continue
+        view[mine] = len(growths) + 1
+        best[mine] = growth.weight[mine]
+        growths.append(growth)
+    growths = [
+        _measured(growth, instances, number + 1, settings.spacing)
+        for number, growth in enumerate(growths)
+        if bool((instances == number + 1).any())
+    ]
+    return tuple(growths), instances
+
+
+def _draw(shares: dict[str, float], rnd: Randomness) -> str:
+    return str(rnd.numbers.choice(list(shares), p=list(shares.values())))
+
+
+def _draw_diameter(rnd: Randomness) -> float:
+    low, high = DIAMETER_RANGE_MM
+    return min(max(rnd.lognormal(MEDIAN_DIAMETER_MM, DIAMETER_SIGMA), low), high)
+
+
+def _likely_site(anatomy: Anatomy, rnd: Randomness) -> np.ndarray | None:
+    """A point (mm) drawn by the amount of gland around it, off skin and chest wall."""
+    torso = anatomy.torso
+    step = [max(1, round(4 / s)) for s in torso.grid.spacing]
+    coarse = tuple(slice(s // 2, None, s) for s in step)
+    deep = torso.chest_depth - anatomy.fascia
+    gland = torch.zeros(torso.grid.shape)
+    if anatomy.gland is not None:
+        gland[anatomy.gland.box] = anatomy.gland.weight
+    for skin, wall in ((7.0, -3.0), (3.0, -1.0), (0.0, 0.0)):
+        free = (torso.radial < 0.93) & (deep < wall) & (torso.skin_depth > skin)
+        chance = ((gland + 0.02) * free)[coarse].numpy().astype(np.float64)
+        total = np.cumsum(chance.ravel())
+        if total[-1] > 0:
+            flat = int(np.searchsorted(total, rnd.numbers.random() * total[-1], side="right"))
+            index = np.array(np.unravel_index(min(flat, chance.size - 1), chance.shape))
+            voxel = index * np.array(step) + np.array([s // 2 for s in step])
+            return voxel * np.array(torso.grid.spacing) + np.array(torso.grid.origin_mm)
+    return None
+
+
+def _may_grow(anatomy: Anatomy, point_mm: np.ndarray) -> bool:
+    torso = anatomy.torso
+    i, j, k = np.round(torso.grid.index(point_mm)).astype(int)
+    if not all(0 <= v < n for v, n in zip((i, j, k), torso.grid.shape)):
+        return False
+    return bool(
+        torso.radial[i, j, k] < 0.95
+        and torso.chest_depth[i, j, k] < anatomy.fascia[i, 0, k]
+        and torso.skin_depth[i, j, k] > 5
+    )
+
+
+def _grow(
+    anatomy: Anatomy, site: np.ndarray, diameter: float, category: str, rnd: Randomness
+) -> Growth:
+    """One lesion of about `diameter` mm at `site`, kept inside the breast."""
+    torso = anatomy.torso
+    reach = diameter * (1.2 if category == "nonmass" else 0.95) + 6
+    box = _box_around(torso.grid, site, reach)
+    grid = torso.grid.crop(box)
+    shape: Shape
+    if category == "nonmass":
+        shape = clumped_shape(grid, site, diameter, rnd)
+    else:
+        shape = mass_shape(grid, site, diameter, rim=category == "rim", rnd=rnd)
+    fascia = anatomy.fascia[box[0], :, box[2]]
+    allowed = (torso.chest_depth[box] < fascia + 2) & (torso.skin_depth[box] > 0.8)
+    weight = shape.weight * allowed
+    if category == "nonmass" and anatomy.gland is not None:
+        gland = torch.zeros(torso.grid.shape)
+        gland[anatomy.gland.box] = anatomy.gland.weight
+        # Non-mass enhancement follows the ducts: much weaker where there is only fat.
+        weight = weight * (0.30 + 0.70 * (gland[box] > 0.25))
+    curve = str(rnd.numbers.choice(CURVES, p=CURVE_SHARE[category]))
+    lesion = Lesion(
+        category, diameter, shape.spiculated, category == "rim", curve, (0.0, 0.0, 0.0)
+    )
+    return Growth(lesion, box, weight, shape.core * weight)
+
+
+def _box_around(grid: Grid, site: np.ndarray, reach_mm: float) -> Box:
+    low = np.floor(grid.index(site - reach_mm)).astype(int)
+    high = np.ceil(grid.index(site + reach_mm)).astype(int) + 1
+    bounds = [(max(0, int(a)), min(n, int(b))) for a, b, n in zip(low, high, grid.shape)]
+    return slice(*bounds[0]), slice(*bounds[1]), slice(*bounds[2])
+
+
+def _measured(
+    growth: Growth, instances: Tensor, number: int, spacing: tuple[float, float, float]
+) -> Growth:
+    """The growth with size and centre read off its mask."""
+    voxels = torch.nonzero(instances == number).double().numpy()
+    volume = len(voxels) * math.prod(spacing)
+    center = tuple(float(c) for c in voxels.mean(axis=0))
+    drawn = growth.lesion
+    lesion = Lesion(
+        drawn.category, (6 * volume / math.pi) ** (1 / 3), drawn.spiculated, drawn.rim,
+        drawn.curve, center,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return Growth(lesion, growth.box, growth.weight, growth.core)
+
+
