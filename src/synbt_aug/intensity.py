@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synbt_aug.errors import SynBTError
+
 #: Percentile of the valid voxels that maps to -1.
 LOW_PERCENTILE = 0.5
 
@@ -39,7 +41,7 @@ class IntensityReference:
         high: Of pre and post, larger than `low`.
 
     Raises:
-        ValueError: If a pair is not finite or `high` does not exceed `low`.
+        SynBTError: If a pair is not finite or `high` does not exceed `low`.
     """
 
     low: Pair
@@ -48,7 +50,7 @@ class IntensityReference:
     def __post_init__(self) -> None:
         for name, low, high in zip(("pre", "post"), self.low, self.high, strict=True):
             if not (math.isfinite(low) and math.isfinite(high) and high > low):
-                raise ValueError(
+                raise SynBTError(
                     f"IntensityReference needs low < high in each channel, got low={low:g}, "
                     f"high={high:g} in {name}-contrast. Measure them with "
                     f"measure_reference(image)."
@@ -105,13 +107,13 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
         References that follow any affine change of a channel: for powers of two bitwise.
 
     Raises:
-        ValueError: If fewer than 64 voxels are valid or a channel's body is constant.
+        SynBTError: If fewer than 64 voxels are valid or a channel's body is constant.
     """
     pairs = []
     for name, channel in zip(("pre", "post"), image, strict=True):
         voxels = channel.flatten() if valid is None else channel[valid]
         if len(voxels) < 64:
-            raise ValueError(
+            raise SynBTError(
                 f"Intensity references need at least 64 valid voxels, got {len(voxels)} of "
                 f"{channel.numel()}. Check the valid mask."
             )
@@ -119,7 +121,7 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
         step = max(1, len(voxels) // _SAMPLE) | 1
         low, high = _channel_reference(voxels[::step].to(torch.float64))
         if not high > low:
-            raise ValueError(
+            raise SynBTError(
                 f"Intensity references need signal, but the {name}-contrast channel is constant "
                 f"at {low:g} over its body. Check the file and the valid mask."
             )

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synbt_aug.errors import SynBTError
+
 Spacing = tuple[float, float, float]
 
 
@@ -32,7 +34,7 @@ class BreastVolume:
             filled with zeros (padding, nnU-Net's nonzero mask). None means all.
 
     Raises:
-        ValueError: If a shape, the spacing or a value is not as said, or the image is
+        SynBTError: If a shape, the spacing or a value is not as said, or the image is
             constant.
     """
 
@@ -45,18 +47,18 @@ class BreastVolume:
     def __post_init__(self) -> None:
         image = self.image
         if image.ndim != 4 or image.shape[0] != 2:
-            raise ValueError(
+            raise SynBTError(
                 f"BreastVolume needs an image of shape (2, D, H, W), got {tuple(image.shape)}. "
                 f"Stack the pre- and post-contrast scans with torch.stack([pre, post])."
             )
         if min(image.shape[1:]) < 2:
-            raise ValueError(
+            raise SynBTError(
                 f"BreastVolume needs a 3D image, got {tuple(image.shape)}: an axis of one voxel. "
                 f"Pass whole volumes, not slices."
             )
         spacing = tuple(float(mm) for mm in self.spacing)
         if len(spacing) != 3 or not all(0.05 <= mm <= 20 for mm in spacing):
-            raise ValueError(
+            raise SynBTError(
                 f"BreastVolume needs three voxel sizes in mm (0.05 to 20), got {self.spacing}. "
                 f"For 1 mm voxels pass spacing=(1.0, 1.0, 1.0)."
             )
@@ -64,16 +66,16 @@ class BreastVolume:
         for name in ("tumor", "forbidden", "valid"):
             self._check_mask(name)
         if image.is_complex() or image.dtype == torch.bool:
-            raise ValueError(f"BreastVolume needs real-valued signal, got {image.dtype}.")
+            raise SynBTError(f"BreastVolume needs real-valued signal, got {image.dtype}.")
         if image.is_floating_point() and not bool(torch.isfinite(image).all()):
             count = int((~torch.isfinite(image)).sum())
-            raise ValueError(
+            raise SynBTError(
                 f"BreastVolume needs finite signal, got {count} NaN or infinite voxels. Replace "
                 f"them, for example with torch.nan_to_num(image), and mark them in valid=."
             )
         for name, channel in zip(("pre-contrast", "post-contrast"), image, strict=True):
             if bool(channel.amin() == channel.amax()):
-                raise ValueError(
+                raise SynBTError(
                     f"BreastVolume needs signal, but the {name} channel is constant "
                     f"({channel.flatten()[0].item():g} in every voxel). Check the file."
                 )
@@ -83,7 +85,7 @@ class BreastVolume:
         if mask is None:
             return
         if mask.shape != self.image.shape[1:]:
-            raise ValueError(
+            raise SynBTError(
                 f"BreastVolume needs {name} of shape {tuple(self.image.shape[1:])}, the image's "
                 f"grid, got {tuple(mask.shape)}. Resample the mask to the image first."
             )

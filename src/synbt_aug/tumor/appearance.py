@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synbt_aug.errors import SynBTError
 from synbt_aug.mask import equivalent_diameter_mm, signed_distance_mm
 from synbt_aug.volume import Spacing
 
@@ -58,7 +59,7 @@ class Appearance:
         category: "mass", "rim" or "non-mass".
 
     Raises:
-        ValueError: If the category is unknown or a number is not one that a tumor can have.
+        SynBTError: If the category is unknown or a number is not one that a tumor can have.
     """
 
     enhancement: float | None = None
@@ -69,7 +70,7 @@ class Appearance:
 
     def __post_init__(self) -> None:
         if self.category is not None and self.category not in CATEGORIES:
-            raise ValueError(
+            raise SynBTError(
                 f"category needs one of {', '.join(map(repr, CATEGORIES))}, got "
                 f"{self.category!r}."
             )
@@ -82,7 +83,7 @@ class Appearance:
         for name, (least, most) in limits.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
-                raise ValueError(
+                raise SynBTError(
                     f"{name} needs a number from {least:g} to {most:g}, got {value:g}. "
                     f"`synbt bank show` lists what the bank's tumors have."
                 )
@@ -139,11 +140,11 @@ def measure_appearance(
         All five attributes. A tumor too thin for a core has rim 1.
 
     Raises:
-        ValueError: If the mask is empty.
+        SynBTError: If the mask is empty.
     """
     voxels = int(mask.sum())
     if voxels == 0:
-        raise ValueError("measure_appearance needs a tumor, got an empty mask.")
+        raise SynBTError("measure_appearance needs a tumor, got an empty mask.")
     radius_mm = equivalent_diameter_mm(voxels, spacing) / 2
     signal = (linear.to(torch.float32) + 1) / 2
     distance = signed_distance_mm(mask, spacing, max(radius_mm, SHELL_MM[1]) + max(spacing))
