@@ -1,0 +1,293 @@
+"""NIfTI scans in and out, with every voxel nobody painted kept as it was stored.
+
+Arrays lie in (z, y, x) order, as with SimpleITK and nnU-Net; `spacing` follows. A file keeps its
+header, dtype, scaling and affine: painted values go back through the file's own scaling, rounded
+and saturated, and all other voxels are copied as stored. Other formats and 4D series are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from nibabel import affines
+from nibabel.filebasedimages import ImageFileError
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import written_whole
+from synbt_aug.volume import BreastVolume, Spacing
+
+# Largest distance between the corners of two grids that still count as one, in voxels: headers
+# written by different tools differ by rounding.
+GRID_TOLERANCE_VOXELS = 0.1
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One 3D scan as its file stores it.
+
+    Args:
+        path: Where it came from.
+        stored: Values on disk, before scaling, shape `(D, H, W)` = (z, y, x).
+        slope: Factor from stored to real values.
+        intercept: Offset from stored to real values.
+        affine: Voxel (x, y, z) to scanner coordinates in mm, shape `(4, 4)`.
+        header: The file's header.
+        file_shape: Shape on disk, (x, y, z) and perhaps trailing ones.
+    """
+
+    path: Path
+    stored: np.ndarray
+    slope: float
+    intercept: float
+    affine: np.ndarray
+    header: Any
+    file_shape: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along D, H and W."""
+        d, h, w = self.stored.shape
+        return d, h, w
+
+    @property
+    def spacing(self) -> Spacing:
+        """Voxel size along D, H and W in mm, from the affine."""
+        x, y, z = (float(mm) for mm in affines.voxel_sizes(self.affine))
+        return z, y, x
+
+    def values(self) -> np.ndarray:
+        """Real values in float32, shape `(D, H, W)`."""
+        values = self.stored.astype(np.float32)
+        if self.slope != 1.0 or self.intercept != 0.0:
+            values = values * np.float32(self.slope) + np.float32(self.intercept)
+        return values
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pre- and a post-contrast scan on one grid, and the volume made of them."""
+
+    pre: Scan
+    post: Scan
+    volume: BreastVolume
+
+
+def read_scan(path: str | os.PathLike[str], what: str = "The scan") -> Scan:
+    """Read one 3D scan.
+
+    Args:
+        path: A `.nii` or `.nii.gz` file.
+        what: What the file is to be; opens the error messages.
+
+    Raises:
+        SynBTError: If the file is missing, damaged, no 3D image, or its values are not finite or
+            all the same.
+    """
+    scan = _read(Path(path), what)
+    if scan.stored.dtype.kind == "f":
+        bad = int((~np.isfinite(scan.stored)).sum())
+        if bad:
+            raise SynBTError(
+                f"{what} needs finite values, but {path} holds {bad} NaN or infinite voxels. "
+                f"Replace them first, for example by numpy.nan_to_num."
+            )
+    if scan.stored.min() == scan.stored.max():
+        value = float(scan.values().flat[0])
+        kind = "empty: every voxel is 0" if value == 0 else f"constant: every voxel is {value:g}"
+        raise SynBTError(f"{what} needs signal, but {path} is {kind}. Is it the right file?")
+    return scan
+
+
+def read_mask(
+    path: str | os.PathLike[str],
+    like: Scan,
+    what: str = "The mask",
+    label: int | None = None,
+) -> Tensor:
+    """Read a mask on the grid of `like`.
+
+    Args:
+        path: A `.nii` or `.nii.gz` file.
+        like: The scan that the mask belongs to.
+        what: What the file is to be; opens the error messages.
+        label: The value that counts; None counts every value of at least 0.5.
+
+    Returns:
+        Boolean tensor, shape `(D, H, W)`.
+
+    Raises:
+        SynBTError: If the file cannot be read or lies on another grid.
+    """
+    scan = _read(Path(path), what)
+    check_same_grid(scan, like, what)
+    values = scan.values()
+    if not np.isfinite(values).all():
+        raise SynBTError(f"{what} needs finite values, but {path} holds NaN or infinite voxels.")
+    mask = values >= 0.5 if label is None else np.abs(values - label) < 0.5
+    return torch.from_numpy(np.ascontiguousarray(mask))
+
+
+def read_pair(
+    pre: str | os.PathLike[str],
+    post: str | os.PathLike[str],
+    *,
+    existing: str | os.PathLike[str] | None = None,
+    forbidden: str | os.PathLike[str] | None = None,
+) -> Pair:
+    """Read a pre- and a post-contrast scan and, if named, masks of where nothing may go.
+
+    Raises:
+        SynBTError: If a file cannot be used, or the grids differ.
+    """
+    pre_scan = read_scan(pre, "The pre-contrast scan")
+    post_scan = read_scan(post, "The post-contrast scan")
+    check_same_grid(post_scan, pre_scan, "The post-contrast scan")
+    masks = {
+        name: None if path is None else read_mask(path, pre_scan, what)
+        for name, path, what in (
+            ("tumor", existing, "The mask of existing tumors"),
+            ("forbidden", forbidden, "The forbidden mask"),
+        )
+    }
+    image = torch.from_numpy(np.stack([pre_scan.values(), post_scan.values()]))
+    return Pair(pre_scan, post_scan, BreastVolume(image, pre_scan.spacing, **masks))
+
+
+def check_same_grid(scan: Scan, like: Scan, what: str) -> None:
+    """See that two scans share shape, position, direction and voxel size.
+
+    Raises:
+        SynBTError: If they do not.
+    """
+    advice = "Resample it first, for example with SimpleITK.Resample(image, reference)."
+    if scan.shape != like.shape:
+        raise SynBTError(
+            f"{what} must lie on the grid of {like.path.name}, {_xyz(like.shape)} voxels, but "
+            f"{scan.path} has {_xyz(scan.shape)}. {advice}"
+        )
+    last = np.array(like.shape[::-1]) - 1
+    corners = np.stack(np.meshgrid(*[(0, n) for n in last], indexing="ij"), axis=-1).reshape(-1, 3)
+    apart = affines.apply_affine(scan.affine, corners) - affines.apply_affine(like.affine, corners)
+    apart_mm = float(np.linalg.norm(apart, axis=1).max())
+    if apart_mm > GRID_TOLERANCE_VOXELS * min(like.spacing):
+        raise SynBTError(
+            f"{what} must lie on the grid of {like.path.name}, but {scan.path} has another affine: "
+            f"corners lie up to {apart_mm:.2f} mm apart. {advice}"
+        )
+
+
+def write_painted(
+    path: str | os.PathLike[str], like: Scan, values: np.ndarray | Tensor, support: Any
+) -> Path:
+    """Write `like` with new values inside the support.
+
+    Voxels outside are bitwise those of `like` on disk. Inside, values pass through the file's
+    scaling; integers are rounded and saturated.
+
+    Args:
+        path: A new `.nii.gz` file.
+        like: The scan that was painted into.
+        values: Real values, shape `(D, H, W)`.
+        support: Where they count, boolean, shape `(D, H, W)`.
+    """
+    new = np.asarray(values)
+    inside = np.asarray(support, dtype=bool)
+    stored = like.stored.copy()
+    # float64: 32-bit integers do not fit into float32's 24 bits.
+    unscaled = (new[inside].astype(np.float64) - like.intercept) / like.slope
+    if stored.dtype.kind in "iu":
+        limits = np.iinfo(stored.dtype)
+        unscaled = np.clip(np.rint(unscaled), limits.min, limits.max)
+    stored[inside] = unscaled.astype(stored.dtype)
+    return _write(Path(path), stored.T.reshape(like.file_shape, order="F"), like)
+
+
+def write_mask(path: str | os.PathLike[str], like: Scan, mask: Any) -> Path:
+    """Write a mask as 0 and 1 in uint8 on the grid of `like`; shape `(D, H, W)`."""
+    image = nib.Nifti1Image(np.asarray(mask).astype(np.uint8).T, like.affine)
+    return _save(image, Path(path))
+
+
+def write_volume(path: str | os.PathLike[str], array: Any, affine: np.ndarray) -> Path:
+    """Write a volume that came from no file.
+
+    Args:
+        path: A new `.nii.gz` file.
+        array: Shape `(D, H, W)` = (z, y, x), in the dtype to be stored.
+        affine: Voxel (x, y, z) to scanner coordinates (right, forwards, up) in mm.
+    """
+    image = nib.Nifti1Image(np.asarray(array).T, affine)
+    image.header.set_xyzt_units("mm")
+    return _save(image, Path(path))
+
+
+def _read(path: Path, what: str) -> Scan:
+    if not path.is_file():
+        raise SynBTError(f"{what} must be a NIfTI file, but {path} does not exist.")
+    try:
+        image: Any = nib.load(path)
+        if not hasattr(image, "affine") or not hasattr(image.dataobj, "get_unscaled"):
+            raise ImageFileError("not an image on a grid")
+        stored = np.asarray(image.dataobj.get_unscaled())
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise SynBTError(
+            f"{what} must be a NIfTI file (.nii or .nii.gz), but {path} cannot be read: {error}. "
+            f"DICOM and NRRD need converting first, for example with dcm2niix or SimpleITK."
+        ) from error
+    file_shape = stored.shape
+    while stored.ndim > 3 and stored.shape[-1] == 1:
+        stored = stored[..., 0]
+    if stored.ndim > 3:
+        raise SynBTError(
+            f"{what} needs one 3D volume, but {path} is {stored.ndim}D, {file_shape}. Save each "
+            f"phase as a file of its own: nibabel.four_to_three splits a series."
+        )
+    if stored.ndim < 3 or min(stored.shape) < 2:
+        raise SynBTError(
+            f"{what} needs a 3D volume, but {path} is a 2D image, {file_shape}. "
+            f"Stack the slices into one volume first."
+        )
+    if stored.dtype.kind not in "iuf":
+        raise SynBTError(
+            f"{what} needs numbers for voxels, but {path} holds {stored.dtype} (color or complex)."
+        )
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise SynBTError(f"{what} needs voxel sizes, but the affine of {path} is degenerate.")
+    return Scan(
+        path=path,
+        stored=np.ascontiguousarray(stored.T.astype(stored.dtype.newbyteorder("="), copy=False)),
+        slope=float(image.dataobj.slope),
+        intercept=float(image.dataobj.inter),
+        affine=affine,
+        header=image.header,
+        file_shape=tuple(int(n) for n in file_shape),
+    )
+
+
+def _write(path: Path, stored: np.ndarray, like: Scan) -> Path:
+    kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
+    image = kind(stored, like.affine, like.header)
+    image.set_data_dtype(stored.dtype)
+    if like.slope != 1.0 or like.intercept != 0.0:
+        # Set after the image is made: nibabel then writes the stored values as they are.
+        image.header.set_slope_inter(like.slope, like.intercept)
+    return _save(image, path)
+
+
+def _save(image: Any, path: Path) -> Path:
+    with written_whole(path) as unfinished:
+        nib.save(image, unfinished)
+    return path
+
+
+def _xyz(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape[::-1])

@@ -1,0 +1,176 @@
+"""A folder of phantoms, written in parallel and resumable.
+
+Case `phantom_0000012` is the phantom of seed 12, so a larger cohort holds a smaller one. Each file
+appears whole, and a case's label last: a case with a label is complete and is not made again.
+Seeds of 1,000,000 and above are for testing only.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synbt_aug import __version__
+from synbt_aug.data.mama_mia import write_splits
+from synbt_aug.data.nifti import write_volume
+from synbt_aug.data.nnunet_raw import write_dataset_json
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import check_output_folder, read_json, write_json
+from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
+
+LAYOUTS = ("nnunet", "mama-mia")
+FIRST_TEST_SEED = 1_000_000
+# What every case of a cohort shares; a folder made with other settings is not added to.
+COHORT_FILE = "phantoms.json"
+
+
+def write_phantom_cohort(
+    folder: str | os.PathLike[str],
+    seeds: Iterable[int],
+    *,
+    settings: PhantomSettings | None = None,
+    layout: str = "nnunet",
+    workers: int | None = None,
+    on_case: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the phantoms of these seeds.
+
+    Args:
+        folder: Where to; cases that are complete there are kept.
+        seeds: One phantom each.
+        settings: Shared by all phantoms.
+        layout: "nnunet" (imagesTr, labelsTr) or "mama-mia" (images, segmentations/expert).
+        workers: Processes, of one thread each; None takes one a core.
+        on_case: Called with (cases done, all cases) at the start and after each case.
+
+    Raises:
+        SynBTError: If the folder cannot be written to, or holds phantoms of other settings.
+    """
+    settings = settings or PhantomSettings()
+    if layout not in LAYOUTS:
+        raise SynBTError(f"A cohort's layout is one of {', '.join(LAYOUTS)}, not {layout!r}.")
+    seeds = sorted(set(seeds))
+    if not seeds:
+        raise SynBTError("A cohort needs at least one phantom: -n 1 or more.")
+    folder = check_output_folder(folder)
+    _check_settings(folder, settings, layout)
+    todo = [seed for seed in seeds if not _files(folder, layout, seed, 0)[1].is_file()]
+    done = len(seeds) - len(todo)
+    tell = on_case or (lambda done, total: None)
+    tell(done, len(seeds))
+    for _ in _each(todo, folder, settings, layout, workers or os.cpu_count() or 1):
+        done += 1
+        tell(done, len(seeds))
+    _describe(folder, layout, phases=1 + len(settings.times_s))
+    return folder
+
+
+def write_phantom(folder: Path, seed: int, settings: PhantomSettings, layout: str) -> int:
+    """Make one phantom and write its files, the label last; gives the seed back."""
+    phantom = make_phantom(seed, settings)
+    images, label, notes = _files(folder, layout, seed, 1 + len(phantom.post))
+    for path in (images[0], label, notes):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for path, scan in zip(images, (phantom.pre, *phantom.post), strict=True):
+        write_volume(path, _zyx(scan), phantom.affine)
+    write_json(notes, _notes(phantom))
+    write_volume(label, _zyx(phantom.tumor).astype(np.uint8), phantom.affine)
+    return seed
+
+
+def _each(
+    seeds: list[int], folder: Path, settings: PhantomSettings, layout: str, workers: int
+) -> Iterable[int]:
+    workers = min(workers, len(seeds))
+    if workers <= 1:
+        for seed in seeds:
+            yield write_phantom(folder, seed, settings, layout)
+        return
+    # Spawned, not forked: a forked copy of torch's thread pool can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        jobs = [pool.submit(write_phantom, folder, seed, settings, layout) for seed in seeds]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _files(folder: Path, layout: str, seed: int, phases: int) -> tuple[list[Path], Path, Path]:
+    """Scans in order of time, label and notes of a case."""
+    name = f"phantom_{seed:07d}"
+    if layout == "nnunet":
+        scans, labels = folder / "imagesTr", folder / "labelsTr"
+        label = labels / f"{name}.nii.gz"
+    else:
+        scans, labels = folder / "images" / name.upper(), folder / "segmentations" / "expert"
+        label = labels / f"{name.upper()}.nii.gz"
+    images = [scans / f"{name}_{phase:04d}.nii.gz" for phase in range(phases)]
+    return images, label, folder / "phantoms" / f"{name}.json"
+
+
+def _check_settings(folder: Path, settings: PhantomSettings, layout: str) -> None:
+    path = folder / COHORT_FILE
+    wanted = {"layout": layout, "version": __version__, "settings": _plain(asdict(settings))}
+    if not path.is_file():
+        write_json(path, wanted)
+        return
+    found = read_json(path, "the settings of a phantom cohort")
+    if found != wanted:
+        both = {**_flat(found), **_flat(wanted)}
+        differ = [k for k in both if _flat(found).get(k) != _flat(wanted).get(k)]
+        raise SynBTError(
+            f"{folder} holds phantoms made with other settings ({', '.join(sorted(differ))}). "
+            f"A cohort has one: name another folder with -o, or remove this one."
+        )
+
+
+def _describe(folder: Path, layout: str, phases: int) -> None:
+    """List what is there: earlier runs may have added cases of their own."""
+    if layout == "nnunet":
+        cases = len(list((folder / "labelsTr").glob("phantom_*.nii.gz")))
+        channels = ["pre", *(f"post{phase}" for phase in range(1, phases))]
+        write_dataset_json(
+            folder, cases=cases, channels=channels, description="Breast DCE-MRI phantoms, synbt-aug"
+        )
+        return
+    names = sorted(p.name.split(".")[0] for p in (folder / "segmentations/expert").iterdir())
+    names = [name for name in names if name.startswith("PHANTOM_")]
+    test = [name for name in names if int(name.split("_")[1]) >= FIRST_TEST_SEED]
+    write_splits(folder, [name for name in names if name not in set(test)], test)
+
+
+def _zyx(array: np.ndarray) -> np.ndarray:
+    """From the phantom's (X, Y, Z) to the (z, y, x) of files."""
+    return array.transpose(2, 1, 0)
+
+
+def _notes(phantom: Phantom) -> dict[str, Any]:
+    names = ("seed", "density", "gland_fraction", "bilateral", "field_tesla", "fat_saturated")
+    notes = {name: getattr(phantom, name) for name in (*names, "snr", "times_s")}
+    return _plain(notes | {"lesions": [asdict(lesion) for lesion in phantom.lesions]})
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and NumPy scalars as numbers, as JSON gives them back."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _flat(value: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in value.items() if k != "settings"} | dict(value.get("settings", {}))

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synbt_aug.data.cohort import load_cohort
+from synbt_aug.data.detect import read_dataset
+from synbt_aug.data.mama_mia import read_splits
+from synbt_aug.data.nifti import read_mask, read_scan
+from synbt_aug.data.phantom_cohort import write_phantom_cohort
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import read_json
+from synbt_aug.phantom import PhantomSettings, make_phantom
+
+SMALL = PhantomSettings(shape=(64, 56, 48), spacing=(2.0, 2.0, 2.0))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*.nii.gz"))
+    }
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    return write_phantom_cohort(folder, range(2), settings=SMALL, workers=1)
+
+
+def test_files_hold_the_phantom_in_z_y_x(cohort: Path) -> None:
+    phantom = make_phantom(1, SMALL)
+    case = read_dataset(cohort).cases[1]
+    pre = read_scan(case.pre)
+    assert case.name == "phantom_0000001"
+    assert pre.shape == (48, 56, 64) and pre.spacing == pytest.approx((2, 2, 2))
+    assert np.array_equal(pre.stored, phantom.pre.transpose(2, 1, 0))
+    assert np.array_equal(read_scan(case.posts[0]).stored, phantom.post[0].transpose(2, 1, 0))
+    assert case.label is not None
+    assert np.array_equal(read_mask(case.label, pre), phantom.tumor.transpose(2, 1, 0))
+
+
+def test_a_cohort_loads_for_training(cohort: Path) -> None:
+    cases = load_cohort(cohort, workers=1)
+    assert len(cases) == 2
+    assert all(case.q.shape == (2, 96, 112, 128) for case in cases)
+    assert all(case.instances for case in cases)
+
+
+def test_notes_tell_what_was_drawn(cohort: Path) -> None:
+    notes = read_json(cohort / "phantoms" / "phantom_0000000.json")
+    assert notes["seed"] == 0
+    assert notes["density"] in "abcd"
+    assert notes["lesions"]
+
+
+def test_complete_cases_are_kept_and_missing_ones_made(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    write_phantom_cohort(tmp_path, range(2), settings=SMALL, workers=1)
+    before = _digests(tmp_path)
+    (tmp_path / "labelsTr/phantom_0000001.nii.gz").unlink()
+    kept = (tmp_path / "labelsTr/phantom_0000000.nii.gz").stat().st_mtime_ns
+    write_phantom_cohort(
+        tmp_path, range(2), settings=SMALL, workers=1, on_case=lambda *done: seen.append(done)
+    )
+    assert _digests(tmp_path) == before
+    assert (tmp_path / "labelsTr/phantom_0000000.nii.gz").stat().st_mtime_ns == kept
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_several_processes_write_the_same_bytes(cohort: Path, tmp_path: Path) -> None:
+    write_phantom_cohort(tmp_path, range(2), settings=SMALL, workers=2)
+    assert _digests(tmp_path) == _digests(cohort)
+
+
+def test_a_cohort_of_other_settings_is_not_added_to(cohort: Path) -> None:
+    other = PhantomSettings(shape=(64, 56, 48), spacing=(2.0, 2.0, 2.0), density="a")
+    with pytest.raises(SynBTError, match=r"other settings \(density\)"):
+        write_phantom_cohort(cohort, range(2), settings=other)
+    with pytest.raises(SynBTError, match=r"other settings \(layout\)"):
+        write_phantom_cohort(cohort, range(2), settings=SMALL, layout="mama-mia")
+
+
+def test_the_mama_mia_layout_has_phases_and_a_split(tmp_path: Path) -> None:
+    settings = PhantomSettings(shape=(64, 56, 48), spacing=(2.0, 2.0, 2.0), times_s=(90.0, 300.0))
+    write_phantom_cohort(tmp_path, [3, 1_000_000], settings=settings, layout="mama-mia", workers=1)
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["PHANTOM_0000003", "PHANTOM_1000000"]
+    assert [len(case.posts) for case in dataset.cases] == [2, 2]
+    assert all(case.label is not None for case in dataset.cases)
+    assert read_splits(tmp_path) == {"phantom_0000003": "train", "phantom_1000000": "test"}
+
+
+def test_an_unknown_layout_and_an_empty_cohort_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SynBTError, match="one of nnunet, mama-mia, not 'bids'"):
+        write_phantom_cohort(tmp_path, range(2), layout="bids")
+    with pytest.raises(SynBTError, match="at least one phantom"):
+        write_phantom_cohort(tmp_path, [])

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import check_output_folder, read_json, write_json, written_whole
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    path.write_text("earlier")
+    with pytest.raises(RuntimeError), written_whole(path) as unfinished:
+        unfinished.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_name_keeps_the_whole_ending(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a.nii.gz") as unfinished:
+        unfinished.touch()
+        assert unfinished.name.endswith(".nii.gz")
+
+
+def test_a_folder_under_a_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SynBTError, match="output folder must be writable.*Name another one"):
+        check_output_folder(tmp_path / "file" / "folder")
+
+
+def test_an_output_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    assert check_output_folder(tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_json_round_trips_and_its_errors_say_what_it_was_to_be(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "a.json", {"n": 1})
+    assert read_json(path) == {"n": 1}
+    with pytest.raises(SynBTError, match="was to be a recipe"):
+        read_json(tmp_path / "b.json", "a recipe")
+    path.write_text("{")
+    with pytest.raises(SynBTError, match="cannot be read"):
+        read_json(path, "a recipe")
