@@ -99,7 +99,7 @@ def test_train_mode_and_a_training_pass_leave_the_codebook_alone(tiny: VQVAE) ->
 @torch.no_grad()
 def test_keeping_all_of_the_latent_skips_the_codebook(tiny: VQVAE) -> None:
     x = image(16, 16, 16)
-    kept = tiny(x, keep=torch.ones(1)).reconstruction
+    kept = tiny(x, keep=torch.ones(1, dtype=torch.bool)).reconstruction
     assert torch.allclose(kept, tiny(x, quantized=False).reconstruction, atol=1e-6)
 
 

@@ -223,20 +223,20 @@ class VQVAE(StableKeys):
             )
         wide = [(max(lo - halo, 0), min(hi + halo, n)) for (lo, hi), n in zip(box, sides)]
         x = self.decode(z_q[(..., *(slice(lo, hi) for lo, hi in wide))])
-        inner = (
-            slice((lo - w) * f, (hi - w) * f) for (lo, hi), (w, _) in zip(box, wide)
-        )
+        inner = (slice((lo - w) * f, (hi - w) * f) for (lo, hi), (w, _) in zip(box, wide))
         return x[(..., *inner)]
 
-    def forward(self, x: Tensor, *, quantized: bool = True, keep: Tensor | None = None) -> VQVAEOutput:
+    def forward(
+        self, x: Tensor, *, quantized: bool = True, keep: Tensor | None = None
+    ) -> VQVAEOutput:
         """One training pass; does not move the codebook.
 
         Args:
             x: As for `encode`.
             quantized: False before the codebook is initialised: the latent goes to
                 the decoder as it is, and is only kept from growing.
-            keep: Shape `(B,)`: share of the continuous latent given to the decoder in
-                place of the code, 1 for all of it.
+            keep: Shape `(B,)`, bool: which samples give the continuous latent to the
+                decoder in place of the code.
 
         Returns:
             Reconstruction, latent, codes and commitment loss.
@@ -247,7 +247,7 @@ class VQVAE(StableKeys):
             return VQVAEOutput(self.decode(z), z.detach(), empty, 1e-4 * z.square().mean())
         z_q, codes, commitment = self.codebook(z)
         if keep is not None:
-            z_q = torch.lerp(z_q, z, keep.view(-1, 1, 1, 1, 1))
+            z_q = torch.where(keep.view(-1, 1, 1, 1, 1), z, z_q)
         return VQVAEOutput(self.decode(z_q), z.detach(), codes, commitment)
 
 

@@ -1,0 +1,78 @@
+"""What a training run leaves behind: `<name>.safetensors` beside `<name>.json`.
+
+The JSON holds the network's settings and how it was trained, as plain values;
+`synbt_aug.weights` assembles shipped sets from such folders.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.vqvae import VQVAE, VQVAESettings
+
+
+class _Settings(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class _Network(Protocol):
+    @property
+    def settings(self) -> _Settings: ...
+
+    def state_dict(self) -> Mapping[str, Tensor]: ...
+
+
+def save_network(network: _Network, folder: Path, name: str, facts: Mapping[str, Any]) -> None:
+    """Write weights and settings, each file whole or not at all.
+
+    Args:
+        network: With `settings.to_dict()`.
+        folder: Made if it is missing.
+        name: `autoencoder` or `denoiser`.
+        facts: Further plain values for the JSON.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().contiguous().cpu() for key, value in network.state_dict().items()}
+    partial = folder / f"{name}.safetensors.partial"
+    save_file(state, partial)
+    os.replace(partial, folder / f"{name}.safetensors")
+    text = json.dumps({"settings": network.settings.to_dict(), **facts}, indent=2)
+    partial = folder / f"{name}.json.partial"
+    partial.write_text(text + "\n")
+    os.replace(partial, folder / f"{name}.json")
+
+
+def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
+    """Read `<name>.json`.
+
+    Raises:
+        SynBTError: If it is not there.
+    """
+    path = Path(folder) / f"{name}.json"
+    if not path.exists():
+        raise SynBTError(
+            f"{folder} holds no {name}: {path.name} is missing. "
+            f"Give the output folder of `synbt train {name}`."
+        )
+    facts: dict[str, Any] = json.loads(path.read_text())
+    return facts
+
+
+def load_autoencoder(folder: str | Path) -> VQVAE:
+    """Load what `train_autoencoder` wrote, on the CPU.
+
+    Raises:
+        SynBTError: If it is not there.
+    """
+    facts = read_facts(folder, "autoencoder")
+    vqvae = VQVAE(VQVAESettings.from_dict(facts["settings"]))
+    vqvae.load_state_dict(load_file(Path(folder) / "autoencoder.safetensors"))
+    return vqvae

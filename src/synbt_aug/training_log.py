@@ -1,0 +1,128 @@
+"""Where a training run reports: losses on disk, progress on the terminal.
+
+Means of losses go to a JSON-lines file and, where it is installed, to TensorBoard;
+a bar with the time left is shown when somebody watches.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingLog:
+    """Means of losses on disk, and how far the run is on the terminal.
+
+    Args:
+        folder: Of the run.
+        name: Of the stage; lines go to `<folder>/<name>.log.jsonl`.
+        step: Step the run starts from; later lines of an earlier run are dropped.
+        first: Whether this is the rank that writes.
+        tensorboard: Whether to write for TensorBoard.
+    """
+
+    def __init__(self, folder: Path, name: str, step: int, first: bool, tensorboard: bool) -> None:
+        self.folder, self.name, self.first, self.start = folder, name, first, step
+        self.path = folder / f"{name}.log.jsonl"
+        self.tensorboard = tensorboard
+        self.sums: dict[str, Tensor | float] = {}
+        self.counts: dict[str, int] = {}
+        self.writer: Any = None
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+
+    def open(self) -> None:
+        """Start writing; nothing on other ranks than the first."""
+        if not self.first:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Lines after the checkpoint will be written again.
+        lines = self.path.read_text().splitlines() if self.start and self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= self.start]
+        self.path.write_text("".join(line + "\n" for line in kept))
+        if self.tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                logger.info("TensorBoard is not installed; losses go to %s only", self.path)
+            else:
+                where = self.folder / "tensorboard" / self.name
+                self.writer = SummaryWriter(str(where), purge_step=self.start)
+        console = Console(stderr=True)
+        if sys.stderr.isatty():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
+            self.bar = Progress(*columns, console=console)
+            self.task = self.bar.add_task(self.name, total=1.0)
+            self.bar.start()
+
+    def add(self, values: Mapping[str, Tensor | float]) -> None:
+        """Collect values of one step, without waiting for the device."""
+        for name, value in values.items():
+            value = value.detach() if isinstance(value, Tensor) else value
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def show(self, progress: float) -> None:
+        """Move the bar to a progress in [0, 1]."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=progress)
+
+    def write(self, step: int, elapsed_s: float) -> None:
+        """Write the means since the last call.
+
+        Raises:
+            SynBTError: If one of them is not finite.
+        """
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise SynBTError(
+                f"A loss of {self.name} is not finite at step {step}: {means}. Continue from the "
+                f"last checkpoint with --resume and a smaller learning rate or precision 32-true."
+            )
+        if not self.first:
+            return
+        line = {"step": step, "elapsed_s": round(elapsed_s, 2), **means}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.writer is not None:
+            for name, value in means.items():
+                self.writer.add_scalar(f"{self.name}/{name}", value, step)
+        text = " ".join(f"{name} {value:.4g}" for name, value in means.items())
+        logger.info("%s step %d, %.0f s: %s", self.name, step, elapsed_s, text)
+        if self.bar is not None:
+            self.bar.update(self.task, description=f"{self.name} {step}")
+
+    def close(self) -> None:
+        """Stop writing."""
+        if self.writer is not None:
+            self.writer.close()
+        if self.bar is not None:
+            self.bar.stop()
