@@ -31,8 +31,8 @@ APPEARANCE_INPUTS = (
 )
 
 #: Mean and SD of the four numbers over phantom tumors, by which the network's input is scaled.
-_CENTRE = (0.75, 0.20, 0.05, 0.15)
-_SPREAD = (0.40, 0.10, 0.30, 0.20)
+_CENTRE = (0.75, 0.15, 0.10, 0.35)
+_SPREAD = (0.35, 0.10, 0.30, 0.25)
 
 #: A tumor whose outer part is brighter than its core by this factor is a rim.
 _RIM_RATIO = 1.35
