@@ -245,11 +245,16 @@ def to_one_mm(volume: Tensor, spacing: Spacing) -> Tensor:
 
 
 def number_tumors(mask: Tensor) -> Tensor:
-    """Number connected tumors from 1, largest first; uint8, same shape.
+    """Number tumors from 1, largest first; uint8, same shape.
 
-    Voxels that touch by a corner are one tumor. Beyond 255 tumors the smallest are left out.
+    Parts up to 4 voxels apart are one tumor, as the clumps of a non-mass lesion are. Beyond 255
+    tumors the smallest are left out.
     """
-    labels, count = ndimage.label(mask.numpy(), structure=np.ones((3, 3, 3)))
+    touching = np.ones((3, 3, 3))
+    joined, count = ndimage.label(
+        ndimage.binary_dilation(mask.numpy(), touching, iterations=2), structure=touching
+    )
+    labels = np.where(mask.numpy(), joined, 0)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     numbers = np.zeros(count + 1, dtype=np.uint8)
     for number, label in enumerate(np.argsort(-sizes, kind="stable")[:_MOST_TUMORS], 1):

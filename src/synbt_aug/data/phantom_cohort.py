@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -86,6 +87,12 @@ def write_phantom(folder: Path, seed: int, settings: PhantomSettings, layout: st
     return seed
 
 
+def seed_of(name: str) -> int | None:
+    """The seed of a phantom by its case name; None for any other case."""
+    match = re.fullmatch(r"phantom_(\d+)", name.lower())
+    return int(match.group(1)) if match else None
+
+
 def _each(
     seeds: list[int], folder: Path, settings: PhantomSettings, layout: str, workers: int
 ) -> Iterable[int]:
@@ -146,10 +153,14 @@ def _describe(folder: Path, layout: str, phases: int) -> None:
             folder, cases=cases, channels=channels, description="Breast DCE-MRI phantoms, synbt-aug"
         )
         return
-    names = sorted(p.name.split(".")[0] for p in (folder / "segmentations/expert").iterdir())
-    names = [name for name in names if name.startswith("PHANTOM_")]
-    test = [name for name in names if int(name.split("_")[1]) >= FIRST_TEST_SEED]
-    write_splits(folder, [name for name in names if name not in set(test)], test)
+    train: list[str] = []
+    test: list[str] = []
+    for path in sorted((folder / "segmentations" / "expert").iterdir()):
+        name = path.name.removesuffix(".nii.gz")
+        seed = seed_of(name)
+        if seed is not None:
+            (test if seed >= FIRST_TEST_SEED else train).append(name)
+    write_splits(folder, train, test)
 
 
 def _zyx(array: np.ndarray) -> np.ndarray:

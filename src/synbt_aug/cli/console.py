@@ -1,0 +1,131 @@
+"""What the command line prints: progress, tables, log lines, and one line for an error."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from traceback import walk_tb
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from synbt_aug.errors import SynBTError
+
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+
+console = Console(highlight=False)
+_errors = Console(stderr=True, highlight=False)
+
+
+def complain(sentence: str) -> None:
+    """Print one red line to stderr."""
+    _errors.print(f"Error: {sentence}", style="bold red", markup=False, soft_wrap=True)
+
+
+def note(sentence: str) -> None:
+    """Print one plain line."""
+    console.print(sentence, markup=False, soft_wrap=True)
+
+
+def sentence_for(error: BaseException) -> str | None:
+    """What to tell the user about an error, or None where it is a bug to be shown whole.
+
+    A `ValueError` is the user's to mend when our own code raised it; one from deep inside
+    another library is not.
+    """
+    if isinstance(error, SynBTError):
+        return _one_line(str(error))
+    if isinstance(error, ValueError) and _raised_by_us(error):
+        return _one_line(str(error))
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "Out of memory. Use --device cpu, a smaller --batch, or close other programs."
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return None
+
+
+def log_to_screen(level: int) -> None:
+    """Send the package's log lines to stderr."""
+    logger = logging.getLogger("synbt_aug")
+    logger.setLevel(level)
+    logger.handlers[:] = [
+        RichHandler(console=_errors, show_path=False, show_level=False, omit_repeated_times=False)
+    ]
+    logger.propagate = False
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with time left; gives a function of (done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    progress = Progress(*columns, console=_errors)
+    task = progress.add_task(what, total=None)
+
+    def tell(done: int, total: int) -> None:
+        # Shown from the first news on: an error before it stands alone.
+        progress.start()
+        progress.update(task, completed=done, total=total)
+
+    try:
+        yield tell
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+def seconds(text: str) -> float:
+    """`90s`, `45m`, `1.5h` or `1:30:00` in seconds.
+
+    Raises:
+        SynBTError: If the text is none of these.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip()):
+        return float(match.group(1)) * units[match.group(2)]
+    if match := re.fullmatch(r"(\d+):(\d\d):(\d\d)", text.strip()):
+        hours, minutes, rest = (int(part) for part in match.groups())
+        return 3600.0 * hours + 60.0 * minutes + rest
+    raise SynBTError(f"A time is written as 90s, 45m, 1.5h or 1:30:00, not {text!r}.")
+
+
+def triple(text: str, what: str, kind: type = float) -> tuple:
+    """`192x192x128` as three numbers.
+
+    Raises:
+        SynBTError: If there are not three.
+    """
+    try:
+        values = tuple(kind(part) for part in re.split(r"[x,]", text))
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise SynBTError(f"{what} is three numbers such as 192x192x128, not {text!r}.")
+    return values
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    return bool(frames) and PACKAGE_FOLDER in Path(frames[-1]).resolve().parents

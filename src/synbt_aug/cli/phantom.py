@@ -1,0 +1,78 @@
+"""`synbt phantom`: a cohort of phantoms on disk."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synbt_aug.cli.console import counting, note, triple
+
+
+class Layout(str, Enum):
+    """How the cohort lies on disk."""
+
+    nnunet = "nnunet"
+    mama_mia = "mama-mia"
+
+
+def phantom(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many phantoms.")],
+    layout: Annotated[
+        Layout, typer.Option("--format", help="Layout of the folder.")
+    ] = Layout.nnunet,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Seed of the first; 1000000 and above are for testing only."),
+    ] = 0,
+    shape: Annotated[
+        str, typer.Option(help="Voxels: left-right x front-back x feet-head.")
+    ] = "192x192x128",
+    spacing: Annotated[str, typer.Option(help="Voxel size in mm, likewise.")] = "1x1x1",
+    times: Annotated[
+        str, typer.Option(help="Seconds from injection to each post-contrast scan.")
+    ] = "120",
+    bilateral: Annotated[
+        bool | None, typer.Option("--bilateral/--unilateral", help="Default: drawn.")
+    ] = None,
+    density: Annotated[
+        str | None, typer.Option(help="BI-RADS a, b, c or d; default: drawn.")
+    ] = None,
+    tumor: Annotated[bool, typer.Option(help="With tumors, or healthy.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one a core.")
+    ] = None,
+) -> None:
+    """Write a cohort of breast DCE-MRI phantoms, for training and for trying things out.
+
+    Phantom number i has the seed SEED + i. A run that was stopped goes on where it was.
+    """
+    from synbt_aug.data.phantom_cohort import write_phantom_cohort
+    from synbt_aug.errors import SynBTError
+    from synbt_aug.phantom import PhantomSettings
+
+    try:
+        times_s = tuple(float(part) for part in times.split(","))
+    except ValueError as error:
+        raise SynBTError(f"--times is numbers such as 90,180,300, not {times!r}.") from error
+    settings = PhantomSettings(
+        shape=triple(shape, "--shape", int),
+        spacing=triple(spacing, "--spacing"),
+        times_s=times_s,
+        bilateral=bilateral,
+        density=density,
+        with_tumor=tumor,
+    )
+    with counting("Phantoms") as on_case:
+        write_phantom_cohort(
+            output,
+            range(seed, seed + number),
+            settings=settings,
+            layout=layout.value,
+            workers=workers,
+            on_case=on_case,
+        )
+    note(f"{number} phantoms in {output} ({layout.value} layout).")

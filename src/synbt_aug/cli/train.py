@@ -1,0 +1,162 @@
+"""`synbt train autoencoder|denoiser`: the networks, from a folder of cases."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synbt_aug.cli.console import counting, note, seconds
+
+if TYPE_CHECKING:
+    from synbt_aug.data import Cohort
+
+app = typer.Typer(
+    help="Train the networks (needs the extra `train`).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[
+    Path,
+    typer.Option("--data", help="A phantom cohort, a MAMA-MIA folder or an nnU-Net raw dataset."),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for checkpoints, logs and weights.")
+]
+Preset = Annotated[str, typer.Option(help="paper, shipped or tiny.")]
+Init = Annotated[Path | None, typer.Option(help="Start from the weights in this training folder.")]
+MaxTime = Annotated[
+    str | None, typer.Option(help="Stop in time: 45m, 1.5h, 1:30:00. Rates fall over it.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
+Devices = Annotated[int, typer.Option(min=1, help="Devices a node.")]
+Nodes = Annotated[int, typer.Option(min=1, help="Nodes.")]
+Precision = Annotated[
+    str | None, typer.Option(help="As Lightning Fabric names it, such as 32-true or bf16-mixed.")
+]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Fold = Annotated[
+    int | None, typer.Option(min=0, help="Only the training cases of this nnU-Net fold.")
+]
+Split = Annotated[
+    str | None, typer.Option(help="Only this part of the dataset's own split: train or test.")
+]
+
+
+@app.command("autoencoder")
+def autoencoder(
+    data: Data,
+    output: Output,
+    preset: Preset = "shipped",
+    init: Init = None,
+    max_time: MaxTime = None,
+    resume: Resume = False,
+    devices: Devices = 1,
+    num_nodes: Nodes = 1,
+    precision: Precision = None,
+    accelerator: Accelerator = "auto",
+    seed: Seed = 0,
+    fold: Fold = None,
+    split: Split = None,
+    perceptual: Annotated[
+        Path | None,
+        typer.Option(help="MedicalNet's ResNet-10 as a file; without, that loss is left out."),
+    ] = None,
+) -> None:
+    """Train the patch-to-volume VQ-VAE: on crops, then its decoder on volumes."""
+    _check_extra()
+    from synbt_aug.files import check_output_folder
+    from synbt_aug.train.autoencoder import train_autoencoder
+    from synbt_aug.train.presets import autoencoder_preset
+
+    chosen = autoencoder_preset(preset)
+    max_time_s = None if max_time is None else seconds(max_time)
+    check_output_folder(output)
+    weights = train_autoencoder(
+        _cases(data, fold=fold, split=split, seed=seed),
+        chosen,
+        output,
+        max_time_s=max_time_s,
+        resume=resume,
+        init=init,
+        perceptual=perceptual,
+        seed=seed,
+        devices=devices,
+        num_nodes=num_nodes,
+        precision=precision,
+        accelerator=accelerator,
+    )
+    note(f"Weights: {weights}")
+
+
+@app.command("denoiser")
+def denoiser(
+    data: Data,
+    output: Output,
+    autoencoder: Annotated[Path, typer.Option(help="Folder of the trained autoencoder.")],
+    preset: Preset = "shipped",
+    init: Init = None,
+    max_time: MaxTime = None,
+    resume: Resume = False,
+    devices: Devices = 1,
+    num_nodes: Nodes = 1,
+    precision: Precision = None,
+    accelerator: Accelerator = "auto",
+    seed: Seed = 0,
+    fold: Fold = None,
+    split: Split = None,
+) -> None:
+    """Train the latent diffusion model on an autoencoder's latents."""
+    _check_extra()
+    from synbt_aug.files import check_output_folder
+    from synbt_aug.train.denoiser import train_denoiser
+    from synbt_aug.train.presets import denoiser_preset
+
+    chosen = denoiser_preset(preset)
+    max_time_s = None if max_time is None else seconds(max_time)
+    check_output_folder(output)
+    weights = train_denoiser(
+        _cases(data, fold=fold, split=split, seed=seed),
+        chosen,
+        autoencoder,
+        output,
+        max_time_s=max_time_s,
+        resume=resume,
+        init=init,
+        seed=seed,
+        devices=devices,
+        num_nodes=num_nodes,
+        precision=precision,
+        accelerator=accelerator,
+    )
+    note(f"Weights: {weights}")
+
+
+def _check_extra() -> None:
+    """See that the training extra is there before a cohort is read for nothing."""
+    from synbt_aug.errors import ExtraMissingError
+
+    if importlib.util.find_spec("lightning_fabric") is None:
+        raise ExtraMissingError("Training", "train", "lightning-fabric")
+
+
+def _cases(data: Path, **choice: Any) -> Cohort:
+    from synbt_aug.data import load_cohort
+    from synbt_aug.data.phantom_cohort import FIRST_TEST_SEED, seed_of
+
+    with counting("Reading cases") as on_case:
+        cohort = load_cohort(data, on_case=on_case, **choice)
+    note(cohort.describe())
+    for line in cohort.skipped[:10]:
+        note(f"  left out {line}")
+    tests = [case.name for case in cohort if (seed_of(case.name) or 0) >= FIRST_TEST_SEED]
+    if tests:
+        note(
+            f"Warning: {len(tests)} phantoms have seeds of {FIRST_TEST_SEED} and above, which are "
+            f"for testing only ({tests[0]}, ...). Weights trained on them must not be tested so."
+        )
+    return cohort

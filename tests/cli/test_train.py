@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from synbt_aug.cli import train
+from synbt_aug.data import write_phantom_cohort
+from synbt_aug.phantom import PhantomSettings
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = PhantomSettings(shape=(40, 40, 40), spacing=(2.0, 2.0, 2.0))
+    folder = tmp_path_factory.mktemp("cohort")
+    return write_phantom_cohort(folder, [0, 1_000_000], settings=settings, workers=1)
+
+
+def test_an_unknown_preset_is_refused_before_the_cohort_is_read(
+    synbt: Callable, cohort: Path, tmp_path: Path
+) -> None:
+    said = synbt("train", "autoencoder", "--data", cohort, "-o", tmp_path / "t", "--preset", "big")
+    assert said.code == 2
+    assert "No preset is called 'big'" in said.err and "tiny" in said.err
+    assert "Reading" not in said.err and not (tmp_path / "t").exists()
+
+
+def test_a_missing_extra_is_told_first(
+    synbt: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: None)
+    said = synbt("train", "autoencoder", "--data", tmp_path / "none", "-o", tmp_path / "t")
+    assert said.code == 2 and "pip install 'synbt-aug[train]'" in said.err
+
+
+def test_a_folder_that_is_no_dataset_is_refused(synbt: Callable, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    said = synbt("train", "autoencoder", "--data", tmp_path, "-o", tmp_path / "t")
+    assert said.code == 2 and "neither an nnU-Net raw dataset" in said.err
+
+
+def test_the_tiny_autoencoder_trains_and_test_phantoms_are_warned_of(
+    synbt: Callable, cohort: Path, tmp_path: Path
+) -> None:
+    said = synbt(
+        "train", "autoencoder", "--data", cohort, "-o", tmp_path, "--preset", "tiny",
+        "--max-time", "3s", "--accelerator", "cpu", "--precision", "32-true",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert (tmp_path / "autoencoder.safetensors").is_file()
+    assert "2 cases" in said.out and "for testing only (phantom_1000000" in said.out
