@@ -8,6 +8,7 @@ in the error of the predicted latent.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.mask import gaussian
@@ -54,3 +55,22 @@ def fill_hole(q: Tensor, hole: Tensor, known: Tensor) -> Tensor:
         fill = estimate if fill is None else trust * estimate + (1 - trust) * fill
     assert fill is not None
     return torch.where(hole.unsqueeze(1), fill, q)
+
+
+#: Voxels whose surroundings lie above this in pre or post are tissue: a tenth of the way from
+#: `low` to `high`, where air (Rician noise) stays well below.
+TISSUE_LEVEL = -0.8
+
+
+def tissue(q: Tensor) -> Tensor:
+    """Tissue against air, from mapped intensities averaged over 3 mm.
+
+    Args:
+        q: Shape `(B, 2, D, H, W)` at 1 mm.
+
+    Returns:
+        Boolean, shape `(B, D, H, W)`.
+    """
+    return F.avg_pool3d(q.amax(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)[
+        :, 0
+    ] > TISSUE_LEVEL

@@ -5,12 +5,14 @@ The host is never resampled. Only the change is, and it is added to the host's o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.mask import separable
+from synbt_aug.mask import blend_weight, distance_mm, separable
 from synbt_aug.volume import Spacing
 
 #: Sides that the shipped networks were trained on, in mm and voxels.
@@ -167,3 +169,78 @@ def to_host(content: Tensor, window: Window, shape: tuple[int, int, int]) -> Ten
         host_mm, window_mm = _axis_positions(window, axis, part, content.device)
         matrices.append(_resampling(window_mm, host_mm, 1.0, window.spacing[axis]))
     return separable(content.to(torch.float32), (matrices[0], matrices[1], matrices[2]))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A host after a change was written into it.
+
+    Args:
+        image: A copy of the host that differs inside `support` only, dtype kept.
+        label: Blend weight of at least .5, boolean, shape `(D, H, W)`.
+        support: Blend weight above 0, boolean, shape `(D, H, W)`.
+    """
+
+    image: Tensor
+    label: Tensor
+    support: Tensor
+
+
+def write_change(
+    image: Tensor,
+    change: Tensor,
+    distance: Tensor,
+    window: Window,
+    blocked: Tensor | None = None,
+) -> Written:
+    """Add a change to the host, by index, inside the tumor's support only.
+
+    Args:
+        image: The host, shape `(2, D, H, W)`, any real dtype.
+        change: What to add where the weight is 1, in the host's units, shape
+            `(2, n, n, n)` at 1 mm.
+        distance: Signed distance to the tumor's surface, in mm, shape `(n, n, n)`.
+        window: Where.
+        blocked: Voxels that stay as they are (other tumors, no signal), boolean,
+            shape `(D, H, W)`.
+
+    Returns:
+        The painted copy with its label and support. The support ends at most 2 mm, or one
+        voxel an axis, beyond the label. The label's volume is the shape's, to a voxel.
+    """
+    shape = (int(image.shape[1]), int(image.shape[2]), int(image.shape[3]))
+    box = window.host_box(shape)
+    free = torch.ones_like(image[0, *box], dtype=torch.bool)
+    if blocked is not None:
+        free = ~blocked[box]
+    on_host = to_host(distance, window, shape)
+    if window.spacing != (1.0, 1.0, 1.0) and on_host.numel():
+        # Resampling moves the surface a little: put it back where the volume is right.
+        wanted = round(int((distance <= 0).sum()) / math.prod(window.spacing))
+        wanted = min(max(wanted, 1), on_host.numel())
+        on_host = on_host - on_host.flatten().kthvalue(wanted).values
+    weight = blend_weight(on_host)
+    label = (weight >= 0.5) & free
+    support = (weight > 0) & free & _beside(label, window.spacing)
+
+    region = image[:, *box]
+    painted = image.clone()
+    if bool(support.any()):
+        added = weight * to_host(change, window, shape)
+        working = torch.float64 if region.dtype == torch.float64 else torch.float32
+        new = region.to(working) + added.to(working)
+        if not region.is_floating_point():
+            bounds = torch.iinfo(region.dtype)
+            new = new.round().clamp(bounds.min, bounds.max)
+        painted[:, *box] = torch.where(support, new.to(region.dtype), region)
+    whole_label = torch.zeros(shape, dtype=torch.bool, device=image.device)
+    whole_support = whole_label.clone()
+    whole_label[box], whole_support[box] = label, support
+    return Written(painted, whole_label, whole_support)
+
+
+def _beside(label: Tensor, spacing: Spacing) -> Tensor:
+    """Voxels within 2 mm, or one voxel an axis, of the label."""
+    near = distance_mm(label, spacing, 2.0 + max(spacing)) <= 2.0
+    touching = F.max_pool3d(label[None].to(torch.float32), 3, 1, 1)[0] > 0
+    return near | touching

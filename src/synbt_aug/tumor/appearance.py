@@ -31,8 +31,8 @@ APPEARANCE_INPUTS = (
 )
 
 #: Mean and SD of the four numbers over phantom tumors, by which the network's input is scaled.
-_CENTRE = (0.75, 0.15, 0.10, 0.35)
-_SPREAD = (0.35, 0.10, 0.30, 0.25)
+CENTRE = (0.75, 0.15, 0.10, 0.35)
+SPREAD = (0.35, 0.10, 0.30, 0.25)
 
 #: A tumor whose outer part is brighter than its core by this factor is a rim.
 _RIM_RATIO = 1.35
@@ -112,7 +112,7 @@ class Appearance:
         )
         values = [
             0.0 if n is None else min(max((n - c) / s, -4.0), 4.0)
-            for n, c, s in zip(numbers, _CENTRE, _SPREAD, strict=True)
+            for n, c, s in zip(numbers, CENTRE, SPREAD, strict=True)
         ]
         known = [float(n is not None) for n in numbers]
         values += [float(self.category == name) for name in CATEGORIES]

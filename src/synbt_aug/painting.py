@@ -1,0 +1,360 @@
+"""Steps of painting one thing into one host; `synthesizer.py` strings them together.
+
+A `Host` is a volume with what was measured of it once. A `Prepared` is everything decided, cut
+and mapped, and waits for a texture; `finish` puts what the texture painted back into the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.hole import tissue
+from synbt_aug.intensity import (
+    IntensityReference,
+    knee,
+    measure_reference,
+    to_linear,
+)
+from synbt_aug.mask import (
+    blend_weight,
+    bounding_box,
+    equivalent_diameter_mm,
+    longest_mm,
+    signed_distance_mm,
+    smooth_surface,
+)
+from synbt_aug.texture.job import PaintingJob
+from synbt_aug.tumor.appearance import Appearance, measure_appearance
+from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.placement import (
+    SMALLEST_MM,
+    draw_diameter_mm,
+    draw_pose,
+    draw_seed,
+    draw_window,
+    rasterize,
+)
+from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
+from synbt_aug.tumor.sites import SiteMap, find_sites
+from synbt_aug.tumor.visibility import Visibility, measure_visibility
+from synbt_aug.volume import BreastVolume, Synthesis
+from synbt_aug.window import cut, cut_mask, fitting_side, window_around, write_change
+
+#: Noise tried for one tumor before it is dropped with its label.
+ATTEMPTS = 3
+
+#: A tumor is taken away to this far beyond its label, in mm: scans blur.
+REMOVAL_MARGIN_MM = 1.0
+
+#: The largest tumor that is drawn, in mm, and how it may exceed the depth of its site.
+_LARGEST_MM = 90.0
+_DIAMETER_TO_DEPTH = 1.8
+
+#: Sizes tried where the drawn one finds no room.
+_SHRINKING = (1.0, 0.8, 0.64, 0.5, 0.4)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to paint.
+
+    Args:
+        kind: "tumor", "null" (ordinary tissue over a healthy place) or "removal".
+        diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes.
+        appearance: What is not None is asked for; the rest comes from the template.
+        mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
+            template and a site; needed for removals.
+    """
+
+    kind: str = "tumor"
+    diameter_mm: float | None = None
+    appearance: Appearance = Appearance()
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= _LARGEST_MM:
+            raise SynBTError(
+                f"diameter_mm needs a number from {SMALLEST_MM:g} to {_LARGEST_MM:g}, got "
+                f"{self.diameter_mm:g}: smaller tumors vanish in a 4 mm latent cell, larger ones "
+                f"do not fit a 128 mm window."
+            )
+        if self.kind == "removal" and self.mask is None:
+            raise SynBTError("A removal needs the mask of what to remove: pass mask=.")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A volume and what is measured of it once.
+
+    Args:
+        volume: The scan.
+        reference: Its intensity references.
+    """
+
+    volume: BreastVolume
+    reference: IntensityReference
+    _sites: list[SiteMap] = field(default_factory=list, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, volume: BreastVolume, reference: IntensityReference | None = None) -> Host:
+        """Measure the references, unless they are given."""
+        return cls(volume, reference or measure_reference(volume.image, volume.valid))
+
+    @property
+    def occupied(self) -> Tensor | None:
+        """Existing tumors and forbidden places, boolean, shape `(D, H, W)`."""
+        tumor, forbidden = self.volume.tumor, self.volume.forbidden
+        if tumor is None or forbidden is None:
+            return forbidden if tumor is None else tumor
+        return tumor | forbidden
+
+    @property
+    def blocked(self) -> Tensor | None:
+        """Voxels that must stay as they are: occupied ones and those without signal."""
+        occupied, valid = self.occupied, self.volume.valid
+        if occupied is None or valid is None:
+            return occupied if valid is None else ~valid
+        return occupied | ~valid
+
+    @property
+    def sites(self) -> SiteMap:
+        """Where a tumor may go; found on first use."""
+        if not self._sites:
+            level = (to_linear(self.volume.image, self.reference) + 1) / 2
+            v = self.volume
+            self._sites.append(find_sites(level, v.spacing, self.occupied, v.valid))
+        return self._sites[0]
+
+    def after(self, painted: Synthesis) -> Host:
+        """The host for the next tumor: painted, the new tumor taken."""
+        tumor = self.volume.tumor
+        taken = painted.support if tumor is None else tumor | painted.support
+        return Host(replace(self.volume, image=painted.image, tumor=taken), self.reference)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One thing decided, cut and mapped.
+
+    Args:
+        host: Where it goes.
+        recipe: What it is.
+        distance: Signed distance to its surface in the window, in mm, shape `(n, n, n)`.
+        linear: The window before the knee, shape `(2, n, n, n)`.
+        known: Tissue in the window, boolean, shape `(n, n, n)`.
+        spare_seeds: Noise for further attempts.
+        contrast_was_asked: Whether a faint tumor is what was wanted.
+    """
+
+    host: Host
+    recipe: TumorRecipe
+    distance: Tensor
+    linear: Tensor
+    known: Tensor
+    spare_seeds: tuple[int, ...] = ()
+    contrast_was_asked: bool = False
+
+    def job(self, hole_margin_mm: float) -> PaintingJob:
+        """What to ask of a texture."""
+        mask = self.distance <= 0
+        if self.recipe.kind != "tumor":
+            mask = torch.zeros_like(mask)
+        return PaintingJob(
+            q=knee(self.linear)[None],
+            mask=mask[None],
+            hole=(self.distance <= hole_margin_mm)[None],
+            known=self.known[None],
+            appearance=(self.recipe.appearance,),
+            noise_seeds=(self.recipe.noise_seed,),
+        )
+
+    def retry(self) -> Prepared | None:
+        """The same with other noise; None when no attempt is left."""
+        if not self.spare_seeds:
+            return None
+        seed, *rest = self.spare_seeds
+        return replace(self, recipe=self.recipe.with_noise(seed), spare_seeds=tuple(rest))
+
+
+def prepare(
+    host: Host, wish: Wish, bank: TumorBank, hole_margin_mm: float, generator: torch.Generator
+) -> Prepared | str:
+    """Decide what a wish becomes in this host.
+
+    Args:
+        host: Where.
+        wish: What.
+        bank: Templates.
+        hole_margin_mm: Of the texture.
+        generator: On the CPU.
+
+    Returns:
+        Something to paint, or the reason why nothing can be.
+    """
+    seeds = tuple(draw_seed(generator) for _ in range(ATTEMPTS))
+    if wish.mask is not None:
+        recipe = _recipe_of_mask(host, wish, hole_margin_mm, seeds[0])
+    else:
+        recipe = _recipe_of_template(host, wish, bank, hole_margin_mm, seeds[0], generator)
+    if isinstance(recipe, str):
+        return recipe
+    prepared = from_recipe(host, recipe, bank, hole_margin_mm)
+    return replace(
+        prepared,
+        spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
+        contrast_was_asked=wish.appearance.enhancement is not None,
+    )
+
+
+def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> TumorRecipe | str:
+    mask = wish.mask
+    assert mask is not None
+    if mask.shape != host.volume.image.shape[1:]:
+        raise SynBTError(
+            f"A tumor mask needs the image's shape {host.volume.shape}, got {tuple(mask.shape)}. "
+            f"Resample it to the image first."
+        )
+    if not bool(mask.any()):
+        return "the given mask is empty"
+    box = bounding_box(mask)
+    spacing = host.volume.spacing
+    extent = max((end - start) * mm for (start, end), mm in zip(box, spacing, strict=True))
+    side = fitting_side(extent + 2 * margin_mm + 2)
+    if side is None:
+        return f"the given mask is {extent:.0f} mm long, more than a 128 mm window holds"
+    d, h, w = ((start + end - 1) / 2 for start, end in box)
+    window = window_around((d, h, w), side, spacing)
+    return TumorRecipe(wish.kind, window, seed, wish.appearance, mask=pack_mask(mask))
+
+
+def _recipe_of_template(
+    host: Host,
+    wish: Wish,
+    bank: TumorBank,
+    margin_mm: float,
+    seed: int,
+    generator: torch.Generator,
+) -> TumorRecipe | str:
+    sites = host.sites
+    if not bool((sites.weight > 0).any()):
+        return "no site: the volume shows no breast tissue away from skin and existing tumors"
+    most_mm = min(_DIAMETER_TO_DEPTH * float(sites.depth_mm.max()), _LARGEST_MM)
+    drawn = wish.diameter_mm or draw_diameter_mm(generator, most_mm)
+    for factor in (1.0,) * 3 if wish.diameter_mm else _SHRINKING:
+        diameter = max(drawn * factor, SMALLEST_MM)
+        how = draw_pose(bank, diameter, generator, wish.appearance.category)
+        distance = rasterize(bank, how, diameter, margin_mm)
+        if distance is None:
+            continue
+        shape, spacing = host.volume.shape, host.volume.spacing
+        window = draw_window(sites, distance <= 0, shape, spacing, generator)
+        if window is not None:
+            # Shape and appearance belong together: what is not asked for is the template's own.
+            appearance = bank.templates[how.template].appearance.updated(wish.appearance)
+            if wish.kind != "tumor":
+                appearance = Appearance()
+            return TumorRecipe(wish.kind, window, seed, appearance, diameter, how)
+    return f"no room: a tumor of {drawn:.0f} mm fits nowhere in the tissue found"
+
+
+def from_recipe(
+    host: Host, recipe: TumorRecipe, bank: TumorBank, hole_margin_mm: float
+) -> Prepared:
+    """Cut and map what a recipe says.
+
+    Raises:
+        SynBTError: If the recipe does not belong to this host or bank.
+    """
+    window, image = recipe.window, host.volume.image
+    if recipe.pose is not None and recipe.diameter_mm is not None:
+        if recipe.pose.template >= len(bank):
+            raise SynBTError(
+                f"The recipe needs template {recipe.pose.template}, the bank has {len(bank)}. "
+                f"Pass the bank that the recipe was made with."
+            )
+        shape = rasterize(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm, image.device)
+        if shape is None or shape.shape[0] != window.side:
+            raise SynBTError(
+                "The recipe's tumor does not fit its window: it was made with another bank or "
+                "another version. Pass the bank that the recipe was made with."
+            )
+        distance = shape
+    elif recipe.mask is not None:
+        distance = _distance_of_mask(unpack_mask(recipe.mask), recipe)
+    else:
+        raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
+    linear = to_linear(cut(image, window), host.reference)
+    everywhere = torch.ones(host.volume.shape, dtype=torch.bool, device=image.device)
+    valid = everywhere if host.volume.valid is None else host.volume.valid
+    known = tissue(knee(linear)[None])[0] & cut_mask(valid, window)
+    return Prepared(host, recipe, distance.to(image.device), linear, known)
+
+
+def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:
+    inside = cut(mask.to(torch.float32), recipe.window) >= 0.5
+    if not bool(inside.any()):
+        raise SynBTError("The given tumor mask is thinner than a millimetre: nothing is left of it.")
+    distance = signed_distance_mm(inside)
+    if recipe.kind == "removal":
+        return distance - REMOVAL_MARGIN_MM
+    smooth = smooth_surface(distance)
+    return smooth - smooth.flatten().kthvalue(int(inside.sum())).values
+
+
+def visibility(prepared: Prepared, painted: Tensor) -> Visibility:
+    """How well a painted tumor shows in its window; `painted` as for `finish`."""
+    weight = blend_weight(prepared.distance)
+    blended = prepared.linear + weight * (painted - prepared.linear)
+    return measure_visibility(blended, prepared.distance <= 0, prepared.known)
+
+
+def finish(prepared: Prepared, painted: Tensor, seen: Visibility | None = None) -> Synthesis:
+    """Blend what was painted into the host.
+
+    Args:
+        prepared: What was asked.
+        painted: The texture's answer: the window before the knee, shape `(2, n, n, n)`.
+        seen: How well the tumor shows, for the record.
+
+    Returns:
+        The painted host, without a recipe: that is the caller's.
+    """
+    host, recipe = prepared.host, prepared.recipe
+    blocked = host.blocked
+    if recipe.kind == "removal" and recipe.mask is not None:
+        # What is removed is an existing tumor: it alone stops being blocked.
+        gone = unpack_mask(recipe.mask).to(host.volume.image.device)
+        blocked = None if blocked is None else blocked & ~gone
+    change = (painted - prepared.linear) / 2 * host.reference.range(painted)
+    written = write_change(host.volume.image, change, prepared.distance, recipe.window, blocked)
+    label = written.label
+    if recipe.kind != "tumor":
+        return Synthesis(written.image, torch.zeros_like(label), written.support)
+    return Synthesis(
+        written.image, label, written.support, measured=_measure(prepared, painted, label, seen)
+    )
+
+
+def _measure(
+    prepared: Prepared, painted: Tensor, label: Tensor, seen: Visibility | None
+) -> dict[str, Any]:
+    spacing = prepared.host.volume.spacing
+    weight = blend_weight(prepared.distance)
+    blended = prepared.linear + weight * (painted - prepared.linear)
+    tumor = prepared.distance <= 0
+    found = measure_appearance(blended, tumor, around=prepared.known & ~tumor)
+    measured: dict[str, Any] = {
+        "diameter_mm": equivalent_diameter_mm(int(label.sum()), spacing),
+        "longest_mm": longest_mm(label, spacing),
+        "appearance": found.to_dict(),
+    }
+    if seen is not None:
+        measured["visible_share"] = seen.share
+        measured["contrast_to_noise"] = seen.contrast_to_noise
+    return measured
+

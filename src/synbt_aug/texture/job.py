@@ -1,0 +1,103 @@
+"""What a texture is asked to paint: a batch of windows of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, Appearance
+
+
+@dataclass(frozen=True)
+class PaintingJob:
+    """B windows to paint at once.
+
+    Args:
+        q: Mapped intensities at 1 mm, shape `(B, 2, n, n, n)`, float32.
+        mask: The tumors to paint, boolean, shape `(B, n, n, n)`; all False paints "nothing":
+            ordinary tissue.
+        hole: What may change, boolean, shape `(B, n, n, n)`; holds the mask.
+        known: Tissue that the hole is filled from, boolean, shape `(B, n, n, n)`.
+        appearance: One per window; attributes left None are the network's choice.
+        noise_seeds: One per window; the noise of one tumor does not depend on its batch.
+    """
+
+    q: Tensor
+    mask: Tensor
+    hole: Tensor
+    known: Tensor
+    appearance: tuple[Appearance, ...]
+    noise_seeds: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return int(self.q.shape[0])
+
+    @property
+    def side(self) -> int:
+        """Voxels along each side of the windows."""
+        return int(self.q.shape[-1])
+
+    def appearance_inputs(self) -> tuple[Tensor, Tensor]:
+        """The network's appearance values and which are known, shape `(B, 7)` each.
+
+        Where the mask is empty nothing is known: there is no tumor to describe.
+        """
+        values = torch.zeros(len(self), len(APPEARANCE_INPUTS), device=self.q.device)
+        known = torch.zeros_like(values)
+        for row, (wish, mask) in enumerate(zip(self.appearance, self.mask, strict=True)):
+            if bool(mask.any()):
+                value, told = wish.to_model()
+                values[row], known[row] = value.to(values), told.to(known)
+        return values, known
+
+    def noise(self, channels: int, side: int) -> Tensor:
+        """Standard normal noise, shape `(B, channels, side, side, side)`, drawn on the CPU."""
+        drawn = [
+            torch.randn(
+                (channels, side, side, side), generator=torch.Generator().manual_seed(seed)
+            )
+            for seed in self.noise_seeds
+        ]
+        return torch.stack(drawn).to(self.q.device)
+
+
+def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
+    """One batch of several jobs of one window size."""
+    return PaintingJob(
+        q=torch.cat([job.q for job in jobs]),
+        mask=torch.cat([job.mask for job in jobs]),
+        hole=torch.cat([job.hole for job in jobs]),
+        known=torch.cat([job.known for job in jobs]),
+        appearance=tuple(a for job in jobs for a in job.appearance),
+        noise_seeds=tuple(s for job in jobs for s in job.noise_seeds),
+    )
+
+
+class Texture(Protocol):
+    """Paints tumors into windows. All textures keep the same promises."""
+
+    #: Name by which settings and recipes call it.
+    name: str
+
+    #: Dilation of the label that gives the hole, in mm.
+    hole_margin_mm: float
+
+    def __call__(self, job: PaintingJob) -> Tensor:
+        """Paint.
+
+        Args:
+            job: B windows of one size.
+
+        Returns:
+            Signal by `intensity.to_linear` (before the knee), shape `(B, 2, n, n, n)`, float32;
+            used inside the hole only.
+        """
+        ...
+
+    def recipe(self) -> dict[str, object]:
+        """What a recipe must hold to paint the same again, JSON-ready."""
+        ...

@@ -1,0 +1,68 @@
+"""Does the label tell the truth? Whether a painted tumor can be seen where it is labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.mask import gaussian, signed_distance_mm
+from synbt_aug.tumor.appearance import SHELL_MM
+
+#: Least share of the label that must be visible.
+VISIBLE_SHARE = 0.9
+
+#: Least contrast of the tumor to its shell, in SDs of the noise, unless a lower one was asked.
+CONTRAST_TO_NOISE = 1.5
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """How well a tumor shows in the post-contrast scan.
+
+    Args:
+        share: Of the label's voxels, those beyond the midpoint of tumor and shell, or enclosed
+            by such voxels, as a necrotic core is.
+        contrast: Mean of the tumor less that of the shell, in the units of `linear`.
+        contrast_to_noise: Its size over the SD of the noise around.
+    """
+
+    share: float
+    contrast: float
+    contrast_to_noise: float
+
+    def convinces(self, contrast_was_asked: bool) -> bool:
+        """Whether the label may stand."""
+        if self.contrast_to_noise < CONTRAST_TO_NOISE:
+            return contrast_was_asked
+        return self.share >= VISIBLE_SHARE
+
+
+def measure_visibility(linear: Tensor, label: Tensor, around: Tensor) -> Visibility:
+    """Measure a painted tumor in its window.
+
+    Args:
+        linear: The painted window before the knee, shape `(2, n, n, n)` at 1 mm.
+        label: The tumor, boolean, not empty, shape `(n, n, n)`.
+        around: Tissue that counts as surroundings, boolean, shape `(n, n, n)`.
+    """
+    post = linear[1]
+    distance = signed_distance_mm(label)
+    shell = (distance >= SHELL_MM[0]) & (distance <= SHELL_MM[1]) & around
+    if int(shell.sum()) < 20:
+        shell = ~label & around
+    if not bool(shell.any()):
+        shell = ~label
+    # Judged as the eye does, over about a millimetre: single voxels are noise.
+    smooth = gaussian(post, 0.8) / gaussian(torch.ones_like(post), 0.8)
+    inside, outside = float(smooth[label].mean()), float(smooth[shell].mean())
+    contrast = inside - outside
+    middle = (inside + outside) / 2
+    shown = label & (smooth > middle if contrast > 0 else smooth < middle)
+    enclosed = torch.from_numpy(ndimage.binary_fill_holes(shown.cpu().numpy())).to(label.device)
+    share = float((enclosed & label).sum() / label.sum())
+    grain = (post - smooth)[shell]
+    noise = 1.4826 * float((grain - grain.median()).abs().median())
+    return Visibility(share, contrast, abs(contrast) / max(noise, 1e-6))
