@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synbt_aug.pictures import OUTLINE, Painting, contact_sheet, plane_views, preview
+from synbt_aug.pictures import OUTLINE, BeforeAfter, contact_sheet, plane_views, preview
 
 SHAPE = (40, 60, 80)
 
 
-def _painting(**changes: object) -> Painting:
+def _painting(**changes: object) -> BeforeAfter:
     before = np.random.default_rng(0).normal(100, 5, (2, *SHAPE)).astype(np.float32)
     tumor = np.zeros(SHAPE, bool)
     tumor[18:24, 26:34, 36:44] = True
@@ -17,7 +17,7 @@ def _painting(**changes: object) -> Painting:
     after[1][tumor] += 300
     values = {"title": "a case", "before": before, "after": after, "tumor": tumor}
     values |= {"support": tumor, "spacing": (1.0, 1.0, 1.0)}
-    return Painting(**(values | changes))  # type: ignore[arg-type]
+    return BeforeAfter(**(values | changes))  # type: ignore[arg-type]
 
 
 def _bright(picture: Image.Image, level: int = 200) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_voxels_that_are_not_cubes_are_shown_at_one_scale() -> None:
 def test_an_affine_turns_axes_to_the_readers_view() -> None:
     painting = _painting()
     # The same scan with x stored from left to right and axes z, y, x swapped to x, y, z.
-    turned = Painting(
+    turned = BeforeAfter(
         title="turned",
         before=painting.before.transpose(0, 3, 2, 1)[:, ::-1],
         after=painting.after.transpose(0, 3, 2, 1)[:, ::-1],

@@ -30,7 +30,7 @@ _COLUMNS = tuple(
 
 
 @dataclass(frozen=True)
-class Painting:
+class BeforeAfter:
     """A case before and after, to be shown.
 
     Args:
@@ -80,7 +80,7 @@ class PlaneView:
         return picture
 
 
-def plane_views(painting: Painting) -> list[PlaneView]:
+def plane_views(painting: BeforeAfter) -> list[PlaneView]:
     """The three planes through the middle of the tumor, or of what was repainted."""
     shown = _as_read(painting)
     before, after, tumor = shown.before, shown.after, shown.tumor
@@ -113,7 +113,7 @@ def plane_views(painting: Painting) -> list[PlaneView]:
     return views
 
 
-def preview(painting: Painting) -> Image.Image:
+def preview(painting: BeforeAfter) -> Image.Image:
     """One picture: planes in rows; the whole slice, then pre, post and subtraction."""
     gap, head, margin, tile = 4, 20, 74, _CLOSE_UP_PIXELS
     rows = []
@@ -141,7 +141,7 @@ def preview(painting: Painting) -> Image.Image:
     return picture
 
 
-def contact_sheet(paintings: Sequence[Painting], columns: int = 3) -> Image.Image:
+def contact_sheet(paintings: Sequence[BeforeAfter], columns: int = 3) -> Image.Image:
     """Axial close-ups of many tumors: post before, post after, subtraction after with outline."""
     gap, head, tile = 8, 18, _CLOSE_UP_PIXELS * 2 // 3
     columns = min(columns, len(paintings))
@@ -219,7 +219,7 @@ class _Lens:
         )
 
 
-def _as_read(painting: Painting) -> Painting:
+def _as_read(painting: BeforeAfter) -> BeforeAfter:
     """Turn the axes so that D rises to the head, H to the back and W to the left."""
     if painting.affine is None:
         return replace(painting, before=_floats(painting.before), after=_floats(painting.after))

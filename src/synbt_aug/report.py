@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from synbt_aug.files import written_whole
-from synbt_aug.pictures import Painting, PlaneView, plane_views
+from synbt_aug.pictures import BeforeAfter, PlaneView, plane_views
 
 _WHAT = {
     "pre": "pre-contrast",
@@ -26,7 +26,7 @@ _WHAT = {
 
 def write_report(
     path: str | os.PathLike[str],
-    paintings: Sequence[Painting],
+    paintings: Sequence[BeforeAfter],
     *,
     title: str,
     introduction: str = "",
@@ -79,13 +79,13 @@ def write_report(
     return path
 
 
-def changed_outside(painting: Painting) -> int:
+def changed_outside(painting: BeforeAfter) -> int:
     """Voxels that differ though they lie outside the support: 0 by promise."""
     differ = (painting.before != painting.after).any(axis=0)
     return int(np.count_nonzero(differ & ~painting.support))
 
 
-def _section(number: int, painting: Painting) -> str:
+def _section(number: int, painting: BeforeAfter) -> str:
     views = plane_views(painting)
     rows = "".join(_plane(painting.title, view) for view in views)
     facts = {
