@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -29,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from synbt_aug.errors import ExtraMissingError, SynBTError
+from synbt_aug.files import written_whole
 from synbt_aug.training_log import TrainingLog
 
 if TYPE_CHECKING:
@@ -193,14 +193,6 @@ class AveragedWeights:
             value.copy_(saved)
 
 
-def save_whole(state: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint so that `path` always holds a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(dict(state), partial)
-    os.replace(partial, path)
-
-
 class TrainingRun:
     """One training run in one folder; iterate over it inside a `with`.
 
@@ -292,7 +284,8 @@ class TrainingRun:
                 "settings": json.dumps(self.settings),
                 "parts": {name: part.state_dict() for name, part in self.parts.items()},
             }
-            save_whole(state, self.checkpoint_path)
+            with written_whole(self.checkpoint_path) as unfinished:
+                torch.save(state, unfinished)
             if self.on_save is not None:
                 self.on_save(self)
         self._saved_at = time.monotonic()

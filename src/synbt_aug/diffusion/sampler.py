@@ -75,7 +75,7 @@ def ddim_timesteps(count: int, steps: int = 1000) -> Tensor:
 
 def sample_ddim(
     predict: Predict,
-    z_T: Tensor,  # noqa: N803 (the paper's letter)
+    z_T: Tensor,
     schedule: NoiseSchedule,
     steps: int,
     *,
@@ -107,7 +107,7 @@ def sample_ddim(
 
 def sample_ddpm(
     predict: Predict,
-    z_T: Tensor,  # noqa: N803
+    z_T: Tensor,
     schedule: NoiseSchedule,
     *,
     predicts: Prediction = "noise",

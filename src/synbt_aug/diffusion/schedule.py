@@ -82,7 +82,7 @@ def add_noise(z: Tensor, noise: Tensor, alpha_bar_t: Tensor) -> Tensor:
 
 
 def v_target(z: Tensor, noise: Tensor, alpha_bar_t: Tensor) -> Tensor:
-    """v = sqrt(a) noise - sqrt(1 - a) z; shapes as for `add_noise`.
+    """The velocity sqrt(a) noise - sqrt(1 - a) z; shapes as for `add_noise`.
 
     Source:
         Salimans and Ho, "Progressive distillation", ICLR 2022, section 4.

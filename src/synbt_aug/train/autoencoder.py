@@ -24,7 +24,7 @@ from synbt_aug.train.codec_losses import (
     l1,
     make_discriminator,
 )
-from synbt_aug.train.crops import CropSampler, TrainingCase, jitter_intensity
+from synbt_aug.train.crops import CropSampler, TrainingCase, jitter_intensity, resident
 from synbt_aug.train.files import load_autoencoder, save_network
 from synbt_aug.train.perceptual import load_perceptual
 from synbt_aug.train.presets import AutoencoderPreset, VolumeStage
@@ -121,7 +121,7 @@ class _CodecTraining:
     ) -> None:
         self.fabric, self.preset, self.output_dir, self.seed = fabric, preset, output_dir, seed
         self.save_every_s = save_every_s
-        self.sampler = CropSampler(cases)
+        self.sampler = CropSampler(resident(cases, fabric.device))
         self.vqvae = vqvae.to(fabric.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.judge = judge.to(fabric.device) if judge is not None else None
 

@@ -72,6 +72,26 @@ class CropMix:
     jitter: float = 1 / 3
 
 
+@dataclass(frozen=True)
+class _Resident:
+    q: Tensor
+    valid: Tensor
+    tumor: Tensor
+    body: Tensor
+
+
+def resident(cases: Sequence[TrainingCase], device: torch.device) -> Sequence[TrainingCase]:
+    """The cases on a GPU, where they take at most half of its free memory; else as they are."""
+    if device.type != "cuda" or not len(cases):
+        return cases
+    size = sum(t.nbytes for case in cases for t in (case.q, case.valid, case.tumor))
+    if size > torch.cuda.mem_get_info(device)[0] // 2:
+        return cases
+    return [
+        _Resident(c.q.to(device), c.valid.to(device), c.tumor.to(device), c.body) for c in cases
+    ]
+
+
 class CropSampler:
     """Draws crops from cases.
 
@@ -95,21 +115,21 @@ class CropSampler:
             generator: CPU generator.
         """
         sides = (size,) * 3 if isinstance(size, int) else size
-        index = _below(len(self.cases), generator)
+        index = below(len(self.cases), generator)
         case, tumor_sites = self.cases[index], self._tumor_sites[index]
         volume = tuple(case.q.shape[1:])
-        draw = _uniform(generator)
+        draw = uniform(generator)
         if draw < self.mix.tumor and len(tumor_sites):
-            centre = tumor_sites[_below(len(tumor_sites), generator)].tolist()
+            centre = tumor_sites[below(len(tumor_sites), generator)].tolist()
         elif draw < self.mix.tumor + self.mix.body and len(case.body):
-            centre = case.body[_below(len(case.body), generator)].tolist()
+            centre = case.body[below(len(case.body), generator)].tolist()
         else:
-            centre = [_below(n, generator) for n in volume]
-        overhang = _uniform(generator) < self.mix.overhang
+            centre = [below(n, generator) for n in volume]
+        overhang = uniform(generator) < self.mix.overhang
         corner = []
         for middle, side, n in zip(centre, sides, volume, strict=True):
             reach = round(side * self.mix.jitter)
-            low = int(middle) - side // 2 + _below(2 * reach + 1, generator) - reach
+            low = int(middle) - side // 2 + below(2 * reach + 1, generator) - reach
             corner.append(low if overhang else min(max(low, 0), max(n - side, 0)))
         return turn(cut(case, corner, sides), generator=generator)
 
@@ -152,7 +172,7 @@ def cut(case: TrainingCase, corner: Sequence[int], sides: Sequence[int]) -> Crop
 
 def turn(crop: Crop, *, generator: torch.Generator) -> Crop:
     """Flip each axis at random; permute them too where the sides are equal."""
-    flips = [axis for axis in (-3, -2, -1) if _uniform(generator) < 0.5]
+    flips = [axis for axis in (-3, -2, -1) if uniform(generator) < 0.5]
     order = torch.randperm(3, generator=generator).tolist()
     if len(set(crop.valid.shape)) > 1:
         order = [0, 1, 2]
@@ -189,9 +209,11 @@ def _some_sites(tumor: Tensor, picker: torch.Generator) -> Tensor:
     return sites[keep.to(sites.device)].cpu()
 
 
-def _below(count: int, generator: torch.Generator) -> int:
+def below(count: int, generator: torch.Generator) -> int:
+    """A random integer from 0 to `count - 1`."""
     return int(torch.randint(count, (), generator=generator))
 
 
-def _uniform(generator: torch.Generator) -> float:
+def uniform(generator: torch.Generator) -> float:
+    """A random number in [0, 1)."""
     return float(torch.rand((), generator=generator))

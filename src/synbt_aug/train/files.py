@@ -6,8 +6,6 @@ The JSON holds the network's settings and how it was trained, as plain values;
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +13,9 @@ from typing import Any, Protocol
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from synbt_aug.diffusion import Denoiser, DenoiserSettings
 from synbt_aug.errors import SynBTError
+from synbt_aug.files import read_json, write_json, written_whole
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 
 
@@ -41,13 +41,9 @@ def save_network(network: _Network, folder: Path, name: str, facts: Mapping[str,
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().contiguous().cpu() for key, value in network.state_dict().items()}
-    partial = folder / f"{name}.safetensors.partial"
-    save_file(state, partial)
-    os.replace(partial, folder / f"{name}.safetensors")
-    text = json.dumps({"settings": network.settings.to_dict(), **facts}, indent=2)
-    partial = folder / f"{name}.json.partial"
-    partial.write_text(text + "\n")
-    os.replace(partial, folder / f"{name}.json")
+    with written_whole(folder / f"{name}.safetensors") as unfinished:
+        save_file(state, unfinished)
+    write_json(folder / f"{name}.json", {"settings": network.settings.to_dict(), **facts})
 
 
 def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
@@ -62,7 +58,7 @@ def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
             f"{folder} holds no {name}: {path.name} is missing. "
             f"Give the output folder of `synbt train {name}`."
         )
-    facts: dict[str, Any] = json.loads(path.read_text())
+    facts: dict[str, Any] = read_json(path, f"the settings of a trained {name}")
     return facts
 
 
@@ -76,3 +72,15 @@ def load_autoencoder(folder: str | Path) -> VQVAE:
     vqvae = VQVAE(VQVAESettings.from_dict(facts["settings"]))
     vqvae.load_state_dict(load_file(Path(folder) / "autoencoder.safetensors"))
     return vqvae
+
+
+def load_denoiser(folder: str | Path) -> Denoiser:
+    """Load what `train_denoiser` wrote, on the CPU.
+
+    Raises:
+        SynBTError: If it is not there.
+    """
+    facts = read_facts(folder, "denoiser")
+    denoiser = Denoiser(DenoiserSettings.from_dict(facts["settings"]))
+    denoiser.load_state_dict(load_file(Path(folder) / "denoiser.safetensors"))
+    return denoiser

@@ -1,0 +1,267 @@
+"""Train the latent denoiser on windows with holes, encoded on the fly.
+
+The autoencoder is frozen. Targets and conditions are its continuous latents, normalised
+a channel; quantizing is left to sampling. The result is a folder with
+`denoiser.safetensors`, the running average of the weights, and `denoiser.json`.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from synbt_aug.diffusion import Denoiser, add_noise
+from synbt_aug.diffusion.schedule import target
+from synbt_aug.errors import SynBTError
+from synbt_aug.train.crops import TrainingCase, resident
+from synbt_aug.train.files import load_autoencoder, load_denoiser, save_network
+from synbt_aug.train.pool import LatentPool
+from synbt_aug.train.presets import DenoiserPreset
+from synbt_aug.train.windows import ExampleSampler
+from synbt_aug.training_loop import (
+    AveragedWeights,
+    TrainingRun,
+    descend,
+    fresh_weights,
+    learning_rate,
+    make_fabric,
+    set_learning_rate,
+)
+from synbt_aug.tumor.appearance import CATEGORIES
+from synbt_aug.vqvae import VQVAE
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
+
+
+def train_denoiser(
+    cases: Sequence[TrainingCase],
+    vqvae: VQVAE | str | Path,
+    preset: DenoiserPreset,
+    output_dir: str | Path,
+    *,
+    max_time_s: float | None = None,
+    resume: bool = False,
+    init: str | Path | None = None,
+    seed: int = 0,
+    devices: int = 1,
+    num_nodes: int = 1,
+    precision: str | None = None,
+    accelerator: str = "auto",
+    save_every_s: float = 300.0,
+) -> Path:
+    """Train and write the weights.
+
+    Args:
+        cases: What to learn from, some with tumors; only read.
+        vqvae: The trained autoencoder, or the folder that `train_autoencoder` wrote.
+        preset: Every number of the training.
+        output_dir: Folder of checkpoints, logs and the result.
+        max_time_s: Time box; rates fall over it. None: steps alone.
+        resume: Continue an interrupted run of the same settings.
+        init: Folder of a denoiser to start from; its latent statistics are kept.
+        seed: Of everything drawn.
+        devices: Devices a node.
+        num_nodes: Nodes.
+        precision: As Lightning Fabric names it; None picks it.
+        accelerator: As Lightning Fabric names it.
+        save_every_s: Seconds between checkpoints.
+
+    Returns:
+        The path of `denoiser.safetensors`, written at every checkpoint.
+
+    Raises:
+        SynBTError: If no case has a tumor, the autoencoder has other latents, the folder
+            holds another run, or a loss is not finite.
+    """
+    output_dir = Path(output_dir)
+    if not isinstance(vqvae, VQVAE):
+        vqvae = load_autoencoder(vqvae)
+    if vqvae.settings.latent_channels != preset.network.latent_channels:
+        raise SynBTError(
+            f"The denoiser takes {preset.network.latent_channels} latent channels, the autoencoder "
+            f"has {vqvae.settings.latent_channels}. Set the preset's network to match."
+        )
+    fabric = make_fabric(
+        devices=devices, num_nodes=num_nodes, precision=precision, accelerator=accelerator
+    )
+    with fresh_weights(seed):
+        denoiser = Denoiser(preset.network) if init is None else load_denoiser(init)
+    sampler = ExampleSampler(resident(cases, fabric.device), preset.holes)
+    pools = _pools(preset, sampler, vqvae, fabric, seed)
+    _train(
+        fabric,
+        denoiser,
+        pools,
+        preset,
+        output_dir,
+        max_time_s,
+        resume,
+        seed,
+        save_every_s,
+        measure=init is None,
+    )
+    return output_dir / "denoiser.safetensors"
+
+
+def _train(
+    fabric: Fabric,
+    denoiser: Denoiser,
+    pools: list[LatentPool],
+    preset: DenoiserPreset,
+    output_dir: Path,
+    max_time_s: float | None,
+    resume: bool,
+    seed: int,
+    save_every_s: float,
+    *,
+    measure: bool,
+) -> None:
+    denoiser = denoiser.to(fabric.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    average = AveragedWeights(denoiser, preset.average)
+    optimizer = torch.optim.AdamW(
+        denoiser.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay
+    )
+    network, optimizer = fabric.setup(denoiser, optimizer)
+    alpha_bar = preset.schedule.alpha_bar.to(fabric.device)
+    shares = torch.tensor([pool.size.share for pool in pools])
+
+    def write(run: TrainingRun) -> None:
+        saved = copy.deepcopy(denoiser)
+        average.copy_to(saved)
+        facts = {
+            "schedule": preset.schedule.to_dict(),
+            "latent": {"mean": saved.latent_mean.tolist(), "std": saved.latent_std.tolist()},
+            "quantized_latents": False,
+            "preset": preset.to_dict(),
+            "training": {"steps": run.step, "seconds": round(run.elapsed_s, 1)},
+            "seed": seed,
+        }
+        save_network(saved, output_dir, "denoiser", facts)
+
+    run = TrainingRun(
+        fabric,
+        output_dir,
+        name="denoiser",
+        parts={"denoiser": denoiser, "average": average, "optimizer": optimizer},
+        settings={"preset": preset.to_dict(), "seed": seed},
+        max_steps=preset.steps,
+        max_time_s=max_time_s,
+        seed=seed,
+        resume=resume,
+        save_every_s=save_every_s,
+        on_save=write,
+    )
+    with run:
+        for pool in pools:
+            pool.advance(run.step)
+        if run.step == 0 and measure:
+            _measure_latents(fabric, denoiser, pools)
+        for step in run:
+            generator = run.generator()
+            rate = learning_rate(
+                preset.learning_rate,
+                step,
+                run.progress,
+                warmup_steps=preset.warmup_steps,
+                decay_from=preset.decay_from,
+            )
+            set_learning_rate(optimizer, rate)
+            for pool in pools:
+                pool.advance(step)
+            pool = pools[int(torch.multinomial(shares, 1, generator=generator))]
+            windows = pool.batch(generator)
+            z = denoiser.normalise(windows.z)
+            noise = torch.randn(z.shape, generator=generator).to(z)
+            t = torch.randint(preset.schedule.steps, (len(z),), generator=generator).to(z.device)
+            known = _withhold(windows.appearance_known, preset, generator)
+            prediction = network(
+                add_noise(z, noise, alpha_bar[t]),
+                t,
+                denoiser.normalise(windows.z_masked),
+                windows.mask,
+                windows.appearance,
+                known,
+            )
+            wanted = target(preset.network.predicts, z, noise, alpha_bar[t])
+            loss = weighted_error(prediction, wanted, windows.weight)
+            run.log(loss=loss, skipped=not descend(fabric, loss, network, optimizer))
+            average.update(denoiser)
+
+
+def weighted_error(prediction: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean squared error.
+
+    Args:
+        prediction: Shape `(B, C, d, h, w)`.
+        wanted: Same shape.
+        weight: Shape `(B, 1, d, h, w)`, not negative, not all 0.
+    """
+    error = (prediction - wanted).square().mean(1, keepdim=True)
+    return (weight * error).sum() / weight.sum().clamp_min(1e-6)
+
+
+def _withhold(known: Tensor, preset: DenoiserPreset, generator: torch.Generator) -> Tensor:
+    """Withhold single attributes and, of some windows, all of them.
+
+    Args:
+        known: Shape `(B, A)`; the last entries are the categories, told together.
+        preset: With the chances.
+        generator: CPU generator.
+    """
+    count, numbers = len(known), known.shape[1] - len(CATEGORIES)
+    told = torch.rand(count, numbers + 1, generator=generator) >= preset.drop_each
+    whole = torch.rand(count, 1, generator=generator) >= preset.drop_all
+    categories = told[:, -1:].expand(-1, len(CATEGORIES))
+    keep = torch.cat([told[:, :-1], categories], dim=1) & whole
+    return known * keep.to(known)
+
+
+def _pools(
+    preset: DenoiserPreset, sampler: ExampleSampler, vqvae: VQVAE, fabric: Fabric, seed: int
+) -> list[LatentPool]:
+    vqvae = vqvae.to(fabric.device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    vqvae.requires_grad_(False)
+
+    def encode(x: Tensor) -> Tensor:
+        with fabric.autocast():
+            if preset.encode_patch is not None:
+                return vqvae.encode_patches(x, preset.encode_patch)
+            return vqvae.encode(x)
+
+    return [
+        LatentPool(
+            size,
+            sampler,
+            encode,
+            fabric.device,
+            background=preset.background,
+            refresh=preset.refresh * size.share,
+            seed=(seed, fabric.global_rank, index),
+        )
+        for index, size in enumerate(preset.pools)
+    ]
+
+
+@torch.no_grad()
+def _measure_latents(fabric: Fabric, denoiser: Denoiser, pools: list[LatentPool]) -> None:
+    """Set mean and SD of each latent channel from the first windows, all ranks' together."""
+    sums = [pool.statistics() for pool in pools]
+    total = torch.stack([s for s, _, _ in sums]).sum(0)
+    squares = torch.stack([s for _, s, _ in sums]).sum(0)
+    count = torch.tensor(float(sum(n for _, _, n in sums)), device=total.device).double()
+    if fabric.world_size > 1:
+        total, squares, count = (
+            fabric.all_reduce(value, reduce_op="sum") for value in (total, squares, count)
+        )
+    mean = total / count
+    denoiser.latent_mean.copy_(mean)
+    denoiser.latent_std.copy_((squares / count - mean.square()).clamp_min(1e-8).sqrt())
