@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.diffusion import Denoiser, NoiseSchedule, guided, sample_ddim
+from synbt_aug.diffusion import Denoiser, NoiseSchedule, sample_ddim
+from synbt_aug.diffusion.denoiser import guided
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.intensity import inverse_knee

@@ -1,0 +1,409 @@
+"""Tumors for a whole batch, in any training loop.
+
+    injector = SynBTInjector(InjectionSettings(probability=0.5))
+    injected = injector(images, labels, spacing=(1.0, 1.0, 1.0), generator=generator)
+
+A failure inside (out of memory, NaN, nowhere to go) costs that injection only: the real sample
+stays as it is, and the failure is counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.intensity import IntensityReference
+from synbt_aug.painting import Host, Wish
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.placement import SMALLEST_MM, draw_seed
+from synbt_aug.volume import BreastVolume, Spacing, Synthesis
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InjectionSettings:
+    """What to inject, how often; the same names in every host.
+
+    Defaults give way to a `"synbt"` section in dataset.json, and that to `SYNBT_*` variables:
+    `InjectionSettings.gather`.
+
+    Args:
+        probability: Of injecting into a sample.
+        tumors: Most tumors a sample; one to so many, evenly.
+        diameter_mm: One size for all; None draws from the cohort's.
+        enhancement, rim, heterogeneity, category: Asked of every tumor; None: the template's.
+        guidance: Strength of that wish; 1 is the plain prediction.
+        steps: Of DDIM.
+        weights: "shipped", or a weights folder.
+        bank: A tumor bank file; None takes the weights' own.
+        pre_channel, post_channel: Which channels of the image are pre and post.
+        tumor_label: Value that a synthetic tumor gets in the labels.
+        only_tumor_free: Leave samples with a real tumor alone.
+        null_paint: Share of injections that repaint healthy tissue, without a label.
+        precision: Of the networks: "fp32", "bf16" or "fp16".
+        generator_device: Of the networks: "auto" takes the images' device.
+        seed: For loops that pass no generator.
+
+    Raises:
+        SynBTError: If a value is out of range.
+    """
+
+    probability: float = 0.5
+    tumors: int = 1
+    diameter_mm: float | None = None
+    enhancement: float | None = None
+    rim: float | None = None
+    heterogeneity: float | None = None
+    category: str | None = None
+    guidance: float = 1.0
+    steps: int = 10
+    weights: str = "shipped"
+    bank: str | None = None
+    pre_channel: int = 0
+    post_channel: int = 1
+    tumor_label: int = 1
+    only_tumor_free: bool = False
+    null_paint: float = 0.0
+    precision: str = "fp32"
+    generator_device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("probability", "null_paint"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise SynBTError(f"{name} needs a number from 0 to 1, got {value}.")
+        if not 1 <= self.tumors <= 8:
+            raise SynBTError(f"tumors needs a number from 1 to 8, got {self.tumors}.")
+        if self.pre_channel == self.post_channel:
+            raise SynBTError(
+                f"pre_channel and post_channel need two channels, got {self.pre_channel} for both."
+            )
+        if self.category is not None and self.category not in CATEGORIES:
+            raise SynBTError(f"category needs one of {CATEGORIES}, got {self.category!r}.")
+        if self.tumor_label < 1:
+            raise SynBTError(f"tumor_label needs a number from 1 on, got {self.tumor_label}.")
+        self.wish()
+
+    @property
+    def appearance(self) -> Appearance:
+        """What is asked of every tumor."""
+        return Appearance(
+            enhancement=self.enhancement,
+            heterogeneity=self.heterogeneity,
+            rim=self.rim,
+            category=self.category,
+        )
+
+    def wish(self, kind: str = "tumor") -> Wish:
+        """One injection."""
+        return Wish(kind, self.diameter_mm, self.appearance if kind == "tumor" else Appearance())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def gather(
+        cls,
+        section: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> InjectionSettings:
+        """Defaults < a `"synbt"` section < `SYNBT_*` variables.
+
+        Args:
+            section: Of dataset.json.
+            environment: In place of `os.environ`.
+
+        Raises:
+            SynBTError: If a name is unknown or a value cannot be read.
+        """
+        known = {f.name for f in fields(cls)}
+        values = dict(section or {})
+        if unknown := sorted(set(values) - known):
+            raise SynBTError(
+                f'The "synbt" section of dataset.json has no setting called '
+                f"{', '.join(unknown)}. There are: {', '.join(sorted(known))}."
+            )
+        prefix = "SYNBT_"
+        for variable, text in (os.environ if environment is None else environment).items():
+            name = variable[len(prefix) :].lower()
+            if variable.startswith(prefix) and name in known:
+                values[name] = text
+        return cls(**{name: _read(name, value) for name, value in values.items()})
+
+
+_TYPES: dict[str, type] = {
+    f.name: next(t for t in (bool, int, float, str) if t.__name__ in str(f.type).split(" | "))
+    for f in fields(InjectionSettings)
+}
+
+
+def _read(name: str, value: Any) -> Any:
+    """A setting from JSON or from the environment."""
+    kind = _TYPES[name]
+    if value is None or (isinstance(value, str) and value.lower() in ("", "none", "null")):
+        return None
+    try:
+        if kind is bool:
+            return value if isinstance(value, bool) else bool(json.loads(str(value).lower()))
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise SynBTError(
+            f"The setting {name} (SYNBT_{name.upper()}) needs a {kind.__name__}, got {value!r}."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A batch after injection.
+
+    Args:
+        images: Shape `(B, C, D, H, W)`, dtype and device of the input; a copy where something
+            was painted.
+        labels: Shape, dtype and device of the input.
+        results: One synthesis a sample; None where none was tried.
+    """
+
+    images: Tensor
+    labels: Tensor
+    results: tuple[Synthesis | None, ...]
+
+    @property
+    def painted(self) -> tuple[bool, ...]:
+        """Which samples hold something synthetic."""
+        return tuple(r is not None and r.painted for r in self.results)
+
+
+class SynBTInjector:
+    """Injects synthetic tumors into batches.
+
+    Args:
+        settings: What, and how often.
+        synthesizer: Made from the settings when left out, at the first injection.
+
+    Attributes:
+        counts: Injections so far: "injected", "null", "not drawn", and a line for each reason
+            of failure.
+    """
+
+    def __init__(
+        self,
+        settings: InjectionSettings = InjectionSettings(),
+        synthesizer: TumorSynthesizer | None = None,
+    ) -> None:
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        self._synthesizer = synthesizer
+        self._own = torch.Generator().manual_seed(settings.seed)
+
+    def synthesizer(self, device: torch.device) -> TumorSynthesizer:
+        """The synthesizer, loaded when first asked for."""
+        if self._synthesizer is None:
+            s = self.settings
+            self._synthesizer = TumorSynthesizer(
+                s.weights,
+                bank=s.bank,
+                device=device if s.generator_device == "auto" else s.generator_device,
+                steps=s.steps,
+                guidance=s.guidance,
+                precision=s.precision,
+            )
+        return self._synthesizer
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        spacing: Spacing = (1.0, 1.0, 1.0),
+        *,
+        generator: torch.Generator | None = None,
+        references: Sequence[IntensityReference | None] | None = None,
+        valid: Tensor | None = None,
+    ) -> Injected:
+        """Inject into a batch.
+
+        Args:
+            images: Shape `(B, C, D, H, W)`, C at least 2, any scale and device.
+            labels: Shape `(B, 1, D, H, W)`; `tumor_label` marks tumors, negative values mark
+                voxels without signal.
+            spacing: Voxel size, in mm.
+            generator: On the CPU; None continues the injector's own.
+            references: Of each case, where the batch holds crops; None measures the crops.
+            valid: Voxels that carry signal, boolean, shape `(B, D, H, W)`.
+
+        Returns:
+            The batch, with tumors.
+
+        Raises:
+            SynBTError: If the shapes or channels do not fit. What goes wrong while painting is
+                counted, not raised.
+        """
+        self._check(images, labels, valid, references)
+        generator = generator or self._own
+        results: list[Synthesis | None] = [None] * len(images)
+        hosts: dict[int, Host] = {}
+        generators: dict[int, torch.Generator] = {}
+        left: dict[int, int] = {}
+        kinds: dict[int, str] = {}
+        s = self.settings
+        for k in range(len(images)):
+            # Every sample draws the same numbers, whatever becomes of it: one sample's fate
+            # does not change the next one's tumor.
+            chance, null, count = torch.rand(3, generator=generator).tolist()
+            own = torch.Generator().manual_seed(draw_seed(generator))
+            has_tumor = bool((labels[k] == s.tumor_label).any())
+            if chance >= s.probability or (s.only_tumor_free and has_tumor):
+                self.counts["not drawn"] += 1
+                continue
+            host = self._host(images[k], labels[k], spacing, valid, references, k)
+            if isinstance(host, str):
+                self.counts[host] += 1
+                continue
+            hosts[k], generators[k] = host, own
+            kinds[k] = "null" if null < s.null_paint else "tumor"
+            left[k] = 1 + int(count * s.tumors)
+        while left:
+            now = sorted(left)
+            wishes = [s.wish(kinds[k]) for k in now]
+            painted = self._paint([hosts[k] for k in now], wishes, [generators[k] for k in now])
+            for k, result in zip(now, painted, strict=True):
+                left[k] -= 1
+                self.counts[_outcome(result, kinds[k])] += 1
+                if result.painted:
+                    hosts[k] = hosts[k].after(result)
+                    results[k] = _add(results[k], result)
+                elif results[k] is None:
+                    results[k] = result
+                if left[k] == 0 or not result.painted:
+                    del left[k]
+        return self._write(images, labels, results)
+
+    def _paint(
+        self, hosts: list[Host], wishes: list[Wish], generators: list[torch.Generator]
+    ) -> list[Synthesis]:
+        """Paint all at once; where that fails, one by one, so that one failure costs one."""
+        states = [g.get_state() for g in generators]
+        synthesizer = self.synthesizer(hosts[0].volume.image.device)
+        try:
+            return synthesizer.paint(hosts, wishes, generators)
+        except RuntimeError as error:
+            # torch.OutOfMemoryError is a RuntimeError, too.
+            if len(hosts) == 1:
+                return [self._failed(hosts[0], error)]
+            logger.debug("a batch of %d failed, going on one by one: %s", len(hosts), error)
+        results = []
+        for host, wish, generator, state in zip(hosts, wishes, generators, states, strict=True):
+            generator.set_state(state)
+            results += self._paint([host], [wish], [generator])
+        return results
+
+    @staticmethod
+    def _failed(host: Host, error: RuntimeError) -> Synthesis:
+        nothing = torch.zeros(
+            host.volume.shape, dtype=torch.bool, device=host.volume.image.device
+        )
+        kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else "error"
+        logger.warning("SynBT: an injection failed (%s), the real sample stays: %s", kind, error)
+        return Synthesis(
+            host.volume.image, nothing, nothing, reason=f"{kind}: {str(error).splitlines()[0]}"
+        )
+
+    def _host(
+        self,
+        image: Tensor,
+        label: Tensor,
+        spacing: Spacing,
+        valid: Tensor | None,
+        references: Sequence[IntensityReference | None] | None,
+        k: int,
+    ) -> Host | str:
+        s = self.settings
+        pair = torch.stack([image[s.pre_channel], image[s.post_channel]])
+        seen = label[0] >= 0
+        if valid is not None:
+            seen = seen & valid[k]
+        try:
+            volume = BreastVolume(
+                pair,
+                spacing,
+                tumor=label[0] == s.tumor_label,
+                forbidden=(label[0] != 0) & (label[0] != s.tumor_label),
+                valid=None if bool(seen.all()) else seen,
+            )
+            return Host.of(volume, None if references is None else references[k])
+        except SynBTError as error:
+            return f"unusable sample: {error}"
+
+    def _check(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        valid: Tensor | None,
+        references: Sequence[IntensityReference | None] | None,
+    ) -> None:
+        s = self.settings
+        if images.ndim != 5 or images.shape[1] <= max(s.pre_channel, s.post_channel):
+            raise SynBTError(
+                f"SynBTInjector needs images of shape (B, C, D, H, W) with channels "
+                f"{s.pre_channel} (pre) and {s.post_channel} (post), got {tuple(images.shape)}. "
+                f"Set pre_channel and post_channel."
+            )
+        expected = (images.shape[0], 1, *images.shape[2:])
+        if tuple(labels.shape) != expected:
+            raise SynBTError(
+                f"SynBTInjector needs labels of shape {expected}, got {tuple(labels.shape)}."
+            )
+        if valid is not None and tuple(valid.shape) != (images.shape[0], *images.shape[2:]):
+            raise SynBTError(
+                f"valid needs shape {(images.shape[0], *images.shape[2:])}, got "
+                f"{tuple(valid.shape)}."
+            )
+        if references is not None and len(references) != len(images):
+            raise SynBTError(
+                f"references needs one entry a sample, {len(images)}, got {len(references)}."
+            )
+
+    def _write(
+        self, images: Tensor, labels: Tensor, results: Sequence[Synthesis | None]
+    ) -> Injected:
+        s = self.settings
+        done = [k for k, r in enumerate(results) if r is not None and r.painted]
+        if done:
+            images, labels = images.clone(), labels.clone()
+        for k in done:
+            result = results[k]
+            assert result is not None
+            images[k, s.pre_channel], images[k, s.post_channel] = result.image
+            labels[k, 0][result.tumor] = s.tumor_label
+        return Injected(images, labels, tuple(results))
+
+
+def _outcome(result: Synthesis, kind: str) -> str:
+    """The counter's name for a result; figures in a reason are left out."""
+    if result.painted:
+        return "injected" if kind == "tumor" else kind
+    return str(result.reason).split(":")[0]
+
+
+def _add(before: Synthesis | None, after: Synthesis) -> Synthesis:
+    """Two paintings of one sample as one."""
+    if before is None or not before.painted:
+        return after
+    recipe = {"tumors": (before.recipe or {})["tumors"] + (after.recipe or {})["tumors"]}
+    return replace(
+        after, tumor=before.tumor | after.tumor, support=before.support | after.support, recipe=recipe
+    )

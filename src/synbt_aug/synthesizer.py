@@ -1,0 +1,317 @@
+"""Paint tumors into a breast MRI: the whole path, read top to bottom.
+
+host -> placement -> window -> intensity map -> inpaint -> blend -> host. The steps themselves
+are in `painting.py`; this file strings them together, for one volume or many at once, and keeps
+the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synbt_aug import __version__
+from synbt_aug.errors import SynBTError
+from synbt_aug.intensity import IntensityReference
+from synbt_aug.painting import Host, Prepared, Wish, finish, from_recipe, prepare, visibility
+from synbt_aug.texture import Texture, TumorInpainter, join
+from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.bank import TumorBank, load_bank
+from synbt_aug.tumor.lesions import split_lesions
+from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
+from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
+from synbt_aug.volume import BreastVolume, Synthesis, unchanged
+from synbt_aug.weights import Weights, load_weights
+
+
+class TumorSynthesizer:
+    """Paints tumors that a latent diffusion model made.
+
+    Args:
+        weights: "shipped", a weights folder, or loaded `Weights`.
+        bank: A tumor bank or its file; None takes the one that came with the weights.
+        texture: What paints; None takes the weights' diffusion model.
+        device: Where the networks run. Volumes stay where they are.
+        steps: Of DDIM (paper: 10).
+        guidance: Strength of the wish for an appearance; 1 is the plain prediction.
+        precision: "fp32", "bf16" or "fp16", for the networks.
+
+    Raises:
+        SynBTError: If the weights or the bank cannot be loaded, or a setting is out of range.
+
+    Source:
+        Yang et al., "SynBT: High-quality tumor synthesis for breast tumor segmentation by 3D
+        diffusion model", sections 2.2 and 2.3.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | Weights = "shipped",
+        *,
+        bank: TumorBank | str | Path | None = None,
+        texture: Texture | None = None,
+        device: torch.device | str = "cpu",
+        steps: int = 10,
+        guidance: float = 1.0,
+        precision: str = "fp32",
+    ) -> None:
+        self.weights = weights if isinstance(weights, Weights) else load_weights(weights)
+        if bank is None:
+            bank = self.weights.bank
+        self.bank = bank if isinstance(bank, TumorBank) else load_bank(bank)
+        self.device = torch.device(device)
+        self.texture: Texture = texture or TumorInpainter(
+            self.weights.autoencoder.to(self.device),
+            self.weights.denoiser.to(self.device),
+            self.weights.schedule,
+            hole_margin_mm=self.weights.contract.hole_margin_mm,
+            steps=steps,
+            guidance=guidance,
+            precision=precision,
+        )
+
+    def __call__(
+        self,
+        volume: BreastVolume,
+        *,
+        seed: int,
+        tumors: int = 1,
+        diameter_mm: float | None = None,
+        appearance: Appearance = Appearance(),
+        tumor_mask: Tensor | None = None,
+        kind: str = "tumor",
+        reference: IntensityReference | None = None,
+    ) -> Synthesis:
+        """Paint tumors.
+
+        Args:
+            volume: The scan; it is not changed.
+            seed: All that is random follows from it.
+            tumors: How many, one after the other.
+            diameter_mm: Equivalent-sphere diameter; None draws from the cohort's sizes.
+            appearance: What is not None is asked for; the rest comes with the template.
+            tumor_mask: A shape on the volume's grid, boolean, shape `(D, H, W)`, painted where
+                it is; lesions too far apart for one window are painted one by one.
+            kind: "tumor", or "null" to repaint a healthy place as healthy.
+            reference: Intensity references of the case, where the volume is only a part of it.
+
+        Returns:
+            The painted volume with its label, support and recipe, or the volume unchanged with
+            a reason. Where only some of several tumors found room, `measured` says so.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        if tumor_mask is None:
+            wishes = [Wish(kind, diameter_mm, appearance) for _ in range(tumors)]
+        else:
+            parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
+            wishes = [Wish(kind, None, appearance, part) for part in parts]
+        host = Host.of(volume, reference)
+        results, first = [], host
+        for wish in wishes:
+            (result,) = self.paint([host], [wish], [generator])
+            results.append(result)
+            if result.painted:
+                host = host.after(result)
+        return self._together(first, results, seed)
+
+    def remove(
+        self,
+        volume: BreastVolume,
+        mask: Tensor,
+        *,
+        seed: int,
+        reference: IntensityReference | None = None,
+    ) -> Synthesis:
+        """Paint a tumor away.
+
+        Args:
+            volume: The scan.
+            mask: What to remove, boolean, shape `(D, H, W)`; it may be among `volume.tumor`.
+            seed: As for painting.
+            reference: As for painting.
+
+        Returns:
+            As for painting, with an empty label.
+        """
+        others = None if volume.tumor is None else volume.tumor & ~mask
+        return self(
+            replace(volume, tumor=others),
+            seed=seed,
+            tumor_mask=mask,
+            kind="removal",
+            reference=reference,
+        )
+
+    def replay(self, volume: BreastVolume, recipe: Mapping[str, Any]) -> Synthesis:
+        """Paint what a recipe says.
+
+        Args:
+            volume: The scan it was made for.
+            recipe: As `Synthesis.recipe`, or read from its JSON.
+
+        Returns:
+            The same site, pose, mask and noise everywhere, and the same voxels on the same
+            device, torch, threads and precision.
+
+        Raises:
+            SynBTError: If the recipe does not fit these weights, bank, settings or volume.
+        """
+        self._check(recipe, volume)
+        host = Host.of(volume, IntensityReference.from_dict(recipe["reference"]))
+        results, first = [], host
+        for values in recipe["tumors"]:
+            thing = TumorRecipe.from_dict(values, recipe["spacing"])
+            prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
+            (painted,) = self._texture([prepared])
+            seen = visibility(prepared, painted) if thing.kind == "tumor" else None
+            result = replace(
+                finish(prepared, painted, seen), recipe={"tumors": [thing.to_dict()]}
+            )
+            results.append(result)
+            host = host.after(result)
+        return self._together(first, results, recipe["seed"])
+
+    def paint(
+        self,
+        hosts: Sequence[Host],
+        wishes: Sequence[Wish],
+        generators: Sequence[torch.Generator],
+    ) -> list[Synthesis]:
+        """One thing into each of several hosts; windows of one size go through in one batch.
+
+        Args:
+            hosts: Volumes with their references.
+            wishes: One for each.
+            generators: One for each, on the CPU.
+
+        Returns:
+            One result for each; recipes hold this tumor alone.
+        """
+        results: dict[int, Synthesis] = {}
+        waiting: dict[int, Prepared] = {}
+        margin = self.texture.hole_margin_mm
+        for k, (host, wish, generator) in enumerate(zip(hosts, wishes, generators, strict=True)):
+            prepared = prepare(host, wish, self.bank, margin, generator)
+            if isinstance(prepared, str):
+                results[k] = unchanged(host.volume.image, prepared)
+            else:
+                waiting[k] = prepared
+        while waiting:
+            for side in sorted({p.recipe.window.side for p in waiting.values()}):
+                group = {k: p for k, p in waiting.items() if p.recipe.window.side == side}
+                painted = self._texture(list(group.values()))
+                for (k, prepared), signal in zip(group.items(), painted, strict=True):
+                    result, again = _judge(prepared, signal)
+                    if again is not None:
+                        waiting[k] = again
+                        continue
+                    results[k] = result
+                    del waiting[k]
+        return [results[k] for k in range(len(hosts))]
+
+    def _texture(self, group: Sequence[Prepared]) -> list[Tensor]:
+        """Paint windows of one size, on the networks' device."""
+        margin = self.texture.hole_margin_mm
+        job = join([prepared.job(margin) for prepared in group])
+        here = replace(
+            job,
+            q=job.q.to(self.device),
+            mask=job.mask.to(self.device),
+            hole=job.hole.to(self.device),
+            known=job.known.to(self.device),
+        )
+        painted = self.texture(here)
+        return [p.to(g.linear.device) for p, g in zip(painted, group, strict=True)]
+
+    def _together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
+        """Several things painted one after the other, as one synthesis."""
+        done = [r for r in results if r.painted]
+        if not done:
+            reason = results[0].reason if results else "nothing was asked for"
+            return unchanged(host.volume.image, str(reason))
+        tumor, support = done[0].tumor, done[0].support
+        for result in done[1:]:
+            tumor, support = tumor | result.tumor, support | result.support
+        recipe = self._header(host, seed)
+        recipe["tumors"] = [t for r in done for t in (r.recipe or {})["tumors"]]
+        measured: dict[str, Any] = {"tumors": [r.measured for r in done if r.measured]}
+        if len(done) < len(results):
+            measured["left_out"] = [r.reason for r in results if not r.painted]
+        return Synthesis(done[-1].image, tumor, support, recipe, measured=measured)
+
+    def _header(self, host: Host, seed: int) -> dict[str, Any]:
+        return {
+            "format": RECIPE_FORMAT,
+            "synbt_aug": __version__,
+            "seed": seed,
+            "weights": self.weights.digest,
+            "bank": self.bank.digest,
+            "texture": self.texture.recipe(),
+            "reference": host.reference.to_dict(),
+            "shape": list(host.volume.shape),
+            "spacing": list(host.volume.spacing),
+        }
+
+    def _check(self, recipe: Mapping[str, Any], volume: BreastVolume) -> None:
+        needed = ("format", "weights", "bank", "texture", "reference", "shape", "spacing", "tumors")
+        missing = [name for name in (*needed, "seed") if name not in recipe]
+        if missing:
+            raise SynBTError(
+                f"A recipe needs the fields that `synbt synthesize` writes; this one lacks "
+                f"{', '.join(missing)}."
+            )
+        if recipe["format"] != RECIPE_FORMAT:
+            raise SynBTError(
+                f"The recipe is of format {recipe['format']}, this version reads format "
+                f"{RECIPE_FORMAT}. Use synbt-aug {recipe.get('synbt_aug', 'of its time')}."
+            )
+        if recipe["weights"] != self.weights.digest:
+            raise SynBTError(
+                f"The recipe was made with other weights (SHA-256 {recipe['weights'][:12]}..., "
+                f"these are {self.weights.digest[:12]}...). Pass those with weights=."
+            )
+        if recipe["bank"] != self.bank.digest:
+            raise SynBTError(
+                f"The recipe was made with another tumor bank (SHA-256 {recipe['bank'][:12]}..., "
+                f"this one is {self.bank.digest[:12]}...). Pass that one with bank=."
+            )
+        if dict(recipe["texture"]) != self.texture.recipe():
+            raise SynBTError(
+                f"The recipe was made with texture settings {dict(recipe['texture'])}, these are "
+                f"{self.texture.recipe()}. Pass the same."
+            )
+        if list(recipe["shape"]) != list(volume.shape) or list(recipe["spacing"]) != list(
+            volume.spacing
+        ):
+            raise SynBTError(
+                f"The recipe was made for a volume of shape {recipe['shape']} and spacing "
+                f"{recipe['spacing']} mm, this one is {list(volume.shape)} and "
+                f"{list(volume.spacing)}. Replay needs the same scan in the same axis order."
+            )
+
+
+def _judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | None]:
+    """A result, or the next attempt. A tumor that cannot be seen goes with its label."""
+    image = prepared.host.volume.image
+    if not bool(torch.isfinite(painted).all()):
+        return unchanged(image, "the networks returned NaN or infinite numbers"), prepared.retry()
+    seen: Visibility | None = None
+    if prepared.recipe.kind == "tumor":
+        seen = visibility(prepared, painted)
+        if not seen.convinces(prepared.contrast_was_asked):
+            reason = (
+                f"not visible enough: {seen.share:.0%} of the label shows (at least "
+                f"{VISIBLE_SHARE:.0%}), contrast {seen.contrast_to_noise:.1f} times the noise (at "
+                f"least {CONTRAST_TO_NOISE:g})"
+            )
+            return unchanged(image, reason), prepared.retry()
+    result = finish(prepared, painted, seen)
+    if prepared.recipe.kind == "tumor" and not bool(result.tumor.any()):
+        return unchanged(image, "no free voxel is left under the tumor"), None
+    return replace(result, recipe={"tumors": [prepared.recipe.to_dict()]}), None
+
