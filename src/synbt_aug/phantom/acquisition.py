@@ -63,12 +63,17 @@ class Scanner:
         ]
         self._sigma = (sigma[0] / grid.spacing[0], sigma[1] / grid.spacing[1],
                        sigma[2] / grid.spacing[2])  # fmt: skip
+        # Scanners sharpen, and a cut k-space rings: negative lobes around edges.
+        self._sharpen = rnd.uniform(0.2, 1.1) if rnd.chance(0.7) else 0.0
         self._ghost = rnd.uniform(0, 0.018) if rnd.chance(0.7) else 0.0
 
     def scan(self, signal: Tensor, *, first: bool) -> Scan:
         """Acquire one volume; all but the first may have moved by a fraction of a mm."""
         rnd = self._rnd
         clean = blur(signal * self._coil, self._sigma)
+        if self._sharpen:
+            soft = blur(clean, tuple(0.7 / s for s in self._grid.spacing))  # type: ignore[arg-type]
+            clean = (clean + self._sharpen * (clean - soft)).clamp_min(0)
         if first:
             level = float(clean.numpy()[self._breast].mean(dtype=np.float64))
             level = level if level > 0 else 1.0
@@ -94,9 +99,9 @@ class Scanner:
         sizes = self._grid.shape[::-1]
         theta[0, :, 3] = torch.tensor([2 * v / max(n - 1, 1) for v, n in zip(voxels, sizes)])
         where = F.affine_grid(theta, [1, 1, *self._grid.shape], align_corners=True)
-        return F.grid_sample(
-            image[None, None], where, align_corners=True, padding_mode="border"
-        )[0, 0]
+        return F.grid_sample(image[None, None], where, align_corners=True, padding_mode="border")[
+            0, 0
+        ]
 
     def _ghosts(self, image: Tensor) -> Tensor:
         """The beating heart smeared along the phase-encoding axis (y here)."""

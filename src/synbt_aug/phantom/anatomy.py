@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.phantom.chest import label_chest
-from synbt_aug.phantom.gland import Gland, grow_gland
+from synbt_aug.phantom.gland import GLAND_FRACTION, Gland, grow_glands
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness
 from synbt_aug.phantom.tissue import Tissue
@@ -28,11 +28,20 @@ class Anatomy:
     density: str
     labels: Tensor
     fascia: Tensor
-    gland: Gland | None
+    glands: tuple[Gland, ...]
+    gland_fraction: float
     vessel_weight: Tensor
     skin_weight: Tensor
     body_weight: Tensor
     breast: Tensor
+
+    def gland_weight(self) -> Tensor:
+        """Partial volume of gland over the whole grid."""
+        weight = torch.zeros(self.torso.grid.shape)
+        for gland in self.glands:
+            view = weight[gland.box]
+            torch.maximum(view, gland.weight, out=view)
+        return weight
 
 
 def build_anatomy(settings: PhantomSettings, rnd: Randomness) -> Anatomy:
@@ -42,15 +51,17 @@ def build_anatomy(settings: PhantomSettings, rnd: Randomness) -> Anatomy:
     density = density or drawn
     torso = build_torso(settings, density, rnd)
     labels, fascia = label_chest(torso, rnd)
-    gland = grow_gland(torso, labels, fascia, density, rnd)
+    fraction = rnd.uniform(*GLAND_FRACTION[density])
+    glands = grow_glands(torso, labels, fascia, fraction, rnd)
     vessel_weight = grow_vessels(torso, labels, rnd)
     skin_weight = _add_skin(torso, labels, rnd)
     voxel = min(torso.grid.spacing)
     body_weight = (torso.skin_depth / voxel + 0.5).clamp(0, 1)
     breast = torso.body & (torso.radial < 1) & (torso.chest_depth < fascia)
     return Anatomy(
-        torso, density, labels, fascia, gland, vessel_weight, skin_weight, body_weight, breast
-    )
+        torso, density, labels, fascia, glands, fraction,
+        vessel_weight, skin_weight, body_weight, breast,
+    )  # fmt: skip
 
 
 def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:

@@ -24,11 +24,11 @@ def label_chest(torso: Torso, rnd: Randomness) -> tuple[Tensor, Tensor]:
     x, _, z = grid.axes()
     across = (x / torso.half_width).abs()
     waves = grid.smooth_noise(28, generator=rnd.fields, flat=1)
-    midline = torch.exp(-((across / 0.10) ** 2))
+    midline = torch.exp(-((across / 0.17) ** 2))
     fascia = (rnd.uniform(7, 18) + 2 * waves) * (1 - 0.45 * midline)
     muscle = (
         rnd.uniform(8, 18)
-        * torch.sigmoid((across - 0.09) * 60)
+        * torch.sigmoid((across - 0.10) * 40)
         * torch.exp(-(((z - 15) / 75) ** 2))
         * (1 - 1.2 * (across - 0.5).clamp(0, 0.5))
     )
@@ -76,9 +76,7 @@ def _label_ribs(
     view[wall & sternum & (depth > start + 1)] = Tissue.BONE
 
 
-def _label_organs(
-    view: Tensor, grid: Grid, torso: Torso, inside: Tensor, rnd: Randomness
-) -> None:
+def _label_organs(view: Tensor, grid: Grid, torso: Torso, inside: Tensor, rnd: Randomness) -> None:
     x, y, z = grid.axes()
     y0 = torso.chest_y
     coarse = grid.smooth_noise(36, generator=rnd.fields, octaves=2, persistence=0.4)
@@ -99,8 +97,8 @@ def _label_organs(
     view[in_heart & wall] = Tissue.MUSCLE
 
     lung = inside & (view == Tissue.LUNG)
-    branches = grid.smooth_noise(11, generator=rnd.fields, octaves=2).abs() < 0.05
-    view[lung & branches & (coarse > 0.2)] = Tissue.BLOOD
+    first, second = (grid.smooth_noise(18, generator=rnd.fields, octaves=2) for _ in range(2))
+    view[lung & (first**2 + second**2 < 0.012)] = Tissue.BLOOD
     liver = (
         ((x + 75) / 95) ** 2
         + ((y - y0 - 100) / 80) ** 2

@@ -11,7 +11,7 @@ from synbt_aug.phantom.anatomy import Anatomy
 from synbt_aug.phantom.lesion import Growth
 from synbt_aug.phantom.physics import ToftsModel, spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
-from synbt_aug.phantom.texture import Randomness
+from synbt_aug.phantom.texture import Randomness, bounding_box
 from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 
 # kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
@@ -73,8 +73,6 @@ class SignalModel:
         self._protocol = protocol
         self._tofts = ToftsModel(times_s, protocol.dose, protocol.delay_s)
         self._table = _vary(tissue_table(protocol.field_tesla), rnd)
-        grid = anatomy.torso.grid
-
         base = anatomy.labels.clone()
         for painted_later in (Tissue.GLAND, Tissue.VESSEL):
             base[base == painted_later] = Tissue.FAT
@@ -87,13 +85,13 @@ class SignalModel:
         )  # fmt: skip
         self._fat_signal = float(fat)
         self._fat_map = self._residual * (table.fat_fraction * self._fat_signal)[self._base]
-        self._mottle = 1 + 0.045 * grid.smooth_noise(3, generator=rnd.fields)
-        self._gland_ktrans = torch.zeros(())
-        if anatomy.gland is not None:
-            ktrans = float(rnd.numbers.choice(BACKGROUND_KTRANS, p=BACKGROUND_SHARE))
-            ktrans *= rnd.lognormal(1.0, 0.2)
-            uneven = torch.exp(0.5 * anatomy.gland.lobes + 0.2 * anatomy.gland.grain)
-            self._gland_ktrans = ktrans * uneven.clamp(0.25, 4)
+        self._mottle = _fine_texture(anatomy, rnd)
+        ktrans = float(rnd.numbers.choice(BACKGROUND_KTRANS, p=BACKGROUND_SHARE))
+        ktrans *= rnd.lognormal(1.0, 0.2)
+        self._gland_ktrans = [
+            ktrans * torch.exp(0.4 * g.lobes + 0.35 * g.grain).clamp(0.25, 4)
+            for g in anatomy.glands
+        ]
         self._lesions = [_LesionUptake(g, anatomy, lesion_rnd) for g in growths]
 
     def signal(self, phase: int) -> Tensor:
@@ -107,12 +105,9 @@ class SignalModel:
         image += anatomy.skin_weight * (
             water[Tissue.SKIN] + 0.1 * self._fat_signal * self._residual - image
         )
-        gland = anatomy.gland
-        if gland is not None:
-            c = self._concentration(
-                phase, self._gland_ktrans, table.ve[Tissue.GLAND], table.vp[Tissue.GLAND]
-            )
-            lit = self._tissue(Tissue.GLAND, c) * (1 + 0.07 * gland.grain)
+        for gland, ktrans in zip(anatomy.glands, self._gland_ktrans):
+            c = self._concentration(phase, ktrans, table.ve[Tissue.GLAND], table.vp[Tissue.GLAND])
+            lit = self._tissue(Tissue.GLAND, c) * (1 + 0.10 * gland.grain)
             lit = 0.94 * lit + 0.06 * self._fat_signal * self._residual[gland.box]
             view = image[gland.box]
             view += gland.weight * (lit - view)
@@ -137,9 +132,7 @@ class SignalModel:
     def _spgr(self, c: Tensor, t1: Tensor, density: Tensor, t2_star: Tensor) -> Tensor:
         p = self._protocol
         rate = 1 / t1 + p.relaxivity * c
-        return spoiled_gradient_echo(
-            rate, density, t2_star, tr=p.tr, te=p.te, flip_deg=p.flip_deg
-        )
+        return spoiled_gradient_echo(rate, density, t2_star, tr=p.tr, te=p.te, flip_deg=p.flip_deg)
 
 
 class _LesionUptake:
@@ -156,7 +149,8 @@ class _LesionUptake:
         self.ve = (ve * (1 + 0.2 * grid.smooth_noise(6, generator=g))).clamp(0.1, 0.95)
         self.ktrans = ve * kep * torch.exp(rnd.uniform(0.10, 0.35) * fine) * viable
         self.vp = rnd.uniform(0.02, 0.10) * (1 - 0.95 * growth.core)
-        self.mottle = 1 + 0.05 * grid.smooth_noise(3, generator=g)
+        fine = grid.smooth_noise(3, generator=g, octaves=2, persistence=1.2)
+        self.mottle = 1 + rnd.uniform(0.03, 0.10) * fine
 
 
 def _vary(table: TissueTable, rnd: Randomness) -> TissueTable:
@@ -173,10 +167,30 @@ def _vary(table: TissueTable, rnd: Randomness) -> TissueTable:
     )  # fmt: skip
 
 
+def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
+    """Factor on the signal: grain finer than any structure drawn elsewhere.
+
+    In the fat of one real 1.5 T case, signal minus its 1.5 mm blur had an SD of 23 % of the
+    signal (noise alone: 8 %), with a correlation at 1 mm of 0.5 from front to back and 0.3
+    across. Here 4-24 % in the breast, and little behind it.
+    """
+    grid = anatomy.torso.grid
+    texture = 1 + 0.04 * grid.smooth_noise(3, generator=rnd.fields)
+    strength = min(max(rnd.lognormal(0.11, 0.45), 0.04), 0.24)
+    box = bounding_box(anatomy.breast)
+    if box is not None:
+        fibres = grid.crop(box).smooth_noise(
+            (2.6, 7, 2.6), generator=rnd.fields, octaves=2, persistence=1.3
+        )
+        where = 0.3 + 0.7 * anatomy.breast[box]
+        texture[box] += strength * fibres.clamp(-2.5, 3) * where
+    return texture
+
+
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.11, 0.55), 0.03), 0.5)
+    level = min(max(rnd.lognormal(0.075, 0.65), 0.015), 0.5)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:

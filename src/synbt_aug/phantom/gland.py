@@ -24,29 +24,46 @@ GLAND_FRACTION = {"a": (0.02, 0.08), "b": (0.07, 0.20), "c": (0.18, 0.42), "d": 
 
 @dataclass(frozen=True)
 class Gland:
-    """Gland in the box `box` of the volume; every tensor has the box's shape."""
+    """Gland of one breast, in the box `box` of the volume; tensors have the box's shape."""
 
     box: Box
-    weight: Tensor  # 0 fat .. 1 gland
+    weight: Tensor  # 0 fat .. 1 gland; 0 outside this breast
     lobes: Tensor  # unit-variance blobs of about 22 mm
     grain: Tensor  # unit-variance fine texture
-    fraction: float
 
 
-def grow_gland(
-    torso: Torso, labels: Tensor, fascia: Tensor, density: str, rnd: Randomness
-) -> Gland | None:
-    """Fill the breasts with gland and septa; `None` where no breast is in view."""
+def grow_glands(
+    torso: Torso, labels: Tensor, fascia: Tensor, fraction: float, rnd: Randomness
+) -> tuple[Gland, ...]:
+    """Fill each breast in view with gland and septa; marks gland in `labels`."""
     inside = (
         (torso.radial < 1.0)
         & (labels == Tissue.FAT)
         & (torso.chest_depth < fascia)
         & (torso.skin_depth > 2.5)
     )
-    box = bounding_box(inside)
-    if box is None:
-        return None
-    grid, inside = torso.grid.crop(box), inside[box]
+    glands = []
+    for breast in torso.breasts:
+        nearest = inside & (breast.radial == torso.radial)
+        box = bounding_box(nearest)
+        if box is not None:
+            share = min(0.9, fraction * rnd.uniform(0.85, 1.15))
+            glands.append(_grow(torso, breast, box, nearest[box], labels, fascia, share, rnd))
+    return tuple(glands)
+
+
+def _grow(
+    torso: Torso,
+    breast: Breast,
+    box: Box,
+    inside: Tensor,
+    labels: Tensor,
+    fascia: Tensor,
+    fraction: float,
+    rnd: Randomness,
+) -> Gland:
+    """Gland of one breast, in the box around it."""
+    grid = torso.grid.crop(box)
     x, y, z = grid.axes()
     g = rnd.fields
     warp = [grid.smooth_noise(18, generator=g, octaves=2) * 3.2 for _ in range(3)]
@@ -64,61 +81,75 @@ def grow_gland(
 
     large = walls(rnd.uniform(13, 20), 1.5, 0)
     middle = walls(rnd.uniform(7, 11), 1.4, 1)
-    small = walls(rnd.uniform(4.2, 6.0), 1.2, 2)
+    small = walls(rnd.uniform(3.2, 5.5), 1.3, 2)
     cross = walls(rnd.uniform(9, 15), 2.0, 1)
-    holes = rnd.uniform(0.25, 0.75)
     lobes = grid.smooth_noise(22, generator=g, octaves=2)
-    grain = grid.smooth_noise((3, 4, 3), generator=g, octaves=2, persistence=0.6)
+    # Finer octaves are the stronger ones: real tissue loses power only as k^-2.2.
+    grain = grid.smooth_noise((6, 8, 6), generator=g, octaves=3, persistence=1.2)
     foam_part = (
         0.75 * torch.exp(-(large / 1.5))
         - 0.55 * (large / 5).clamp_max(1.2)
         + 0.45 * torch.exp(-middle)
         - 0.30 * (middle / 3).clamp_max(1)
-        + holes * (torch.exp(-small / 0.7) - 0.9 * (small / 1.6).clamp_max(1))
-        + 0.14 * grain
+        + rnd.uniform(0.25, 0.75) * (torch.exp(-small / 0.7) - 0.9 * (small / 1.6).clamp_max(1))
+        + 0.22 * grain
         + 0.5 * lobes
     )
-    ligaments = (
-        1.5 * torch.exp(-(large**2 + cross**2) / 1.7)
-        + 1.0 * torch.exp(-(middle**2 + cross**2) / 1.1)
-    )  # fmt: skip
+    # Septa are sheets about 1 mm thin (power k^-2), where two meet they form a ligament.
+    thin_small = torch.exp(-((small / 0.50) ** 2))
+    thin_middle = torch.exp(-((middle / 0.55) ** 2))
+    thin_large = torch.exp(-((large / 0.70) ** 2))
+    meeting = 1.4 * torch.exp(-(large**2 + cross**2) / 1.7) + torch.exp(
+        -(middle**2 + cross**2) / 1.0
+    )
+    seen = torch.sigmoid(2.5 * grid.smooth_noise(26, generator=g, octaves=2) - 0.3)
+    net = (thin_large + 0.65 * thin_middle + 0.35 * thin_small) * seen + meeting
 
-    potential = torch.full(grid.shape, -9.0)
-    septa = torch.zeros(grid.shape)
-    for breast in torso.breasts:
-        here = breast.radial[box] < 1
-        strand, rho = _strands(grid, breast, warp, rnd)
-        envelope = _envelope(grid, breast)
-        value = foam_part + 1.9 * envelope + 0.45 * strand + 0.6 * torch.exp(-rho / 16)
-        potential = torch.where(here, torch.maximum(potential, value), potential)
-        sheet = 0.55 * torch.exp(-large / 0.7) * (0.3 + 0.7 * strand.clamp(0, 1))
-        gate = torch.sigmoid((envelope + 0.5) * 5) * here
-        septa = torch.maximum(septa, (sheet + ligaments).clamp_max(1) * gate)
+    ridge, fibres, rho = _strands(grid, breast, warp, rnd)
+    envelope = _envelope(grid, breast)
+    potential = foam_part + 1.9 * envelope + 0.45 * ridge + 0.6 * torch.exp(-rho / 16)
+    # Sparse in the fat under the skin, dense towards the gland.
+    gate = 0.35 + 0.65 * torch.sigmoid((envelope + 0.5) * 5)
+    septa = (net + 1.1 * fibres).clamp_max(1) * gate
 
     depth, skin = torso.chest_depth[box], torso.skin_depth[box]
     potential -= 1.6 * torch.exp(-skin / 4.5)
     potential -= 1.5 * torch.sigmoid((depth - fascia[box[0], :, box[2]] + 5) / 2.5)
-    potential -= 9 * (torso.radial[box] - 0.85).clamp_min(0)
-    fraction = rnd.uniform(*GLAND_FRACTION[density])
+    potential -= 9 * (breast.radial[box] - 0.85).clamp_min(0)
     values = potential[inside]
     level = torch.quantile(values[:: max(1, len(values) // 100_000)], 1 - fraction)
-    weight = torch.sigmoid((potential - level) / rnd.uniform(0.06, 0.13))
-    weight = torch.maximum(weight, rnd.uniform(0.35, 0.8) * septa) * inside
-    labels[box][weight > 0.5] = Tissue.GLAND
-    return Gland(box, weight, lobes, grain, fraction)
+    solid = torch.sigmoid((potential - level) / rnd.uniform(0.05, 0.11))
+    labels[box][(solid > 0.5) & inside] = Tissue.GLAND
+    # Gland is itself a foam of lobules and fat: hollow between its walls, by up to half.
+    walls_seen = (thin_small + thin_middle).clamp_max(1)
+    solid = solid * (1 - rnd.uniform(0.10, 0.50) * (1 - walls_seen))
+    weight = torch.maximum(solid, rnd.uniform(0.45, 1.0) * septa) * inside
+    return Gland(box, weight, lobes, grain)
 
 
 def _strands(
     grid: Grid, breast: Breast, warp: list[Tensor], rnd: Randomness
-) -> tuple[Tensor, Tensor]:
-    """Ridges that radiate from the nipple, and the distance from the nipple in mm."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Structures that radiate from the nipple, like ducts and the ligaments along them.
+
+    Returns:
+        Soft ridges (sheets), thin fibres (0..1), and the distance from the nipple in mm.
+        A fibre runs where two ridge fields are both zero.
+    """
     x, y, z = grid.axes()
-    dx = x - breast.nipple[0] + warp[0]
+    dx = x - breast.nipple[0] + 0.6 * warp[0]
     dy = (y - breast.nipple[1]).expand(grid.shape)
-    dz = z - breast.nipple[2] + warp[2]
+    dz = z - breast.nipple[2] + 0.6 * warp[2]
     rho = (dx**2 + dy**2 + dz**2).clamp_min(4).sqrt()
-    knots = torch.randn(40, 40, 7, generator=rnd.fields)
-    return 1 - 1.7 * sample(knots, dx / rho, dz / rho, rho / 80 - 1).abs(), rho
+    knots = 40
+    where = (dx / rho, dz / rho, rho / 80 - 1)
+    first, second = (
+        sample(torch.randn(knots, knots, 7, generator=rnd.fields), *where) for _ in range(2)
+    )
+    # One knot spans 2 / knots of the direction, so a step of 1 in a field is about that far.
+    knot_mm = 2 / knots * rho
+    off = (first**2 + second**2) * (knot_mm / rnd.uniform(0.5, 0.8)) ** 2
+    return 1 - 1.7 * first.abs(), torch.exp(-off), rho
 
 
 def _envelope(grid: Grid, breast: Breast) -> Tensor:

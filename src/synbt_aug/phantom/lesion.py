@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
-from synbt_aug.phantom.lesion_shape import Shape, clumped_shape, mass_shape
+from synbt_aug.phantom.lesion_shape import clumped_shape, mass_shape
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Grid, Randomness
 
@@ -71,23 +71,23 @@ def grow_lesions(
     instances = torch.zeros(settings.shape, dtype=torch.uint8)
     strongest = torch.full(settings.shape, 0.5)
     growths: list[Growth] = []
-    first = _likely_site(anatomy, rnd)
+    count = int(rnd.numbers.integers(2, 5)) if rnd.chance(MULTIFOCAL_SHARE) else 1
+    room = 0.70 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
+    index_diameter = min(settings.diameter_mm or _draw_diameter(rnd), room)
+    index_category = settings.category or _draw(CATEGORY_SHARE, rnd)
+    first = _likely_site(anatomy, index_diameter, rnd)
     if first is None:
         return (), instances
-    count = int(rnd.numbers.integers(2, 5)) if rnd.chance(MULTIFOCAL_SHARE) else 1
-    room = 0.62 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
-    index_category = settings.category or _draw(CATEGORY_SHARE, rnd)
     for number in range(count):
         if number == 0:
-            diameter = settings.diameter_mm or _draw_diameter(rnd)
-            category, site = index_category, first
+            diameter, category, site = index_diameter, index_category, first
         else:
             diameter, category = rnd.uniform(6, 16), "mass"
             near = first + rnd.numbers.normal(0, 17, 3)
             if not _may_grow(anatomy, near):
                 continue
             site = near
-        growth = _grow(anatomy, site, min(diameter, room), category, rnd)
+        growth = _grow(anatomy, site, diameter, category, rnd)
         view, best = instances[growth.box], strongest[growth.box]
         mine = growth.weight > best
         if int(mine.sum()) < 3:
@@ -112,16 +112,14 @@ def _draw_diameter(rnd: Randomness) -> float:
     return min(max(rnd.lognormal(MEDIAN_DIAMETER_MM, DIAMETER_SIGMA), low), high)
 
 
-def _likely_site(anatomy: Anatomy, rnd: Randomness) -> np.ndarray | None:
+def _likely_site(anatomy: Anatomy, diameter: float, rnd: Randomness) -> np.ndarray | None:
     """A point (mm) drawn by the amount of gland around it, off skin and chest wall."""
     torso = anatomy.torso
     step = [max(1, round(4 / s)) for s in torso.grid.spacing]
     coarse = tuple(slice(s // 2, None, s) for s in step)
     deep = torso.chest_depth - anatomy.fascia
-    gland = torch.zeros(torso.grid.shape)
-    if anatomy.gland is not None:
-        gland[anatomy.gland.box] = anatomy.gland.weight
-    for skin, wall in ((7.0, -3.0), (3.0, -1.0), (0.0, 0.0)):
+    gland = anatomy.gland_weight()
+    for skin, wall in ((max(7.0, 0.35 * diameter), -3.0), (3.0, -1.0), (0.0, 0.0)):
         free = (torso.radial < 0.93) & (deep < wall) & (torso.skin_depth > skin)
         chance = ((gland + 0.02) * free)[coarse].numpy().astype(np.float64)
         total = np.cumsum(chance.ravel())
@@ -150,26 +148,19 @@ def _grow(
 ) -> Growth:
     """One lesion of about `diameter` mm at `site`, kept inside the breast."""
     torso = anatomy.torso
-    reach = diameter * (1.2 if category == "nonmass" else 0.95) + 6
+    reach = diameter * (1.35 if category == "nonmass" else 0.95) + 6
     box = _box_around(torso.grid, site, reach)
     grid = torso.grid.crop(box)
-    shape: Shape
-    if category == "nonmass":
-        shape = clumped_shape(grid, site, diameter, rnd)
-    else:
-        shape = mass_shape(grid, site, diameter, rim=category == "rim", rnd=rnd)
     fascia = anatomy.fascia[box[0], :, box[2]]
     allowed = (torso.chest_depth[box] < fascia + 2) & (torso.skin_depth[box] > 0.8)
+    if category == "nonmass":
+        gland = anatomy.gland_weight()[box]
+        shape = clumped_shape(grid, site, diameter, gland, allowed, rnd)
+    else:
+        shape = mass_shape(grid, site, diameter, rim=category == "rim", rnd=rnd)
     weight = shape.weight * allowed
-    if category == "nonmass" and anatomy.gland is not None:
-        gland = torch.zeros(torso.grid.shape)
-        gland[anatomy.gland.box] = anatomy.gland.weight
-        # Non-mass enhancement follows the ducts: much weaker where there is only fat.
-        weight = weight * (0.30 + 0.70 * (gland[box] > 0.25))
     curve = str(rnd.numbers.choice(CURVES, p=CURVE_SHARE[category]))
-    lesion = Lesion(
-        category, diameter, shape.spiculated, category == "rim", curve, (0.0, 0.0, 0.0)
-    )
+    lesion = Lesion(category, diameter, shape.spiculated, category == "rim", curve, (0.0, 0.0, 0.0))
     return Growth(lesion, box, weight, shape.core * weight)
 
 
@@ -193,5 +184,3 @@ def _measured(
         drawn.curve, center,  # type: ignore[arg-type]
     )  # fmt: skip
     return Growth(lesion, growth.box, growth.weight, growth.core)
-
-

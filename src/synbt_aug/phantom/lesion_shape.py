@@ -5,6 +5,7 @@ Sizes in mm; a shape is drawn on any grid around `site`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,20 +84,35 @@ def _spicules(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> T
     return (blur(lines, (0.84, 0.84, 0.84)) * 3.2).clamp(0, 1)
 
 
-def clumped_shape(grid: Grid, site: np.ndarray, diameter_mm: float, rnd: Randomness) -> Shape:
-    """Non-mass: clumps in the cells of a foam, inside a long, ragged ellipsoid."""
-    radius = diameter_mm / 2
+def clumped_shape(
+    grid: Grid,
+    site: np.ndarray,
+    diameter_mm: float,
+    gland: Tensor,
+    allowed: Tensor,
+    rnd: Randomness,
+) -> Shape:
+    """Non-mass: clumps in the cells of a foam, in a long ragged region that follows gland.
+
+    The clumps grow until they hold the volume of a sphere of `diameter_mm`, or fill a third
+    of what is `allowed`.
+    """
+    radius = 1.15 * diameter_mm / 2
     offsets = _rotated_offsets(grid, site, rnd)
     axes = torch.tensor([rnd.uniform(1.2, 2.0), rnd.uniform(0.6, 1.0), rnd.uniform(0.55, 0.9)])
-    envelope = (offsets / axes).norm(dim=-1) / radius
-    cell = 12 * rnd.uniform(0.38, 0.55)
-    warped = [
-        offsets[..., k] + 2 * grid.smooth_noise(9, generator=rnd.fields) for k in range(3)
-    ]
-    walls = foam(int(rnd.numbers.integers(3)), cell, *warped, np.zeros(3)) / cell
-    surface = (-(walls - 0.24) * 16 + 3.5 * (envelope - 0.9)).clamp(-8, 9)
-    surface = torch.maximum(surface, (envelope - 1.3) * radius)
-    weight = torch.sigmoid(-surface / 0.5)
+    ragged = 0.2 * grid.smooth_noise(12, generator=rnd.fields, octaves=2)
+    envelope = (offsets / axes).norm(dim=-1) / radius + ragged
+    cell = rnd.uniform(6, 11)
+    u, v, w = (offsets[..., k] + 2 * grid.smooth_noise(9, generator=rnd.fields) for k in range(3))
+    walls = foam(int(rnd.numbers.integers(3)), cell, u, v, w, np.zeros(3)) / cell
+    # Ducts and lobules enhance, fat does not; beyond 1.3 of the envelope nothing does.
+    surface = -11 * (walls - 0.24) + 3.5 * (envelope - 0.9) + 2.5 * (gland < 0.25)
+    surface = torch.maximum(surface, 8 * (envelope - 1.3))
+    possible = surface[allowed]
+    if len(possible) == 0:
+        return Shape(torch.zeros(grid.shape), torch.zeros(grid.shape), False)
+    wanted = math.pi / 6 * diameter_mm**3 / math.prod(grid.spacing)
+    count = int(min(max(wanted, 3), max(1, len(possible) // 3)))
+    level = float(torch.kthvalue(possible, count).values)
+    weight = torch.sigmoid(-(surface - level).clamp(-8, 9) / 0.5)
     return Shape(weight, torch.zeros_like(weight), False)
-
-

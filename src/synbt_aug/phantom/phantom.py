@@ -9,10 +9,12 @@ import numpy as np
 from synbt_aug.phantom.acquisition import Scanner
 from synbt_aug.phantom.anatomy import build_anatomy
 from synbt_aug.phantom.contrast import SignalModel, draw_protocol
-from synbt_aug.phantom.lesion import Lesion, grow_lesions
+from synbt_aug.phantom.lesion import Growth, Lesion, grow_lesions
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness
 from synbt_aug.phantom.tissue import Tissue
+
+DEFAULTS = PhantomSettings()
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Phantom:
     snr: float
 
 
-def make_phantom(seed: int, settings: PhantomSettings = PhantomSettings()) -> Phantom:
+def make_phantom(seed: int, settings: PhantomSettings = DEFAULTS) -> Phantom:
     """Make one case.
 
     The same seed and settings give the same case, bitwise on the same kind of CPU, torch
@@ -85,7 +87,8 @@ def make_phantom(seed: int, settings: PhantomSettings = PhantomSettings()) -> Ph
         raise ValueError(f"make_phantom needs a seed of 0 or more, got {seed}.")
     patient, disease, uptake, tissue, machine = Randomness.stages(seed, 5)
     anatomy = build_anatomy(settings, patient)
-    growths, instances = (), None
+    growths: tuple[Growth, ...] = ()
+    instances = None
     if settings.with_tumor:
         growths, instances = grow_lesions(anatomy, settings, disease)
     protocol = draw_protocol(settings, tissue)
@@ -115,7 +118,7 @@ def make_phantom(seed: int, settings: PhantomSettings = PhantomSettings()) -> Ph
         seed=seed,
         settings=settings,
         density=anatomy.density,
-        gland_fraction=anatomy.gland.fraction if anatomy.gland else 0.0,
+        gland_fraction=anatomy.gland_fraction,
         bilateral=len(anatomy.torso.breasts) == 2,
         field_tesla=protocol.field_tesla,
         fat_saturated=protocol.fat_saturated,

@@ -62,7 +62,7 @@ def build_torso(settings: PhantomSettings, density: str, rnd: Randomness) -> Tor
     if bilateral:
         lateral = min(lateral, 0.27 * ex)
     center_x = 0.0 if bilateral else side * (lateral + rnd.uniform(-0.06, 0.06) * ex)
-    chest_y = min(height + rnd.uniform(6, 26), 0.76 * ey)
+    chest_y = min(height + rnd.uniform(4, 30), 0.78 * ey)
     height = min(height, chest_y - 4)
     grid = Grid(
         settings.shape,
@@ -79,7 +79,9 @@ def build_torso(settings: PhantomSettings, density: str, rnd: Randomness) -> Tor
     surface = chest_depth
     breasts = []
     warp = [grid.smooth_noise(52, generator=rnd.fields) * 2.5 for _ in range(2)]
-    form = rnd.uniform(1.9, 3.4)
+    # Large breasts hang as long rounded cylinders, small ones as half ellipsoids.
+    droop = height / radius
+    form = min(max(1.3 + 0.8 * droop + rnd.uniform(-0.4, 0.4), 1.7), 3.2)
     flare = rnd.uniform(8, 24)
     for each in (1, -1) if bilateral else (side,):
         x0 = each * lateral
@@ -110,9 +112,9 @@ def _draw_size(
     """Half width and height (mm) of a breast of this density that fits into `room`."""
     volume = VOLUME_ML[density] * 1e3 * math.exp(rnd.normal(0.0, 0.35))
     droop = min(max(rnd.lognormal(1.35, 0.22), 0.85), 2.1)
-    # A superquadric of exponent 2.6 holds about 2.3 x radius^2 x height.
-    radius = (volume / (2.3 * droop)) ** (1 / 3)
-    radius = min(max(radius, 40.0), 84.0, 0.50 * room[0] - 4, 0.62 * room[2])
+    # A superquadric of exponent 2.6 and its flare hold about 3.3 x radius^2 x height.
+    radius = (volume / (3.3 * droop)) ** (1 / 3)
+    radius = min(max(radius, 38.0), 84.0, 0.50 * room[0] - 4, 0.62 * room[2])
     return radius, min(max(droop * radius, 38.0), 140.0, 0.64 * room[1])
 
 
@@ -155,7 +157,7 @@ def _breast(
     radius_z = radius * rnd.uniform(0.86, 1.02)
     z0 = rnd.normal(0, 0.05) * min(grid.extent_mm[2], 120)
     shift_x, shift_z = side * rnd.normal(-2, 5), rnd.normal(-7, 6)
-    bulge = rnd.uniform(-0.08, 0.12)
+    bulge = rnd.uniform(-0.08, 0.07)
 
     t = (base_y - y) / height
     forward = t.clamp(0, 1)
@@ -195,5 +197,3 @@ def nipple_distance(grid: Grid, breast: Breast) -> Tensor:
     """Distance in mm from the nipple's axis (not from its tip), shape `(X, 1, Z)`."""
     x, _, z = grid.axes()
     return torch.sqrt((x - breast.nipple[0]) ** 2 + (z - breast.nipple[2]) ** 2)
-
-

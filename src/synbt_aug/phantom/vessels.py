@@ -37,7 +37,8 @@ def grow_vessels(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
                     breast.center[1] + 0.88 * breast.radii[1] * np.sin(angle),
                 ]
             )
-            goal = np.array(breast.nipple) + [0, rnd.uniform(6, 30), 0]
+            goal = np.array(breast.nipple)
+            goal[1] += rnd.uniform(6, 30)
             goal += rnd.numbers.normal(0, 10, 3)
             stop = start + (goal - start) * rnd.uniform(0.5, 0.95)
             _walk(start, stop, rnd.uniform(0.35, 1.0), 0, points, weights, rnd)
