@@ -79,12 +79,13 @@ def test_a_ramp_stays_a_ramp_at_one_mm() -> None:
 
 
 def test_tumors_are_numbered_from_the_largest() -> None:
-    mask = torch.zeros(8, 8, 8, dtype=torch.bool)
+    mask = torch.zeros(16, 16, 16, dtype=torch.bool)
     mask[0, 0, 0] = True
-    mask[4:6, 4:6, 4:6] = True
-    mask[6, 6, 6] = True  # touches the cube by a corner: the same tumor
+    mask[8:10, 8:10, 8:10] = True
+    mask[12, 9, 9] = True  # two voxels of gap: a part of the cube's lesion
     tumor = number_tumors(mask)
     assert int((tumor == 1).sum()) == 9 and tumor[0, 0, 0] == 2
+    assert torch.equal(tumor > 0, mask)
     assert [t.volume_mm3 for t in instances(tumor)] == [9, 1]
 
 

@@ -1,10 +1,193 @@
-"""`synbt demo`."""
+"""`synbt demo`: the main job, from nothing, with a report to look at."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-def demo() -> None:
-    """The main job on phantoms (being built)."""
-    from synbt_aug.errors import SynBTError
+import typer
 
-    raise SynBTError("demo is being built.")
+from synbt_aug.cli import generator
+from synbt_aug.cli.console import console, note
+
+if TYPE_CHECKING:
+    from synbt_aug.phantom import Phantom
+    from synbt_aug.pictures import BeforeAfter
+    from synbt_aug.synthesizer import TumorSynthesizer
+    from synbt_aug.volume import BreastVolume, Synthesis
+
+# Phantoms of testing: no weights were trained on them.
+_FIRST_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One thing to show: a phantom and what is done to it.
+
+    `phantom` are `PhantomSettings`, `wish` are arguments of the synthesizer; `remove` takes the
+    phantom's own tumor away in place of painting one.
+    """
+
+    title: str
+    phantom: dict[str, Any] = field(default_factory=dict)
+    wish: dict[str, Any] = field(default_factory=dict)
+    appearance: dict[str, Any] = field(default_factory=dict)
+    remove: bool = False
+
+
+SCENES = (
+    Scene("A 20 mm mass", {"density": "b"}, {"diameter_mm": 20.0}, {"category": "mass"}),
+    Scene(
+        "A 30 mm tumor with an enhancing rim",
+        {"density": "c"},
+        {"diameter_mm": 30.0},
+        {"category": "rim", "rim": 1.8},
+    ),
+    Scene("A 10 mm tumor in a dense breast", {"density": "d"}, {"diameter_mm": 10.0}),
+    Scene("Two tumors in a fatty breast", {"density": "a"}, {"diameter_mm": 15.0, "tumors": 2}),
+    Scene("A null paint: ordinary tissue over ordinary tissue", {"density": "b"}, {"kind": "null"}),
+    Scene("A tumor painted away", {"diameter_mm": 20.0, "category": "mass"}, remove=True),
+)
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the report and the scans.")
+    ] = Path("demo"),
+    weights: generator.Weights = "shipped",
+    device: generator.Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other breasts.")] = 0,
+) -> None:
+    """Make phantoms, paint tumors into them and write a report to look at."""
+    from synbt_aug.files import check_output_folder
+    from synbt_aug.report import changed_outside, write_report
+
+    check_output_folder(output)
+    synthesizer = generator.make_synthesizer(weights, device=device)
+    shown, warnings, phantom_s, painting_s = [], [], [], []
+    with console.status("Making phantoms and painting tumors") as status:
+        for number, scene in enumerate(SCENES):
+            status.update(f"{number + 1} of {len(SCENES)}: {scene.title}")
+            start = time.perf_counter()
+            phantom, volume = _phantom(scene, _FIRST_SEED + 100 * seed + number)
+            made = time.perf_counter()
+            result = _paint(synthesizer, scene, volume, seed + number)
+            done = time.perf_counter()
+            phantom_s.append(made - start)
+            painting_s.append(done - made)
+            if not result.painted:
+                warnings.append(f"{scene.title}: nothing was painted, {result.reason}.")
+                continue
+            _write(output / f"case-{number + 1}", phantom, result)
+            shown.append(_before_after(scene, phantom, volume, result, done - made))
+        outside = sum(changed_outside(case) for case in shown)
+        report = write_report(
+            output / "report.html",
+            shown,
+            title="Synthetic tumors in phantom breasts",
+            introduction=(
+                "Simulated breast DCE-MRI, made on the spot, and what synbt-aug painted into it. "
+                "Each row is one plane through the tumor: the whole slice, then pre-contrast, "
+                "post-contrast and their difference, before and after."
+            ),
+            summary={
+                "cases painted": f"{len(shown)} of {len(SCENES)}",
+                "seconds to paint one, mean": f"{sum(painting_s) / len(painting_s):.1f}",
+                "voxels changed outside the support": f"{outside:,}",
+            },
+            timings={
+                "making a phantom, mean": sum(phantom_s) / len(phantom_s),
+                "painting a case, mean": sum(painting_s) / len(painting_s),
+                "painting a case, longest": max(painting_s),
+            },
+            environment=_environment(synthesizer),
+            warnings=warnings,
+        )
+    for warning in warnings:
+        note(warning)
+    note(f"{len(shown)} of {len(SCENES)} cases painted, {outside} voxels changed outside.")
+    note(f"Report: {report.resolve().as_uri()}")
+    if not shown:
+        raise typer.Exit(1)
+
+
+def _phantom(scene: Scene, seed: int) -> tuple[Phantom, BreastVolume]:
+    import numpy as np
+    import torch
+
+    from synbt_aug.phantom import PhantomSettings, make_phantom
+    from synbt_aug.volume import BreastVolume
+
+    phantom = make_phantom(seed, PhantomSettings(with_tumor=scene.remove, **scene.phantom))
+    image = np.stack([zyx(phantom.pre), zyx(phantom.post[0])])
+    spacing = phantom.spacing[2], phantom.spacing[1], phantom.spacing[0]
+    existing = torch.from_numpy(zyx(phantom.tumor)) if scene.remove else None
+    return phantom, BreastVolume(torch.from_numpy(image), spacing, tumor=existing)
+
+
+def zyx(array: Any) -> Any:
+    """From the phantom's (X, Y, Z) to the (z, y, x) of files, contiguous."""
+    import numpy as np
+
+    return np.ascontiguousarray(array.transpose(2, 1, 0))
+
+
+def _paint(
+    synthesizer: TumorSynthesizer, scene: Scene, volume: BreastVolume, seed: int
+) -> Synthesis:
+    from synbt_aug.tumor.appearance import Appearance
+
+    if scene.remove and volume.tumor is not None:
+        return synthesizer.remove(volume, volume.tumor, seed=seed)
+    return synthesizer(volume, seed=seed, appearance=Appearance(**scene.appearance), **scene.wish)
+
+
+def _before_after(
+    scene: Scene, phantom: Phantom, volume: BreastVolume, result: Synthesis, seconds: float
+) -> BeforeAfter:
+    from synbt_aug.pictures import BeforeAfter
+
+    facts = {"phantom": f"seed {phantom.seed}, density {phantom.density}"}
+    facts |= generator.facts_of(result)
+    return BeforeAfter(
+        title=scene.title,
+        before=volume.image.numpy(),
+        after=result.image.numpy(),
+        tumor=result.tumor.numpy(),
+        support=result.support.numpy(),
+        spacing=volume.spacing,
+        affine=phantom.affine,
+        facts=facts | {"time": f"{seconds:.1f} s"},
+        recipe=result.recipe,
+    )
+
+
+def _write(folder: Path, phantom: Phantom, result: Synthesis) -> None:
+    from synbt_aug.data.nifti import write_volume
+    from synbt_aug.files import write_json
+
+    folder.mkdir(exist_ok=True)
+    for name, channel in (("pre", result.image[0]), ("post", result.image[1])):
+        write_volume(folder / f"{name}.nii.gz", channel.numpy(), phantom.affine)
+    write_volume(folder / "tumor.nii.gz", result.tumor.numpy().astype("uint8"), phantom.affine)
+    write_json(folder / "recipe.json", result.recipe)
+
+
+def _environment(synthesizer: TumorSynthesizer) -> dict[str, Any]:
+    import platform
+
+    import torch
+
+    from synbt_aug import __version__
+
+    loaded = synthesizer.weights
+    return {
+        "synbt-aug": __version__,
+        "weights": f"{loaded.name} (SHA-256 {loaded.digest[:12]})",
+        "tumor bank": f"{len(synthesizer.bank)} templates",
+        "device": f"{synthesizer.device}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "Python": platform.python_version(),
+    }

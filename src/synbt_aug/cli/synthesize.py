@@ -1,10 +1,214 @@
-"""`synbt synthesize`."""
+"""`synbt synthesize`: tumors into one pre- and post-contrast pair on disk, or out of it."""
 
 from __future__ import annotations
 
+import hashlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-def synthesize() -> None:
-    """Paint tumors into a real DCE-MRI pair (being built)."""
-    from synbt_aug.errors import SynBTError
+import typer
 
-    raise SynBTError("synthesize is being built.")
+from synbt_aug.cli import generator
+from synbt_aug.cli.console import complain, note
+from synbt_aug.errors import SynBTError
+
+if TYPE_CHECKING:
+    from synbt_aug.data import Pair
+    from synbt_aug.volume import Synthesis
+
+# Nothing was painted, and the reason is in the case, not in the command.
+NOTHING_PAINTED = 3
+
+
+def synthesize(
+    pre: Annotated[Path, typer.Argument(help="Pre-contrast scan, .nii.gz or .nii.")],
+    post: Annotated[Path, typer.Argument(help="Post-contrast scan on the same grid.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    tumors: Annotated[int, typer.Option(min=1, help="How many to paint.")] = 1,
+    diameter_mm: Annotated[
+        float | None, typer.Option(help="Of the sphere of the same volume; default: drawn.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
+    existing: Annotated[
+        Path | None, typer.Option(help="Mask of tumors that are there; they stay untouched.")
+    ] = None,
+    forbidden: Annotated[
+        Path | None, typer.Option(help="Mask of other places where nothing may go.")
+    ] = None,
+    tumor_mask: Annotated[
+        Path | None, typer.Option(help="Paint a tumor of this shape at this place.")
+    ] = None,
+    remove: Annotated[
+        Path | None, typer.Option(help="Paint the tumor under this mask away.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Replay a recipe.json that was written here.")
+    ] = None,
+    enhancement: Annotated[
+        float | None, typer.Option(help="Tumor over its surroundings in post; default: drawn.")
+    ] = None,
+    rim: Annotated[
+        float | None, typer.Option(help="Periphery over core; above 1 is rim enhancement.")
+    ] = None,
+    heterogeneity: Annotated[
+        float | None, typer.Option(help="Coefficient of variation inside.")
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="mass, rim or non-mass.")] = None,
+    steps: generator.Steps = 10,
+    guidance: Annotated[
+        float, typer.Option(help="How strongly the asked appearance is followed.")
+    ] = 1.0,
+    texture: Annotated[str, typer.Option(help=" or ".join(generator.TEXTURES))] = "diffusion",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    device: generator.Device = "auto",
+    weights: generator.Weights = "shipped",
+    bank: generator.Bank = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite results of another request.")
+    ] = False,
+) -> None:
+    """Paint synthetic tumors into a DCE-MRI pair.
+
+    Writes pre.nii.gz, post.nii.gz, tumor.nii.gz, recipe.json and preview.png. Voxels outside the
+    new tumor's support are those of the input, bit by bit. Where no tumor can go, nothing is
+    written, the reason is told and the exit code is 3.
+    """
+    from synbt_aug.data import read_mask, read_pair
+    from synbt_aug.files import check_output_folder, read_json
+    from synbt_aug.tumor.appearance import Appearance
+
+    modes = {"--tumor-mask": tumor_mask, "--remove": remove, "--recipe": recipe}
+    if len(chosen := [name for name, value in modes.items() if value is not None]) > 1:
+        raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
+    wish = Appearance(enhancement, heterogeneity, rim, None, category)
+    options = {"steps": steps, "guidance": guidance, "precision": precision, "texture": texture}
+    recorded: dict[str, Any] | None = None
+    if recipe is not None:
+        recorded = read_json(recipe, "a recipe that `synbt synthesize` wrote")
+        options = _options_of(recorded)
+    check_output_folder(output)
+    _refuse_own_input(output, [pre, post, existing, forbidden, tumor_mask, remove])
+
+    started = time.perf_counter()
+    pair = read_pair(pre, post, existing=existing, forbidden=forbidden)
+    shape = None
+    for path, what in ((tumor_mask, "The tumor mask"), (remove, "The mask to remove")):
+        if path is not None:
+            shape = read_mask(path, pair.pre, what)
+    inputs = {"pre": pre, "post": post, "existing": existing, "forbidden": forbidden}
+    inputs |= {"tumor_mask": tumor_mask, "remove": remove, "recipe": recipe}
+    request = {
+        "files": {name: _fingerprint(path) for name, path in inputs.items() if path is not None},
+        "tumors": tumors,
+        "diameter_mm": diameter_mm,
+        "seed": seed,
+        "appearance": wish.to_dict(),
+        **options,
+    }
+    _refuse_other_results(output, request, force)
+    synthesizer = generator.make_synthesizer(weights, device=device, bank=bank, **options)
+    ready = time.perf_counter()
+    if recorded is not None:
+        result = synthesizer.replay(pair.volume, recorded)
+    elif remove is not None and shape is not None:
+        result = synthesizer.remove(pair.volume, shape, seed=seed)
+    else:
+        result = synthesizer(
+            pair.volume,
+            seed=seed,
+            tumors=tumors,
+            diameter_mm=diameter_mm,
+            appearance=wish,
+            tumor_mask=shape,
+        )
+    painted = time.perf_counter()
+    if not result.painted:
+        complain(f"Nothing was painted: {result.reason}.")
+        raise typer.Exit(NOTHING_PAINTED)
+    seconds = {"reading and loading": ready - started, "painting": painted - ready}
+    _write(output, pair, result, request, seconds)
+    _tell(output, result, seconds)
+
+
+def _options_of(recorded: Any) -> dict[str, Any]:
+    """The generator's settings that a recipe was painted with."""
+    settings = recorded.get("texture") if isinstance(recorded, dict) else None
+    if not isinstance(settings, dict):
+        raise SynBTError("A recipe names the texture it was painted with; this file does not.")
+    known = {"steps", "guidance", "precision"}
+    chosen = {name: value for name, value in settings.items() if name in known}
+    return chosen | {"texture": settings.get("name", "diffusion")}
+
+
+def _refuse_own_input(output: Path, inputs: list[Path | None]) -> None:
+    written = {(output / f"{name}.nii.gz").resolve() for name in ("pre", "post", "tumor")}
+    for path in inputs:
+        if path is not None and path.resolve() in written:
+            raise SynBTError(
+                f"The input {path} would be overwritten by the result. Name another folder with -o."
+            )
+
+
+def _refuse_other_results(output: Path, request: dict[str, Any], force: bool) -> None:
+    """The same request may be made again; another one asks first."""
+    from synbt_aug.files import read_json
+
+    names = ("pre.nii.gz", "post.nii.gz", "tumor.nii.gz", "recipe.json", "preview.png")
+    there = [name for name in names if (output / name).exists()]
+    if force or not there:
+        return
+    before = None
+    if "recipe.json" in there:
+        before = read_json(output / "recipe.json", "a recipe").get("request")
+    if before != request:
+        raise SynBTError(
+            f"{output} already holds results of another request ({', '.join(there)}). Name another "
+            f"folder with -o, or overwrite them with --force."
+        )
+
+
+def _fingerprint(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise SynBTError(f"{path} does not exist.")
+    return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _write(
+    output: Path,
+    pair: Pair,
+    result: Synthesis,
+    request: dict[str, Any],
+    seconds: dict[str, float],
+) -> None:
+    from synbt_aug.data.nifti import write_mask, write_painted
+    from synbt_aug.files import write_json, written_whole
+    from synbt_aug.pictures import BeforeAfter, preview
+
+    # The recipe goes last: a folder with a recipe is complete.
+    (output / "recipe.json").unlink(missing_ok=True)
+    for channel, (name, scan) in enumerate((("pre", pair.pre), ("post", pair.post))):
+        write_painted(output / f"{name}.nii.gz", scan, result.image[channel], result.support)
+    write_mask(output / "tumor.nii.gz", pair.pre, result.tumor)
+    shown = BeforeAfter(
+        title=", ".join(f"{k} {v}" for k, v in list(generator.facts_of(result).items())[:4]),
+        before=pair.volume.image.numpy(),
+        after=result.image.numpy(),
+        tumor=result.tumor.numpy(),
+        support=result.support.numpy(),
+        spacing=pair.volume.spacing,
+        affine=pair.pre.affine,
+    )
+    with written_whole(output / "preview.png") as unfinished:
+        preview(shown).save(unfinished)
+    timed = {name: round(value, 3) for name, value in seconds.items()}
+    about = {"measured": result.measured, "seconds": timed, "request": request}
+    write_json(output / "recipe.json", (result.recipe or {}) | about)
+
+
+def _tell(output: Path, result: Synthesis, seconds: dict[str, float]) -> None:
+    for name, value in generator.facts_of(result).items():
+        note(f"{name:>22}  {value}")
+    for name, value in seconds.items():
+        note(f"{name:>22}  {value:.1f} s")
+    note(f"Written to {output}: pre.nii.gz, post.nii.gz, tumor.nii.gz, recipe.json, preview.png")

@@ -18,24 +18,23 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional
 
 from synbt_aug.data.detect import read_dataset
 from synbt_aug.data.layout import CaseFiles, DatasetFiles
 from synbt_aug.data.nifti import read_mask, read_pair
 from synbt_aug.data.nnunet_raw import read_fold
 from synbt_aug.errors import SynBTError
+from synbt_aug.hole import tissue
 from synbt_aug.intensity import IntensityReference, measure_reference, to_model
 from synbt_aug.volume import Spacing
 from synbt_aug.window import Window, cut
 
-# Voxels whose neighbourhood has s above this in pre or post are body: a tenth of the way from
-# `low` to `high`, as for the references themselves. Over 3^3 voxels the noise of air averages out.
-_BODY_LEVEL = -0.8
 # Places that crops are drawn from; enough that no two training steps need share one.
 _SITES = 2000
 # Instance ids are stored in uint8.
 _MOST_TUMORS = 255
+# Parts with a gap smaller than this are one lesion: clumps of a non-mass tumor.
+_GAP_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -274,7 +273,6 @@ def instances(tumor: Tensor) -> tuple[TumorInstance, ...]:
 
 def body_sites(q: Tensor, generator: torch.Generator, most: int = _SITES) -> Tensor:
     """Draw voxels of the body: int16, shape `(N, 3)`, N at most `most`."""
-    smooth = functional.avg_pool3d(q[None], 3, stride=1, padding=1)[0]
-    body = (smooth.amax(0) > _BODY_LEVEL).nonzero()
+    body = tissue(q[None])[0].nonzero()
     chosen = torch.randperm(len(body), generator=generator)[:most]
     return body[chosen].to(torch.int16)

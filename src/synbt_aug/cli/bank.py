@@ -1,0 +1,73 @@
+"""`synbt bank`: tumor shapes of your own to draw from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from synbt_aug.cli.console import console, counting, note
+
+app = typer.Typer(
+    help="Tumor banks: shapes with their appearance.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("build")
+def build(
+    data: Annotated[Path, typer.Argument(help="A dataset with tumor masks.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new .npz file.")],
+    fold: Annotated[
+        int | None,
+        typer.Option(min=0, help="Only training cases of this nnU-Net fold, so that none leaks."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only this part of the dataset's own split.")
+    ] = None,
+) -> None:
+    """Collect the tumors of a dataset."""
+    from synbt_aug.data import load_cohort
+    from synbt_aug.data.bank import bank_of
+    from synbt_aug.errors import SynBTError
+    from synbt_aug.files import check_output_folder
+
+    if output.suffix != ".npz":
+        raise SynBTError(f"A tumor bank is a .npz file, not {output.name}.")
+    check_output_folder(output.parent)
+    with counting("Reading cases") as on_case:
+        cohort = load_cohort(data, fold=fold, split=split, first_post=True, on_case=on_case)
+    bank = bank_of(cohort)
+    bank.save(output)
+    note(f"{len(bank)} tumors of {len(cohort)} cases in {output}")
+
+
+@app.command("show")
+def show(
+    bank: Annotated[
+        Path | None, typer.Argument(help="A .npz file; default: the shipped bank.")
+    ] = None,
+) -> None:
+    """List what a bank's tumors look like: what may be asked for."""
+    import numpy as np
+
+    from synbt_aug.tumor.bank import load_bank
+    from synbt_aug.weights import load_weights
+
+    found = load_weights().bank if bank is None else load_bank(bank)
+    table = Table("", "5 %", "median", "95 %")
+    looks = [template.appearance for template in found.templates]
+    rows = {"diameter, mm": [template.diameter_mm for template in found.templates]}
+    for name in ("enhancement", "heterogeneity", "rim", "pre_contrast"):
+        rows[name.replace("_", "-")] = [getattr(look, name) for look in looks]
+    for name, values in rows.items():
+        known = [value for value in values if value is not None]
+        table.add_row(name, *(f"{v:.2f}" for v in np.percentile(known, (5, 50, 95))))
+    counts = {look.category: 0 for look in looks}
+    for look in looks:
+        counts[look.category] += 1
+    console.print(f"{len(found)} tumors: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    console.print(table)

@@ -1,0 +1,105 @@
+"""What the painting commands share: loading the generator, and telling what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synbt_aug.errors import SynBTError
+
+if TYPE_CHECKING:
+    from synbt_aug.synthesizer import TumorSynthesizer
+    from synbt_aug.volume import Synthesis
+
+TEXTURES = ("diffusion",)
+
+Weights = Annotated[
+    str, typer.Option(help="shipped, or a weights folder that `synbt train denoiser` wrote.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Steps = Annotated[int, typer.Option(min=1, help="Of the sampler.")]
+Bank = Annotated[
+    Path | None, typer.Option(help="A tumor bank (.npz); default: that of the weights.")
+]
+
+
+def make_synthesizer(
+    weights: str = "shipped",
+    *,
+    device: str = "auto",
+    bank: Path | None = None,
+    texture: str = "diffusion",
+    steps: int = 10,
+    guidance: float = 1.0,
+    precision: str = "fp32",
+) -> TumorSynthesizer:
+    """Load the generator.
+
+    Raises:
+        SynBTError: If the texture or the device is not there, or the weights cannot be used.
+    """
+    if texture not in TEXTURES:
+        raise SynBTError(f"--texture is one of {', '.join(TEXTURES)}, not {texture!r}.")
+    place = pick_device(device)
+    from synbt_aug.synthesizer import TumorSynthesizer
+
+    return TumorSynthesizer(
+        weights, bank=bank, device=place, steps=steps, guidance=guidance, precision=precision
+    )
+
+
+def pick_device(name: str) -> str:
+    """`auto` is the first GPU, else the CPU.
+
+    Raises:
+        SynBTError: If there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        raise SynBTError(
+            f"--device {name} is not there; this machine has {', '.join(['cpu', *found])}."
+        ) from error
+    return name
+
+
+def facts_of(result: Synthesis) -> dict[str, Any]:
+    """Rows for a table: what was asked, and what came out."""
+    rows: dict[str, Any] = {}
+    tumors = result.measured.get("tumors", [])
+    wishes = (result.recipe or {}).get("tumors", [])
+    for number, wish in enumerate(wishes):
+        measured = tumors[number] if number < len(tumors) else {}
+        which = f" {number + 1}" if len(wishes) > 1 else ""
+        if measured:
+            rows[f"diameter{which}"] = f"{measured['diameter_mm']:.1f} mm"
+            rows[f"longest extent{which}"] = f"{measured['longest_mm']:.1f} mm"
+            rows |= _appearance(which, wish.get("appearance", {}), measured["appearance"])
+        if "visible_share" in measured:
+            rows[f"label that is visible{which}"] = f"{measured['visible_share']:.0%}"
+            rows[f"contrast{which}"] = f"{measured['contrast_to_noise']:.1f} x noise"
+        rows[f"window{which}"] = f"{wish['window_mm']} mm"
+    for reason in result.measured.get("left_out", []):
+        rows["left out"] = reason
+    return rows
+
+
+def _appearance(which: str, asked: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:
+    rows = {}
+    for name, value in found.items():
+        if value is None:
+            continue
+        shown = value if isinstance(value, str) else f"{value:.2f}"
+        wanted = asked.get(name)
+        if wanted is not None:
+            shown += f" (asked {wanted if isinstance(wanted, str) else f'{wanted:.2f}'})"
+        rows[f"{name.replace('_', '-')}{which}"] = shown
+    return rows
