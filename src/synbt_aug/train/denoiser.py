@@ -125,7 +125,7 @@ def _train(
     *,
     measure: bool,
 ) -> None:
-    denoiser = denoiser.to(fabric.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    denoiser = denoiser.to(fabric.device)
     average = AveragedWeights(denoiser, preset.average)
     optimizer = torch.optim.AdamW(
         denoiser.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
@@ -42,7 +42,7 @@ def save_network(network: _Network, folder: Path, name: str, facts: Mapping[str,
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().contiguous().cpu() for key, value in network.state_dict().items()}
     with written_whole(folder / f"{name}.safetensors") as unfinished:
-        save_file(state, unfinished)
+        unfinished.write_bytes(save(state))  # save_file would keep it from other users
     write_json(folder / f"{name}.json", {"settings": network.settings.to_dict(), **facts})
 
 
