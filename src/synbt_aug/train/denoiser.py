@@ -259,9 +259,8 @@ def _measure_latents(fabric: Fabric, denoiser: Denoiser, pools: list[LatentPool]
     squares = torch.stack([s for _, s, _ in sums]).sum(0)
     count = torch.tensor(float(sum(n for _, _, n in sums)), device=total.device).double()
     if fabric.world_size > 1:
-        total, squares, count = (
-            fabric.all_reduce(value, reduce_op="sum") for value in (total, squares, count)
-        )
+        for value in (total, squares, count):
+            torch.distributed.all_reduce(value)
     mean = total / count
     denoiser.latent_mean.copy_(mean)
     denoiser.latent_std.copy_((squares / count - mean.square()).clamp_min(1e-8).sqrt())

@@ -10,7 +10,7 @@ Loss functions and training live in `synbt_aug.train`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from math import prod
@@ -74,7 +74,10 @@ class VQVAESettings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> VQVAESettings:
         """The inverse of `to_dict`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        known: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**known)
 
 
 class VQVAEOutput(NamedTuple):
@@ -174,8 +177,8 @@ class VQVAE(StableKeys):
         sides = [n // f for n in x.shape[2:]]
         z = x.new_empty(x.shape[0], self.settings.latent_channels, *sides, dtype=torch.float32)
         for box in _grid(tuple(x.shape[2:]), patch):
-            latent = tuple(slice(s.start // f, s.stop // f) for s in box)
-            z[(..., *latent)] = self.encode(x[(..., *box)])
+            latent = [slice(s.start // f, s.stop // f) for s in box]
+            z[:, :, latent[0], latent[1], latent[2]] = self.encode(_crop(x, box))
         return z
 
     def quantize(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,15 +219,19 @@ class VQVAE(StableKeys):
         """
         f = self.settings.factor
         sides = z_q.shape[2:]
-        if any(not 0 <= lo < hi <= n for (lo, hi), n in zip(box, sides)):
+        if any(not 0 <= lo < hi <= n for (lo, hi), n in zip(box, sides, strict=True)):
             raise ValueError(
                 f"decode_window needs a box inside the latent {tuple(sides)}, got {box}. "
                 f"Give ((d0, d1), (h0, h1), (w0, w1)) in latent voxels."
             )
-        wide = [(max(lo - halo, 0), min(hi + halo, n)) for (lo, hi), n in zip(box, sides)]
-        x = self.decode(z_q[(..., *(slice(lo, hi) for lo, hi in wide))])
-        inner = (slice((lo - w) * f, (hi - w) * f) for (lo, hi), (w, _) in zip(box, wide))
-        return x[(..., *inner)]
+        wide = [
+            (max(lo - halo, 0), min(hi + halo, n)) for (lo, hi), n in zip(box, sides, strict=True)
+        ]
+        x = self.decode(_crop(z_q, [slice(lo, hi) for lo, hi in wide]))
+        inner = [
+            slice((lo - w) * f, (hi - w) * f) for (lo, hi), (w, _) in zip(box, wide, strict=True)
+        ]
+        return _crop(x, inner)
 
     def forward(
         self, x: Tensor, *, quantized: bool = True, keep: Tensor | None = None
@@ -289,8 +296,13 @@ def _kernel(stride: int) -> tuple[int, int, int]:
     return kernel, 1, padding
 
 
+def _crop(volume: Tensor, box: Sequence[slice]) -> Tensor:
+    """The box of a volume `(B, C, D, H, W)`."""
+    return volume[:, :, box[0], box[1], box[2]]
+
+
 def _grid(sides: tuple[int, ...], patch: int) -> Iterator[tuple[slice, ...]]:
     """Boxes of side `patch` that tile the volume, in grid order."""
     starts = [range(0, n, patch) for n in sides]
     for corner in product(*starts):
-        yield tuple(slice(c, min(c + patch, n)) for c, n in zip(corner, sides))
+        yield tuple(slice(c, min(c + patch, n)) for c, n in zip(corner, sides, strict=True))
