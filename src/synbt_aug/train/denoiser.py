@@ -182,7 +182,7 @@ def _train(
             z = denoiser.normalise(windows.z)
             noise = torch.randn(z.shape, generator=generator).to(z)
             t = torch.randint(preset.schedule.steps, (len(z),), generator=generator).to(z.device)
-            known = _withhold(windows.appearance_known, preset, generator)
+            known = withhold(windows.appearance_known, preset, generator)
             prediction = network(
                 add_noise(z, noise, alpha_bar[t]),
                 t,
@@ -209,7 +209,7 @@ def weighted_error(prediction: Tensor, wanted: Tensor, weight: Tensor) -> Tensor
     return (weight * error).sum() / weight.sum().clamp_min(1e-6)
 
 
-def _withhold(known: Tensor, preset: DenoiserPreset, generator: torch.Generator) -> Tensor:
+def withhold(known: Tensor, preset: DenoiserPreset, generator: torch.Generator) -> Tensor:
     """Withhold single attributes and, of some windows, all of them.
 
     Args:

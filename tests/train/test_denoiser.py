@@ -1,0 +1,129 @@
+"""Training of the denoiser, tiny and on synthetic cases."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from synbt_aug.diffusion import NoiseSchedule, sample_ddim
+from synbt_aug.errors import SynBTError
+from synbt_aug.train import autoencoder_preset, denoiser_preset, load_denoiser, train_denoiser
+from synbt_aug.train.denoiser import LatentPool, weighted_error, withhold
+from synbt_aug.vqvae import VQVAE, VQVAESettings
+
+TINY = denoiser_preset("tiny")
+CPU = {"accelerator": "cpu", "precision": "32-true"}
+
+
+@pytest.fixture(scope="module")
+def vqvae() -> VQVAE:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return VQVAE(autoencoder_preset("tiny").network)
+
+
+@pytest.fixture(scope="module")
+def whole(cases: list, vqvae: VQVAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    train_denoiser(cases, vqvae, TINY, folder, **CPU)
+    return folder
+
+
+def test_the_result_can_be_loaded_and_sampled(whole: Path) -> None:
+    denoiser = load_denoiser(whole).eval()
+    facts = json.loads((whole / "denoiser.json").read_text())
+    schedule = NoiseSchedule.from_dict(facts["schedule"])
+    z = torch.randn(1, 8, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def predict(z_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return denoiser(z_t, t, z, torch.zeros(1, 1, 8, 8, 8), torch.zeros(1, 7), torch.zeros(1, 7))
+
+    with torch.no_grad():
+        clean = sample_ddim(predict, z, schedule, 2, predicts=denoiser.settings.predicts)
+    assert clean.isfinite().all()
+    assert facts["latent"]["std"] == pytest.approx(denoiser.latent_std.tolist())
+    assert facts["quantized_latents"] is False
+
+
+def test_the_latents_it_was_trained_on_are_normal(whole: Path, cases: list, vqvae: VQVAE) -> None:
+    denoiser = load_denoiser(whole)
+    image = torch.stack([case.q for case in cases]).float()
+    with torch.no_grad():
+        z = denoiser.normalise(vqvae.encode(image))
+    assert z.mean((0, 2, 3, 4)).abs().max() < 0.5
+    assert ((z.std((0, 2, 3, 4)) - 1).abs() < 0.4).all()
+
+
+def test_an_interrupted_run_resumes_bitwise(
+    cases: list, vqvae: VQVAE, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, count = LatentPool.batch, [0]
+
+    def interrupted(*args: Any) -> Any:
+        count[0] += 1
+        if count[0] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LatentPool, "batch", interrupted)
+        partial = load_file(train_denoiser(cases, vqvae, TINY, tmp_path, **CPU))
+    done = load_file(whole / "denoiser.safetensors")
+    assert any(not torch.equal(partial[name], done[name]) for name in done)
+    resumed = load_file(train_denoiser(cases, vqvae, TINY, tmp_path, resume=True, **CPU))
+    assert all(torch.equal(resumed[name], done[name]) for name in done)
+
+
+def test_the_autoencoder_stays_as_it_was(cases: list, vqvae: VQVAE, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in vqvae.state_dict().items()}
+    train_denoiser(cases, vqvae, dataclasses.replace(TINY, steps=1), tmp_path, **CPU)
+    assert all(torch.equal(value, before[name]) for name, value in vqvae.state_dict().items())
+
+
+def test_a_start_keeps_its_latent_statistics(
+    cases: list, vqvae: VQVAE, whole: Path, tmp_path: Path
+) -> None:
+    train_denoiser(
+        cases[:1], vqvae, dataclasses.replace(TINY, steps=1), tmp_path, init=whole, **CPU
+    )
+    old, new = load_denoiser(whole), load_denoiser(tmp_path)
+    assert torch.equal(old.latent_mean, new.latent_mean)
+    assert torch.equal(old.latent_std, new.latent_std)
+
+
+def test_whole_volumes_are_trained_on_patch_by_patch(
+    cases: list, vqvae: VQVAE, tmp_path: Path
+) -> None:
+    pool = dataclasses.replace(TINY.pools[0], sides=(32, 48, 48), share=1.0, batch=1)
+    preset = dataclasses.replace(TINY, pools=(pool,), encode_patch=16, steps=1)
+    assert train_denoiser(cases, vqvae, preset, tmp_path, **CPU).exists()
+
+
+def test_an_autoencoder_with_other_latents_is_refused(cases: list, tmp_path: Path) -> None:
+    other = VQVAE(VQVAESettings(channels=(4, 8), latent_channels=4, codebook_size=8))
+    with pytest.raises(SynBTError, match="takes 8 latent channels, the autoencoder has 4"):
+        train_denoiser(cases, other, TINY, tmp_path, **CPU)
+
+
+def test_the_error_is_weighted() -> None:
+    prediction, wanted = torch.zeros(1, 2, 1, 1, 2), torch.tensor([1.0, 3.0]).expand(1, 2, 1, 1, 2)
+    weight = torch.tensor([1.0, 0.5]).view(1, 1, 1, 1, 2)
+    assert weighted_error(prediction, wanted, weight).item() == pytest.approx((1 + 4.5) / 1.5)
+
+
+def test_appearance_is_withheld_by_attribute_and_as_a_whole() -> None:
+    known = torch.ones(20_000, 7)
+    preset = dataclasses.replace(TINY, drop_each=0.1, drop_all=0.15)
+    told = withhold(known, preset, torch.Generator().manual_seed(0))
+    assert told[:, 0].mean().item() == pytest.approx(0.9 * 0.85, abs=0.02)
+    assert (told.sum(1) == 0).float().mean().item() == pytest.approx(0.15, abs=0.01)
+    assert torch.equal(told[:, 4], told[:, 5]) and torch.equal(told[:, 5], told[:, 6])
+    assert not withhold(0 * known, preset, torch.Generator()).any()
