@@ -176,7 +176,8 @@ class Written:
     """A host after a change was written into it.
 
     Args:
-        image: A copy of the host that differs inside `support` only, dtype kept.
+        image: A copy of the host that differs inside `support` only, dtype kept; values that
+            the dtype cannot hold are cut to its largest.
         label: Blend weight of at least .5, boolean, shape `(D, H, W)`.
         support: Blend weight above 0, boolean, shape `(D, H, W)`.
     """
@@ -210,7 +211,7 @@ def write_change(
     """
     shape = (int(image.shape[1]), int(image.shape[2]), int(image.shape[3]))
     box = window.host_box(shape)
-    free = torch.ones_like(image[0, *box], dtype=torch.bool)
+    free = torch.ones_like(image[(0, *box)], dtype=torch.bool)
     if blocked is not None:
         free = ~blocked[box]
     on_host = to_host(distance, window, shape)
@@ -223,16 +224,20 @@ def write_change(
     label = (weight >= 0.5) & free
     support = (weight > 0) & free & _beside(label, window.spacing)
 
-    region = image[:, *box]
+    region = image[(slice(None), *box)]
     painted = image.clone()
     if bool(support.any()):
         added = weight * to_host(change, window, shape)
-        working = torch.float64 if region.dtype == torch.float64 else torch.float32
-        new = region.to(working) + added.to(working)
-        if not region.is_floating_point():
+        if region.is_floating_point():
+            working = torch.float64 if region.dtype == torch.float64 else torch.float32
+            most = torch.finfo(region.dtype).max
+            new = (region.to(working) + added.to(working)).clamp(-most, most)
+        else:
+            # In integers: float32 holds those above 2^24 only roughly.
             bounds = torch.iinfo(region.dtype)
-            new = new.round().clamp(bounds.min, bounds.max)
-        painted[:, *box] = torch.where(support, new.to(region.dtype), region)
+            new = region.to(torch.int64) + added.round().to(torch.int64)
+            new = new.clamp(bounds.min, bounds.max)
+        painted[(slice(None), *box)] = torch.where(support, new.to(region.dtype), region)
     whole_label = torch.zeros(shape, dtype=torch.bool, device=image.device)
     whole_support = whole_label.clone()
     whole_label[box], whole_support[box] = label, support
