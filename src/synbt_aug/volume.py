@@ -67,6 +67,11 @@ class BreastVolume:
             self._check_mask(name)
         if image.is_complex() or image.dtype == torch.bool:
             raise SynBTError(f"BreastVolume needs real-valued signal, got {image.dtype}.")
+        if image.dtype in (torch.uint16, torch.uint32, torch.uint64):
+            raise SynBTError(
+                f"BreastVolume needs a type that torch can calculate with, got {image.dtype}. "
+                f"Convert it with image.to(torch.int32) or image.float()."
+            )
         if image.is_floating_point() and not bool(torch.isfinite(image).all()):
             count = int((~torch.isfinite(image)).sum())
             raise SynBTError(
