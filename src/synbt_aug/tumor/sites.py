@@ -57,8 +57,8 @@ class SiteMap:
         return fine
 
 
-def _factors(spacing: Spacing) -> tuple[int, int, int]:
-    d, h, w = (max(1, round(GRID_MM / mm)) for mm in spacing)
+def _factors(spacing: Spacing, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    d, h, w = (min(max(1, round(GRID_MM / mm)), n) for mm, n in zip(spacing, shape, strict=True))
     return d, h, w
 
 
@@ -169,7 +169,7 @@ def find_sites(
     Returns:
         A site map; its weight is zero everywhere when there is nowhere to go.
     """
-    factors = _factors(spacing)
+    factors = _factors(spacing, tuple(level.shape[1:]))
     grid_mm = tuple(f * mm for f, mm in zip(factors, spacing, strict=True))
     coarse = _pool(level, factors).cpu().numpy()
     body = body_mask(coarse.max(axis=0))
