@@ -151,10 +151,15 @@ _TYPES: dict[str, type] = {
 }
 
 
+#: Settings that may be None.
+_OPTIONAL = {f.name for f in fields(InjectionSettings) if "None" in str(f.type)}
+
+
 def _read(name: str, value: Any) -> Any:
     """A setting from JSON or from the environment."""
     kind = _TYPES[name]
-    if value is None or (isinstance(value, str) and value.lower() in ("", "none", "null")):
+    nothing = value is None or (isinstance(value, str) and value.lower() in ("", "none", "null"))
+    if nothing and name in _OPTIONAL:
         return None
     try:
         if kind is bool:
