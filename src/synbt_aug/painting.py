@@ -39,7 +39,7 @@ from synbt_aug.tumor.placement import (
     draw_window,
     rasterize,
 )
-from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
+from synbt_aug.tumor.recipe import KINDS, TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.sites import SiteMap, find_sites
 from synbt_aug.tumor.visibility import Visibility, measure_visibility
 from synbt_aug.volume import BreastVolume, Synthesis
@@ -77,6 +77,8 @@ class Wish:
     mask: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {self.kind!r}.")
         if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= _LARGEST_MM:
             raise SynBTError(
                 f"diameter_mm needs a number from {SMALLEST_MM:g} to {_LARGEST_MM:g}, got "
