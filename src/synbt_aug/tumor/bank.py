@@ -92,25 +92,32 @@ class TumorBank:
                 unfinished,
                 bits=np.concatenate([np.packbits(m) for m in masks]),
                 shapes=np.array([m.shape for m in masks], dtype=np.int16),
-                numbers=np.array(
-                    [[getattr(t.appearance, n) for n in _NUMBERS] for t in self.templates],
-                    dtype=np.float32,
-                ),
+                numbers=np.stack([_numbers(t.appearance) for t in self.templates]),
                 categories=np.array(
-                    [CATEGORIES.index(t.appearance.category or "mass") for t in self.templates],
-                    dtype=np.int8,
+                    [_category(t.appearance) for t in self.templates], dtype=np.int8
                 ),
                 sources=np.array([t.source for t in self.templates]),
             )
         return path
 
 
+def _numbers(appearance: Appearance) -> np.ndarray:
+    """As the file holds them: float32, NaN for what is not known."""
+    return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
+
+
+def _category(appearance: Appearance) -> int:
+    return -1 if appearance.category is None else CATEGORIES.index(appearance.category)
+
+
 def _digest(templates: Sequence[Template]) -> str:
+    # Over what the file holds, so that a bank and its copy on disk have the same name.
     digest = hashlib.sha256()
     for template in templates:
         digest.update(repr(tuple(template.mask.shape)).encode())
         digest.update(np.packbits(template.mask.numpy()).tobytes())
-        digest.update(repr(template.appearance.to_dict()).encode())
+        digest.update(_numbers(template.appearance).tobytes())
+        digest.update(repr(template.appearance.category).encode())
     return digest.hexdigest()
 
 
@@ -146,8 +153,9 @@ def _load_bank(path: str, _modified: int) -> TumorBank:
             end = start + (size + 7) // 8
             mask = np.unpackbits(bits[start:end], count=size).reshape(shape).astype(bool)
             start = end
-            known = dict(zip(_NUMBERS, (float(v) for v in values), strict=True))
-            appearance = Appearance(**known, category=CATEGORIES[int(category)])
+            known = {n: float(v) for n, v in zip(_NUMBERS, values, strict=True) if v == v}
+            name = None if category < 0 else CATEGORIES[int(category)]
+            appearance = Appearance(**known, category=name)
             templates.append(Template(torch.from_numpy(mask), appearance, source))
     except (KeyError, ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile) as error:
         raise SynBTError(
