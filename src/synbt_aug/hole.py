@@ -71,6 +71,7 @@ def tissue(q: Tensor) -> Tensor:
     Returns:
         Boolean, shape `(B, D, H, W)`.
     """
-    return F.avg_pool3d(q.amax(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)[
-        :, 0
-    ] > TISSUE_LEVEL
+    return (
+        F.avg_pool3d(q.amax(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)[:, 0]
+        > TISSUE_LEVEL
+    )

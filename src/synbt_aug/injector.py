@@ -26,7 +26,7 @@ from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
-from synbt_aug.tumor.placement import SMALLEST_MM, draw_seed
+from synbt_aug.tumor.placement import draw_seed
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 
 logger = logging.getLogger(__name__)
@@ -318,9 +318,7 @@ class SynBTInjector:
 
     @staticmethod
     def _failed(host: Host, error: RuntimeError) -> Synthesis:
-        nothing = torch.zeros(
-            host.volume.shape, dtype=torch.bool, device=host.volume.image.device
-        )
+        nothing = torch.zeros(host.volume.shape, dtype=torch.bool, device=host.volume.image.device)
         kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else "error"
         logger.warning("SynBT: an injection failed (%s), the real sample stays: %s", kind, error)
         return Synthesis(
@@ -410,5 +408,8 @@ def _add(before: Synthesis | None, after: Synthesis) -> Synthesis:
         return after
     recipe = {"tumors": (before.recipe or {})["tumors"] + (after.recipe or {})["tumors"]}
     return replace(
-        after, tumor=before.tumor | after.tumor, support=before.support | after.support, recipe=recipe
+        after,
+        tumor=before.tumor | after.tumor,
+        support=before.support | after.support,
+        recipe=recipe,
     )

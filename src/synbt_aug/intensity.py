@@ -131,7 +131,7 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
 
 
 def to_linear(image: Tensor, reference: IntensityReference) -> Tensor:
-    """s = 2 (x - low) / (high - low) - 1.
+    """S = 2 (x - low) / (high - low) - 1.
 
     Args:
         image: Shape `(..., 2, D, H, W)`, any dtype.

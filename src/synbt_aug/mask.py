@@ -24,7 +24,7 @@ SMOOTHING_MM = 1.25
 
 
 def down(mask: Tensor, factor: int = 4) -> Tensor:
-    """down(M) of the paper: the fraction of each latent cell that the mask fills.
+    """The paper's down(M): the fraction of each latent cell that the mask fills.
 
     Args:
         mask: Shape `(B, D, H, W)`, sides that divide by `factor`.
@@ -42,13 +42,19 @@ def down(mask: Tensor, factor: int = 4) -> Tensor:
 
 def _min_plus(cost: Tensor, axis: int, step_mm: float, limit_mm: float) -> Tensor:
     """One axis of the squared distance transform, out to `limit_mm`."""
-    reach = min(int(math.ceil(limit_mm / step_mm)), cost.shape[axis] - 1)
+    reach = min(math.ceil(limit_mm / step_mm), cost.shape[axis] - 1)
     length = cost.shape[axis]
     best = cost.clone()
     for offset in range(1, reach + 1):
         square = (offset * step_mm) ** 2
-        near, far = cost.narrow(axis, 0, length - offset), cost.narrow(axis, offset, length - offset)
-        ahead, behind = best.narrow(axis, offset, length - offset), best.narrow(axis, 0, length - offset)
+        near, far = (
+            cost.narrow(axis, 0, length - offset),
+            cost.narrow(axis, offset, length - offset),
+        )
+        ahead, behind = (
+            best.narrow(axis, offset, length - offset),
+            best.narrow(axis, 0, length - offset),
+        )
         torch.minimum(ahead, near + square, out=ahead)
         torch.minimum(behind, far + square, out=behind)
     return best
@@ -125,7 +131,9 @@ def gaussian_matrix(length: int, sigma: float, device: torch.device | None = Non
     index = torch.arange(length, dtype=torch.float32, device=device)
     kernel = torch.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma) ** 2)
     kernel[(index[:, None] - index[None, :]).abs() > math.ceil(4 * sigma)] = 0
-    full = torch.exp(-0.5 * (torch.arange(-math.ceil(4 * sigma), math.ceil(4 * sigma) + 1) / sigma) ** 2)
+    full = torch.exp(
+        -0.5 * (torch.arange(-math.ceil(4 * sigma), math.ceil(4 * sigma) + 1) / sigma) ** 2
+    )
     return kernel / float(full.sum())
 
 
@@ -188,7 +196,9 @@ def pose(
         displacement[None].to(device), size=(side,) * 3, mode="trilinear", align_corners=True
     )[0]
     source = ((grid + shift.movedim(0, -1)) @ rotation.to(device)) / zoom
-    half = torch.tensor([(n - 1) / 2 for n in template_distance.shape], device=device).clamp_min(0.5)
+    half = torch.tensor([(n - 1) / 2 for n in template_distance.shape], device=device).clamp_min(
+        0.5
+    )
     # Outside the stored box the distance goes on growing, so that edge padding makes no walls.
     beyond = (source.abs() - half).clamp_min(0).norm(dim=-1)
     sampled = F.grid_sample(

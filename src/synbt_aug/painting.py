@@ -300,7 +300,9 @@ def from_recipe(
 def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:
     inside = cut(mask.to(torch.float32), recipe.window) >= 0.5
     if not bool(inside.any()):
-        raise SynBTError("The given tumor mask is thinner than a millimetre: nothing is left of it.")
+        raise SynBTError(
+            "The given tumor mask is thinner than a millimetre: nothing is left of it."
+        )
     distance = signed_distance_mm(inside)
     if recipe.kind == "removal":
         return distance - REMOVAL_MARGIN_MM
@@ -359,4 +361,3 @@ def _measure(
         measured["visible_share"] = seen.share
         measured["contrast_to_noise"] = seen.contrast_to_noise
     return measured
-

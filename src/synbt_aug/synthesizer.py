@@ -169,9 +169,7 @@ class TumorSynthesizer:
             prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
             (painted,) = self._texture([prepared])
             seen = visibility(prepared, painted) if thing.kind == "tumor" else None
-            result = replace(
-                finish(prepared, painted, seen), recipe={"tumors": [thing.to_dict()]}
-            )
+            result = replace(finish(prepared, painted, seen), recipe={"tumors": [thing.to_dict()]})
             results.append(result)
             host = host.after(result)
         return self._together(first, results, recipe["seed"])
@@ -314,4 +312,3 @@ def _judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | N
     if prepared.recipe.kind == "tumor" and not bool(result.tumor.any()):
         return unchanged(image, "no free voxel is left under the tumor"), None
     return replace(result, recipe={"tumors": [prepared.recipe.to_dict()]}), None
-

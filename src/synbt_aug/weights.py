@@ -115,7 +115,8 @@ class Contract:
                 )
         tuples = {f.name for f in fields(cls) if isinstance(getattr(cls(), f.name), tuple)}
         known = {f.name: values[f.name] for f in fields(cls)}
-        return cls(**{k: tuple(v) if k in tuples else v for k, v in known.items()})
+        typed: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in known.items()}
+        return cls(**typed)
 
 
 @dataclass(frozen=True)
@@ -199,8 +200,11 @@ def load_weights(name: str | Path = _SHIPPED) -> Weights:
         if _sha256(folder / file) != expected:
             raise SynBTError(
                 f"{folder / file} is damaged: its SHA-256 is not the manifest's. Copy it again"
-                + (", or reinstall: pip install --force-reinstall synbt-aug." if name == _SHIPPED
-                   else ".")
+                + (
+                    ", or reinstall: pip install --force-reinstall synbt-aug."
+                    if name == _SHIPPED
+                    else "."
+                )
             )
     where = f"The weights in {folder}"
     contract = Contract.from_dict(read_json(folder / "contract.json", "a contract"), where)
@@ -304,5 +308,6 @@ def _fill(network: torch.nn.Module, state: Mapping[str, Tensor], where: str) -> 
             f"({first[0].strip()}). Train again with `synbt train`."
         ) from error
     if not all(bool(torch.isfinite(p).all()) for p in network.state_dict().values()):
-        raise SynBTError(f"{where} hold NaN or infinite numbers: the training that made them failed.")
-
+        raise SynBTError(
+            f"{where} hold NaN or infinite numbers: the training that made them failed."
+        )

@@ -119,9 +119,7 @@ class TumorInpainter:
                     net, z_t, t, condition, mask, appearance, known, guidance=self.guidance
                 )
 
-        z = sample_ddim(
-            predict, noise, self.schedule, self.steps, predicts=net.settings.predicts
-        )
+        z = sample_ddim(predict, noise, self.schedule, self.steps, predicts=net.settings.predicts)
         return net.restore(z)
 
     def _decode(self, z: Tensor) -> Tensor:

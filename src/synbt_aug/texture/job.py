@@ -57,9 +57,7 @@ class PaintingJob:
     def noise(self, channels: int, side: int) -> Tensor:
         """Standard normal noise, shape `(B, channels, side, side, side)`, drawn on the CPU."""
         drawn = [
-            torch.randn(
-                (channels, side, side, side), generator=torch.Generator().manual_seed(seed)
-            )
+            torch.randn((channels, side, side, side), generator=torch.Generator().manual_seed(seed))
             for seed in self.noise_seeds
         ]
         return torch.stack(drawn).to(self.q.device)

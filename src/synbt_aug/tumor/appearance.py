@@ -71,8 +71,7 @@ class Appearance:
     def __post_init__(self) -> None:
         if self.category is not None and self.category not in CATEGORIES:
             raise SynBTError(
-                f"category needs one of {', '.join(map(repr, CATEGORIES))}, got "
-                f"{self.category!r}."
+                f"category needs one of {', '.join(map(repr, CATEGORIES))}, got {self.category!r}."
             )
         limits = {
             "enhancement": (-0.9, 20.0),

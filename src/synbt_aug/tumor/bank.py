@@ -205,7 +205,8 @@ def cut_template(
         return None
     box = ndimage.find_objects(kept.astype(np.int8))[0]
     wide = tuple(
-        slice(max(s.start - 10, 0), min(s.stop + 10, n)) for s, n in zip(box, kept.shape, strict=True)
+        slice(max(s.start - 10, 0), min(s.stop + 10, n))
+        for s, n in zip(box, kept.shape, strict=True)
     )
     appearance = measure_appearance(
         linear[(slice(None), *wide)],

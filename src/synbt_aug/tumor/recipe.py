@@ -121,4 +121,6 @@ def unpack_mask(packed: Mapping[str, Any]) -> Tensor:
         mask[box] = torch.from_numpy(inside)
         return mask
     except (KeyError, TypeError, ValueError, zlib.error, RuntimeError) as error:
-        raise SynBTError(f"The recipe's mask is damaged ({error}). Pass an unchanged one.") from error
+        raise SynBTError(
+            f"The recipe's mask is damaged ({error}). Pass an unchanged one."
+        ) from error

@@ -87,9 +87,7 @@ def otsu_threshold(values: np.ndarray, bins: int = 128) -> float:
     if not ok.any():
         return float(centres[len(centres) // 2])
     between = np.zeros(bins)
-    between[ok] = (moment[-1] * weight[ok] / weight[-1] - moment[ok]) ** 2 / (
-        weight[ok] * rest[ok]
-    )
+    between[ok] = (moment[-1] * weight[ok] / weight[-1] - moment[ok]) ** 2 / (weight[ok] * rest[ok])
     return float(centres[int(between.argmax())])
 
 
@@ -187,7 +185,9 @@ def find_sites(
     if occupied is not None and bool(occupied.any()):
         taken = _pool_any(occupied, factors)
         allowed &= ndimage.distance_transform_edt(~taken, sampling=grid_mm) > CLEARANCE_MM
-    weight = np.where(allowed, FAT_WEIGHT + (1 - FAT_WEIGHT) * _gland(coarse[0], breast, from_air), 0)
+    weight = np.where(
+        allowed, FAT_WEIGHT + (1 - FAT_WEIGHT) * _gland(coarse[0], breast, from_air), 0
+    )
     return SiteMap(
         torch.from_numpy(weight.astype(np.float32)),
         torch.from_numpy(_distance(allowed, grid_mm).astype(np.float32)),
