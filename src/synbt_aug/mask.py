@@ -24,7 +24,7 @@ SMOOTHING_MM = 1.25
 
 
 def down(mask: Tensor, factor: int = 4) -> Tensor:
-    """The paper's down(M): the fraction of each latent cell that the mask fills.
+    """The fraction of each latent cell that the mask fills: M made as small as the latent.
 
     Args:
         mask: Shape `(B, D, H, W)`, sides that divide by `factor`.
