@@ -1,4 +1,4 @@
-"""A healthy patient: torso, chest, gland, vessels and skin on one grid."""
+"""A healthy patient: torso, chest, gland, vessels, nodes and skin on one grid."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from synbt_aug.phantom.chest import label_chest
 from synbt_aug.phantom.gland import GLAND_FRACTION, Gland, grow_glands
+from synbt_aug.phantom.nodes import grow_nodes
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness
 from synbt_aug.phantom.tissue import Tissue
@@ -21,7 +22,8 @@ class Anatomy:
     """Labels and partial volumes of a healthy patient.
 
     `labels` (int8) says which tissue fills most of a voxel; the weights (0..1) say how much
-    of it skin and vessels fill. All have the shape of the grid; `fascia` is `(X, 1, Z)`.
+    of it skin and vessels (with lymph nodes) fill. All have the shape of the grid; `fascia` is
+    `(X, 1, Z)`.
     """
 
     torso: Torso
@@ -53,7 +55,8 @@ def build_anatomy(settings: PhantomSettings, rnd: Randomness) -> Anatomy:
     labels, fascia = label_chest(torso, rnd)
     fraction = rnd.uniform(*GLAND_FRACTION[density])
     glands = grow_glands(torso, labels, fascia, fraction, rnd)
-    vessel_weight = grow_vessels(torso, labels, rnd)
+    nodes = grow_nodes(torso, labels, fascia, rnd)
+    vessel_weight = torch.maximum(grow_vessels(torso, labels, rnd), 0.7 * nodes)
     skin_weight = _add_skin(torso, labels, rnd)
     voxel = min(torso.grid.spacing)
     body_weight = (torso.skin_depth / voxel + 0.5).clamp(0, 1)

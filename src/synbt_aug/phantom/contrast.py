@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from synbt_aug.phantom.anatomy import Anatomy
 from synbt_aug.phantom.lesion import Growth
 from synbt_aug.phantom.physics import ToftsModel, spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
-from synbt_aug.phantom.texture import Randomness, bounding_box
+from synbt_aug.phantom.texture import Randomness, blur, bounding_box
 from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 
 # kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
@@ -89,7 +90,9 @@ class SignalModel:
         ktrans = float(rnd.numbers.choice(BACKGROUND_KTRANS, p=BACKGROUND_SHARE))
         ktrans *= rnd.lognormal(1.0, 0.2)
         self._gland_ktrans = [
-            ktrans * torch.exp(0.4 * g.lobes + 0.35 * g.grain).clamp(0.25, 4)
+            ktrans
+            * torch.exp(0.4 * g.lobes + 0.35 * g.grain).clamp(0.25, 4)
+            * (0.4 + 0.6 * g.lobule)
             for g in anatomy.glands
         ]
         self._lesions = [_LesionUptake(g, anatomy, lesion_rnd) for g in growths]
@@ -107,7 +110,7 @@ class SignalModel:
         )
         for gland, ktrans in zip(anatomy.glands, self._gland_ktrans):
             c = self._concentration(phase, ktrans, table.ve[Tissue.GLAND], table.vp[Tissue.GLAND])
-            lit = self._tissue(Tissue.GLAND, c) * (1 + 0.10 * gland.grain)
+            lit = self._tissue(Tissue.GLAND, c) * (1 + 0.13 * gland.grain)
             lit = 0.94 * lit + 0.06 * self._fat_signal * self._residual[gland.box]
             view = image[gland.box]
             view += gland.weight * (lit - view)
@@ -172,16 +175,19 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
 
     In the fat of one real 1.5 T case, signal minus its 1.5 mm blur had an SD of 23 % of the
     signal (noise alone: 8 %), with a correlation at 1 mm of 0.5 from front to back and 0.3
-    across. Here 4-24 % in the breast, and little behind it.
+    across. Here 4-32 % in the breast, and little behind it.
     """
     grid = anatomy.torso.grid
     texture = 1 + 0.04 * grid.smooth_noise(3, generator=rnd.fields)
-    strength = min(max(rnd.lognormal(0.11, 0.45), 0.04), 0.24)
+    strength = min(max(rnd.lognormal(0.14, 0.50), 0.04), 0.32)
     box = bounding_box(anatomy.breast)
     if box is not None:
-        fibres = grid.crop(box).smooth_noise(
-            (2.6, 7, 2.6), generator=rnd.fields, octaves=2, persistence=1.3
-        )
+        inner = grid.crop(box)
+        coarse = inner.smooth_noise((2.6, 7, 2.6), generator=rnd.fields)
+        white = torch.randn(inner.shape, generator=rnd.fields)
+        sx, sy, sz = grid.spacing
+        streaks = blur(white, (0.4 / sx, 1.1 / sy, 0.4 / sz))
+        fibres = 0.6 * coarse + 0.75 * streaks / float(streaks.numpy().std(dtype=np.float64))
         where = 0.3 + 0.7 * anatomy.breast[box]
         texture[box] += strength * fibres.clamp(-2.5, 3) * where
     return texture

@@ -27,7 +27,8 @@ class Gland:
     """Gland of one breast, in the box `box` of the volume; tensors have the box's shape."""
 
     box: Box
-    weight: Tensor  # 0 fat .. 1 gland; 0 outside this breast
+    weight: Tensor  # 0 fat .. 1 gland or septum; 0 outside this breast
+    lobule: Tensor  # 0 septum or fat .. 1 gland: septa hardly enhance
     lobes: Tensor  # unit-variance blobs of about 22 mm
     grain: Tensor  # unit-variance fine texture
 
@@ -122,9 +123,10 @@ def _grow(
     labels[box][(solid > 0.5) & inside] = Tissue.GLAND
     # Gland is itself a foam of lobules and fat: hollow between its walls, by up to half.
     walls_seen = (thin_small + thin_middle).clamp_max(1)
-    solid = solid * (1 - rnd.uniform(0.10, 0.50) * (1 - walls_seen))
+    lobule = solid
+    solid = solid * (1 - rnd.uniform(0.20, 0.65) * (1 - walls_seen))
     weight = torch.maximum(solid, rnd.uniform(0.45, 1.0) * septa) * inside
-    return Gland(box, weight, lobes, grain)
+    return Gland(box, weight, lobule, lobes, grain)
 
 
 def _strands(

@@ -136,14 +136,17 @@ def smooth_noise(
         octaves: How often blobs of half the size are added.
         persistence: Amplitude of each octave relative to the one before.
     """
-    total, power = torch.zeros(tuple(shape)), 0.0
+    total: Tensor | None = None
+    power = 0.0
     for octave in range(octaves):
         size = np.maximum(np.asarray(cell) / 2**octave, 1.0)
         knots = [max(2, math.ceil(n / c) + 2) for n, c in zip(shape, size)]
         amplitude = persistence**octave
-        total += upsample(torch.randn(knots, generator=generator) * amplitude, shape)
+        layer = upsample(torch.randn(knots, generator=generator) * amplitude, shape)
+        total = layer if total is None else total.add_(layer)
         # Trilinear interpolation keeps (2/3)^3 = 0.30 of white noise's variance.
         power += 0.30 * amplitude**2
+    assert total is not None, "octaves must be at least 1"
     return total.mul_(1 / math.sqrt(power))
 
 
