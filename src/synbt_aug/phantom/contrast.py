@@ -16,8 +16,8 @@ from synbt_aug.phantom.texture import Randomness, blur, bounding_box
 from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 
 # kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
-KEP_RANGE = {"washout": (0.90, 2.2), "plateau": (0.32, 0.60), "persistent": (0.06, 0.15)}
-VE_RANGE = {"washout": (0.22, 0.45), "plateau": (0.28, 0.55), "persistent": (0.55, 0.90)}
+KEP_RANGE = {"washout": (0.60, 1.8), "plateau": (0.20, 0.34), "persistent": (0.06, 0.14)}
+VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
 BACKGROUND_KTRANS = (0.008, 0.018, 0.040, 0.085)
 BACKGROUND_SHARE = (0.35, 0.37, 0.20, 0.08)
