@@ -246,6 +246,8 @@ def write_change(
 
 def _beside(label: Tensor, spacing: Spacing) -> Tensor:
     """Voxels within 2 mm, or one voxel an axis, of the label."""
+    if not label.numel():
+        return label
     near = distance_mm(label, spacing, 2.0 + max(spacing)) <= 2.0
     touching = F.max_pool3d(label[None].to(torch.float32), 3, 1, 1)[0] > 0
     return near | touching
