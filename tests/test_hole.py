@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from analytic import ball, breast, examples, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytic import ball, breast, examples, seeded
 from synbt_aug.hole import fill_hole, tissue
 from synbt_aug.intensity import measure_reference, to_model
 

@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
-from analytic import FAT, breast, breast_image, ellipsoid, examples, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytic import FAT, breast, breast_image, ellipsoid, examples, seeded
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import (
     IntensityReference,

@@ -7,11 +7,11 @@ import math
 
 import pytest
 import torch
-from analytic import axis_orders, ball, ellipsoid, examples, reorder, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from analytic import axis_orders, ball, ellipsoid, examples, reorder, seeded
 from synbt_aug.mask import (
     blend_weight,
     bounding_box,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from analytic import breast_image, seeded
 
+from analytic import breast_image, seeded
 from synbt_aug.errors import SynBTError
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
 
