@@ -44,7 +44,7 @@ def catmull_rom(part: float) -> tuple[float, float, float, float]:
 class Scanner:
     """One scanner and one position; every scan of a series passes through it.
 
-    Call `scan` for the pre-contrast signal first: it fixes noise level and gain.
+    Call `calibrate` with the pre-contrast signal first: it fixes noise level and gain.
     """
 
     def __init__(self, anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness):
@@ -81,18 +81,23 @@ class Scanner:
         self._sharpen = rnd.uniform(0.2, 1.5) if rnd.chance(0.75) else 0.0
         self._ghost = rnd.uniform(0, 0.018) if rnd.chance(0.7) else 0.0
 
-    def scan(self, signal: Tensor, *, first: bool) -> Scan:
-        """Acquire one volume; all but the first may have moved by a fraction of a mm."""
+    def calibrate(self, signal: Tensor) -> None:
+        """Set noise and gain by the mean signal of the breast under this coil."""
+        where = self._breast
+        level = float((signal.numpy()[where] * self._coil.numpy()[where]).sum(dtype=np.float64))
+        level = level / max(1, int(where.sum())) or 1.0
+        self._noise_sd, self._gain = level / self.snr, self._mean / level
+
+    def scan(self, signal: Tensor, *, moves: bool) -> Scan:
+        """Acquire one volume, moved by a fraction of a mm if it `moves`."""
+        if not self._gain:
+            raise RuntimeError("Call Scanner.calibrate with the pre-contrast signal before scan.")
         rnd = self._rnd
         clean = blur(signal * self._coil, self._sigma)
         if self._sharpen:
             soft = blur(clean, tuple(0.7 / s for s in self._grid.spacing))  # type: ignore[arg-type]
             clean = (clean + self._sharpen * (clean - soft)).clamp_min(0)
-        if first:
-            level = float(clean.numpy()[self._breast].mean(dtype=np.float64))
-            level = level if level > 0 else 1.0
-            self._noise_sd, self._gain = level / self.snr, self._mean / level
-        else:
+        if moves:
             clean = self._moved(clean)
         noisy = clean + self._ghosts(clean)
         real, imaginary = (

@@ -57,8 +57,8 @@ class SignalModel:
     """Signal of one patient under one protocol, scan by scan.
 
     Everything random is drawn once, here, so that scans differ by contrast agent alone.
-    `signal(-1)` is the pre-contrast scan, `signal(i)` the i-th after injection. The tissue
-    draws come before the lesions', so that a patient looks the same with and without them.
+    Phase -1 is the scan before contrast, phase i the i-th after injection. Lesions draw from
+    their own source, so that a patient looks the same with and without them.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class SignalModel:
         ]
         self._lesions = [_LesionUptake(g, anatomy, lesion_rnd) for g in growths]
 
-    def signal(self, phase: int) -> Tensor:
-        """Noise-free signal before coil, blur and motion; shape of the grid."""
+    def healthy(self, phase: int) -> Tensor:
+        """Noise-free signal without lesions, before coil, blur and motion."""
         anatomy, table = self._anatomy, self._table
         uptake = self._concentration(phase, table.ktrans, table.ve, table.vp)
         water = self._spgr(uptake, table.t1, table.density, table.t2_star)
@@ -115,13 +115,18 @@ class SignalModel:
             view = image[gland.box]
             view += gland.weight * (lit - view)
         image += anatomy.vessel_weight * (water[Tissue.VESSEL] - image)
+        return image * anatomy.body_weight
+
+    def with_lesions(self, image: Tensor, phase: int) -> Tensor:
+        """Paint the lesions into `healthy(phase)`, in place."""
+        table = self._table
         for lesion in self._lesions:
             c = self._concentration(phase, lesion.ktrans, lesion.ve, lesion.vp)
             t1 = table.t1[Tissue.TUMOR] * (1 + 0.4 * lesion.core)
             lit = self._spgr(c, t1, table.density[Tissue.TUMOR], table.t2_star[Tissue.TUMOR])
             view = image[lesion.box]
             view += lesion.weight * (lit * lesion.mottle - view)
-        return image * anatomy.body_weight
+        return image
 
     def _concentration(self, phase: int, ktrans: Tensor, ve: Tensor, vp: Tensor) -> Tensor:
         if phase < 0:

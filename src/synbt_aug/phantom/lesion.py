@@ -158,7 +158,8 @@ def _grow(
         shape = clumped_shape(grid, site, diameter, gland, allowed, rnd)
     else:
         shape = mass_shape(grid, site, diameter, rim=category == "rim", rnd=rnd)
-    weight = shape.weight * allowed
+    # Cut the sigmoid's tail: a healthy voxel stays bitwise what it was.
+    weight = shape.weight * (allowed & (shape.weight > 1e-3))
     curve = str(rnd.numbers.choice(CURVES, p=CURVE_SHARE[category]))
     lesion = Lesion(category, diameter, shape.spiculated, category == "rim", curve, (0.0, 0.0, 0.0))
     return Growth(lesion, box, weight, shape.core * weight)

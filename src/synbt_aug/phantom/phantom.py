@@ -94,10 +94,12 @@ def make_phantom(seed: int, settings: PhantomSettings = DEFAULTS) -> Phantom:
     protocol = draw_protocol(settings, tissue)
     model = SignalModel(anatomy, growths, protocol, settings.times_s, tissue, uptake)
     scanner = Scanner(anatomy, settings, machine)
-    scans = [
-        scanner.scan(model.signal(phase), first=phase < 0)
-        for phase in range(-1, len(settings.times_s))
-    ]
+    scans = []
+    for phase in range(-1, len(settings.times_s)):
+        signal = model.healthy(phase)
+        if phase < 0:
+            scanner.calibrate(signal)
+        scans.append(scanner.scan(model.with_lesions(signal, phase), moves=phase >= 0))
 
     labels = anatomy.labels.numpy().astype(np.uint8)
     numbers = np.zeros(settings.shape, np.uint8) if instances is None else instances.numpy()

@@ -1,0 +1,73 @@
+"""The scanner: noise of the asked size on top of a clean image of the same scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, make_phantom
+from synbt_aug.phantom.acquisition import Scanner, catmull_rom
+from synbt_aug.phantom.anatomy import build_anatomy
+from synbt_aug.phantom.texture import Randomness
+
+
+def test_noise_does_not_shift_bright_tissue(small_settings: PhantomSettings) -> None:
+    phantom = make_phantom(1_000_300, replace(small_settings, snr=30.0))
+    for noisy, clean in (
+        (phantom.pre, phantom.clean_pre),
+        (phantom.post[0], phantom.clean_post[0]),
+    ):
+        bright = phantom.breast & (clean > 0.5 * clean[phantom.breast].mean())
+        assert noisy[bright].mean() == pytest.approx(clean[bright].mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("snr", [8.0, 25.0])
+def test_the_asked_snr_is_met(small_settings: PhantomSettings, snr: float) -> None:
+    phantom = make_phantom(1_000_301, replace(small_settings, snr=snr))
+    mean = phantom.clean_pre[phantom.breast].mean()
+    # Far above the noise a Rician is a Gaussian of the noise's own SD.
+    bright = phantom.breast & (phantom.clean_pre > 0.8 * mean)
+    noise = (phantom.pre - phantom.clean_pre)[bright].std()
+    assert mean / noise == pytest.approx(snr, rel=0.1)
+    assert phantom.snr == snr
+
+
+def test_air_holds_noise_alone(small_phantom: Phantom) -> None:
+    mean = small_phantom.clean_pre[small_phantom.breast].mean()
+    corner = (small_phantom.labels == Tissue.AIR)[:, :3]
+    assert small_phantom.clean_pre[:, :3][corner].mean() < 0.02 * mean
+    # The mean of a Rayleigh distribution is 1.253 SD.
+    expected = 1.2533 * mean / small_phantom.snr
+    assert small_phantom.pre[:, :3][corner].mean() == pytest.approx(expected, rel=0.15)
+
+
+def test_cubic_weights_sum_to_one_and_hit_the_samples() -> None:
+    assert catmull_rom(0.0) == (0.0, 1.0, 0.0, 0.0)
+    assert sum(catmull_rom(0.3)) == pytest.approx(1.0)
+    # A straight line is reproduced: samples at -1, 0, 1, 2 read at 0.3.
+    line = sum(w * x for w, x in zip(catmull_rom(0.3), (-1, 0, 1, 2)))
+    assert line == pytest.approx(0.3)
+
+
+def test_thicker_slices_blur_along_the_slice_axis(small_settings: PhantomSettings) -> None:
+    def roughness(thickness: float) -> float:
+        settings = replace(
+            small_settings, spacing=(1.5, 1.5, 1.5), slice_thickness_mm=thickness, bilateral=True
+        )
+        phantom = make_phantom(1_000_302, settings)  # two breasts are always axial
+        image, breast = phantom.clean_pre, phantom.breast
+        both = breast[:, :, 1:] & breast[:, :, :-1]
+        return float(np.abs(np.diff(image, axis=2))[both].mean() / image[breast].mean())
+
+    assert roughness(4.0) < 0.8 * roughness(1.0)
+
+
+def test_a_scanner_wants_calibration_first(small_settings: PhantomSettings) -> None:
+    source = Randomness.stages(1, 1)[0]
+    anatomy = build_anatomy(small_settings, source)
+    scanner = Scanner(anatomy, small_settings, source)
+    with pytest.raises(RuntimeError, match=r"Call Scanner\.calibrate"):
+        scanner.scan(torch.zeros(small_settings.shape), moves=False)
