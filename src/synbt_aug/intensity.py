@@ -19,8 +19,9 @@ from synbt_aug.errors import SynBTError
 #: Percentile of the valid voxels that maps to -1.
 LOW_PERCENTILE = 0.5
 
-#: Body: voxels brighter than this share of the body's own median, above `low`.
+#: Body: voxels brighter than this share of the valid voxels' `BRIGHT_PERCENTILE`, above `low`.
 BODY_SHARE = 0.25
+BRIGHT_PERCENTILE = 90.0
 
 #: `high` lies this many body medians above `low`. Fibroglandular tissue then comes near .5 and
 #: the brightest .5 % of a scan near 2.
@@ -80,19 +81,11 @@ def _channel_reference(voxels: Tensor) -> Pair:
     ordered = voxels.sort().values
     low = ordered[int(LOW_PERCENTILE / 100 * (len(ordered) - 1))].item()
     above = ordered - low
-    # "Body" is defined through its own median: a fixed point, reached from above. Otsu's
-    # threshold jumps by up to 1.5 in s when a large bright tumor is added, this by .26 at most.
-    median = above[int(0.9 * (len(above) - 1))].item()
-    for _ in range(40):
-        start = int(torch.searchsorted(above, BODY_SHARE * median, right=True))
-        body = above[start:]
-        if len(body) == 0:
-            break
-        refined = body[(len(body) - 1) // 2].item()
-        settled = abs(refined - median) <= 1e-4 * median
-        median = refined
-        if settled:
-            break
+    # One step, not a fixed point: where noise is strong, "above a quarter of its own median"
+    # walks down into the air. Otsu's threshold jumps when a large bright tumor comes in.
+    bright = above[int(BRIGHT_PERCENTILE / 100 * (len(above) - 1))].item()
+    body = above[int(torch.searchsorted(above, BODY_SHARE * bright, right=True)) :]
+    median = body[(len(body) - 1) // 2].item() if len(body) else 0.0
     return low, low + HIGH_MEDIANS * median
 
 

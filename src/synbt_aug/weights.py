@@ -47,7 +47,8 @@ class Contract:
     Args:
         version: `CONTRACT_VERSION`.
         low_percentile: Of the valid voxels; maps to -1.
-        body_share: Body is brighter than this share of its own median.
+        body_share: Body is brighter than this share of the bright voxels.
+        bright_percentile: Of the valid voxels: those.
         high_medians: `high` is so many body medians above `low`; maps to 1.
         knee: Compression above 1.
         fill_sigmas_mm: Of the hole's fill.
@@ -69,6 +70,7 @@ class Contract:
     version: int = CONTRACT_VERSION
     low_percentile: float = intensity.LOW_PERCENTILE
     body_share: float = intensity.BODY_SHARE
+    bright_percentile: float = intensity.BRIGHT_PERCENTILE
     high_medians: float = intensity.HIGH_MEDIANS
     knee: str = "1 + ln s"
     fill_sigmas_mm: tuple[float, ...] = hole.FILL_SIGMAS_MM
