@@ -4,20 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from small_scans import SHOWN_SHAPE, before_after
 from synbt_aug.pictures import OUTLINE, BeforeAfter, contact_sheet, plane_views, preview
-
-SHAPE = (40, 60, 80)
-
-
-def _painting(**changes: object) -> BeforeAfter:
-    before = np.random.default_rng(0).normal(100, 5, (2, *SHAPE)).astype(np.float32)
-    tumor = np.zeros(SHAPE, bool)
-    tumor[18:24, 26:34, 36:44] = True
-    after = before.copy()
-    after[1][tumor] += 300
-    values = {"title": "a case", "before": before, "after": after, "tumor": tumor}
-    values |= {"support": tumor, "spacing": (1.0, 1.0, 1.0)}
-    return BeforeAfter(**(values | changes))  # type: ignore[arg-type]
 
 
 def _bright(picture: Image.Image, level: int = 200) -> np.ndarray:
@@ -25,13 +13,13 @@ def _bright(picture: Image.Image, level: int = 200) -> np.ndarray:
 
 
 def test_there_are_three_planes_with_six_close_ups() -> None:
-    views = plane_views(_painting())
+    views = plane_views(before_after())
     assert [view.plane for view in views] == ["axial", "coronal", "sagittal"]
     assert all(len(view.close) == 6 for view in views)
 
 
 def test_the_tumor_is_bright_after_and_in_the_middle_of_the_close_up() -> None:
-    view = plane_views(_painting())[0]
+    view = plane_views(before_after())[0]
     assert not _bright(view.close["post before"]).any()
     rows, columns = np.nonzero(_bright(view.close["post after"]))
     # 8 mm of 64 mm shown on 192 pixels.
@@ -40,14 +28,14 @@ def test_the_tumor_is_bright_after_and_in_the_middle_of_the_close_up() -> None:
 
 
 def test_the_subtraction_is_black_where_nothing_enhances() -> None:
-    view = plane_views(_painting())[0]
+    view = plane_views(before_after())[0]
     flat = np.asarray(view.close["subtraction before"])
     assert flat.mean() < 10
     assert np.array_equal(np.asarray(view.close["pre before"]), np.asarray(view.close["pre after"]))
 
 
 def test_the_outline_runs_around_the_tumor_and_not_through_it() -> None:
-    view = plane_views(_painting())[0]
+    view = plane_views(before_after())[0]
     drawn = np.asarray(view.outline)[..., 3] > 0
     # The edge itself is half as bright as the tumor.
     assert _bright(view.close["post after"], 90)[drawn].mean() > 0.8
@@ -56,12 +44,12 @@ def test_the_outline_runs_around_the_tumor_and_not_through_it() -> None:
 
 
 def test_voxels_that_are_not_cubes_are_shown_at_one_scale() -> None:
-    view = plane_views(_painting(spacing=(3.0, 1.0, 1.0)))[1]  # coronal: 120 mm x 80 mm
+    view = plane_views(before_after(spacing=(3.0, 1.0, 1.0)))[1]  # coronal: 120 mm x 80 mm
     assert view.whole.height / view.whole.width == pytest.approx(120 / 80, rel=0.01)
 
 
 def test_an_affine_turns_axes_to_the_readers_view() -> None:
-    painting = _painting()
+    painting = before_after()
     # The same scan with x stored from left to right and axes z, y, x swapped to x, y, z.
     turned = BeforeAfter(
         title="turned",
@@ -78,22 +66,22 @@ def test_an_affine_turns_axes_to_the_readers_view() -> None:
 
 
 def test_a_large_tumor_fits_its_close_up() -> None:
-    tumor = np.zeros(SHAPE, bool)
+    tumor = np.zeros(SHOWN_SHAPE, bool)
     tumor[:, :, 2:78] = True
-    view = plane_views(_painting(tumor=tumor, support=tumor))[0]
+    view = plane_views(before_after(tumor=tumor, support=tumor))[0]
     columns = np.nonzero(np.asarray(view.outline)[..., 3].any(axis=0))[0]
     assert columns.min() > 10 and columns.max() < 182
 
 
 def test_a_removal_is_shown_without_an_outline() -> None:
-    painting = _painting(tumor=np.zeros(SHAPE, bool))
+    painting = before_after(tumor=np.zeros(SHOWN_SHAPE, bool))
     view = plane_views(painting)[0]
     assert not (np.asarray(view.outline)[..., 3] > 0).any()
     assert _bright(view.close["post after"]).any()
 
 
 def test_preview_and_contact_sheet_hold_every_part() -> None:
-    painting = _painting()
+    painting = before_after()
     assert preview(painting).width > 7 * 180
     one, many = contact_sheet([painting]), contact_sheet([painting] * 5)
     assert many.width > 2.9 * one.width and many.height > 1.9 * one.height

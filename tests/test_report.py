@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-from tests.test_pictures import _painting
 
+from small_scans import before_after
 from synbt_aug.report import changed_outside, write_report
 
 
@@ -30,7 +30,7 @@ class _Page(HTMLParser):
 
 
 def _report(folder: Path, **changes: object) -> str:
-    painting = _painting(**changes)
+    painting = before_after(**changes)
     path = write_report(
         folder / "report.html",
         [painting, painting],
@@ -68,10 +68,10 @@ def test_text_is_escaped_and_figures_are_there(tmp_path: Path) -> None:
 
 
 def test_voxels_changed_outside_the_support_are_counted() -> None:
-    painting = _painting()
+    painting = before_after()
     assert changed_outside(painting) == 0
     after = painting.after.copy()
     after[0, 0, 0, :3] += 1
     after[1, 0, 0, 0] += 1
-    assert changed_outside(_painting(before=painting.before, after=after)) == 3
-    assert changed_outside(_painting(support=np.zeros_like(painting.support))) > 0
+    assert changed_outside(before_after(before=painting.before, after=after)) == 3
+    assert changed_outside(before_after(support=np.zeros_like(painting.support))) > 0

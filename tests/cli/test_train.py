@@ -8,6 +8,7 @@ import pytest
 from synbt_aug.cli import train
 from synbt_aug.data import write_phantom_cohort
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.weights import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,33 @@ def test_a_folder_that_is_no_dataset_is_refused(synbt: Callable, tmp_path: Path)
     assert said.code == 2 and "neither an nnU-Net raw dataset" in said.err
 
 
-def test_the_tiny_autoencoder_trains_and_test_phantoms_are_warned_of(
+TINY = ("--preset", "tiny", "--max-time", "3s", "--accelerator", "cpu", "--precision", "32-true")
+
+
+def test_the_tiny_networks_train_into_a_weights_folder(
+    synbt: Callable, cohort: Path, tmp_path: Path
+) -> None:
+    codec, denoiser = tmp_path / "codec", tmp_path / "denoiser"
+    said = synbt("train", "autoencoder", "--data", cohort, "-o", codec, *TINY)
+    assert said.code == 0, said.err
+    assert "2 cases" in said.out and "for testing only (phantom_1000000" in said.out
+    said = synbt(
+        "train", "denoiser", "--data", cohort, "--autoencoder", codec, "-o", denoiser, *TINY
+    )
+    assert said.code == 0, said.err
+    trained = load_weights(denoiser / "weights")
+    assert {template.source for template in trained.bank.templates} <= {
+        "phantom_0000000",
+        "phantom_1000000",
+    }
+    assert trained.card["cases"] == ["phantom_0000000", "phantom_1000000"]
+
+
+def test_a_denoiser_without_an_autoencoder_is_refused_before_the_cohort_is_read(
     synbt: Callable, cohort: Path, tmp_path: Path
 ) -> None:
     said = synbt(
-        "train", "autoencoder", "--data", cohort, "-o", tmp_path, "--preset", "tiny",
-        "--max-time", "3s", "--accelerator", "cpu", "--precision", "32-true",
-    )  # fmt: skip
-    assert said.code == 0, said.err
-    assert (tmp_path / "autoencoder.safetensors").is_file()
-    assert "2 cases" in said.out and "for testing only (phantom_1000000" in said.out
+        "train", "denoiser", "--data", cohort, "--autoencoder", tmp_path, "-o", tmp_path / "d"
+    )
+    assert said.code == 2 and "holds no autoencoder" in said.err
+    assert not (tmp_path / "d").exists()

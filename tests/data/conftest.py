@@ -5,28 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 
-SHAPE_XYZ = (20, 18, 16)
-
-
-def save(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
-    return path
-
-
-def signal(seed: int = 0, shape: tuple[int, ...] = SHAPE_XYZ) -> np.ndarray:
-    return np.random.default_rng(seed).integers(50, 400, shape).astype(np.int16)
-
-
-def block(shape: tuple[int, ...] = SHAPE_XYZ) -> np.ndarray:
-    """A mask of 4 x 3 x 2 = 24 voxels."""
-    mask = np.zeros(shape, np.uint8)
-    mask[5:9, 6:9, 7:9] = 1
-    return mask
+from small_scans import block, save, signal
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.data.conftest import save, signal
 
+from small_scans import save, signal
 from synbt_aug.data.cohort import instances, load_cohort, number_tumors, to_one_mm
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import write_json

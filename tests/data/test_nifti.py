@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.data.conftest import SHAPE_XYZ, block, save, signal
 
+from small_scans import SHAPE_XYZ, block, save, signal
 from synbt_aug.data.nifti import (
     read_mask,
     read_pair,

@@ -82,7 +82,12 @@ def synthesize(
     if len(chosen := [name for name, value in modes.items() if value is not None]) > 1:
         raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
     wish = Appearance(enhancement, heterogeneity, rim, None, category)
-    options = {"steps": steps, "guidance": guidance, "precision": precision, "texture": texture}
+    options: dict[str, Any] = {
+        "steps": steps,
+        "guidance": guidance,
+        "precision": precision,
+        "texture": texture,
+    }
     recorded: dict[str, Any] | None = None
     if recipe is not None:
         recorded = read_json(recipe, "a recipe that `synbt synthesize` wrote")

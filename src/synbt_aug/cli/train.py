@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,19 +111,28 @@ def denoiser(
     fold: Fold = None,
     split: Split = None,
 ) -> None:
-    """Train the latent diffusion model on an autoencoder's latents."""
+    """Train the latent diffusion model on an autoencoder's latents.
+
+    With the autoencoder and a tumor bank of the same cases it becomes OUTPUT/weights, a folder
+    for `synbt synthesize --weights`.
+    """
     _check_extra()
+    from synbt_aug.data.bank import bank_of
     from synbt_aug.files import check_output_folder
+    from synbt_aug.train.assemble import assemble_weights
     from synbt_aug.train.denoiser import train_denoiser
+    from synbt_aug.train.files import load_autoencoder
     from synbt_aug.train.presets import denoiser_preset
 
     chosen = denoiser_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
+    vqvae = load_autoencoder(autoencoder)
     check_output_folder(output)
-    weights = train_denoiser(
-        _cases(data, fold=fold, split=split, seed=seed),
+    cohort = _cases(data, fold=fold, split=split, seed=seed)
+    train_denoiser(
+        cohort,
+        vqvae,
         chosen,
-        autoencoder,
         output,
         max_time_s=max_time_s,
         resume=resume,
@@ -133,7 +143,12 @@ def denoiser(
         precision=precision,
         accelerator=accelerator,
     )
-    note(f"Weights: {weights}")
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:
+        cases = {"cases": [case.name for case in cohort]}
+        made = assemble_weights(
+            autoencoder, output, bank_of(cohort), output / "weights", card=cases
+        )
+        note(f"Weights: {made}")
 
 
 def _check_extra() -> None:
