@@ -218,7 +218,8 @@ def smooth_surface(signed_distance: Tensor) -> Tensor:
         signed_distance: Shape `(D, H, W)` at 1 mm, in mm, negative inside.
 
     Returns:
-        A signed distance whose values vary smoothly, same shape, cut off at 8 mm.
+        A signed distance whose values vary smoothly and hardly ever coincide, same shape, cut
+        off at 8 mm.
     """
     # The soft edge is 1 voxel wide, so that sub-voxel positions survive the smoothing.
     kept = gaussian((0.5 - signed_distance).clamp(0, 1), SMOOTHING_MM) >= 0.5
@@ -226,7 +227,14 @@ def smooth_surface(signed_distance: Tensor) -> Tensor:
     # that a size can be met exactly by moving the level.
     exact = signed_distance_mm(kept)
     limit = 8.0
-    return limit - gaussian(limit - exact, 0.6)
+    smooth = limit - gaussian(limit - exact, 0.6)
+    # Symmetric shapes have equally deep voxels, up to 48 of them, which any level takes all or
+    # none of. A tilt of a ten-thousandth, in a direction that no voxel pair lies along, parts them.
+    for axis, share in enumerate((1.0, 0.618, 0.414)):
+        view = [-1 if k == axis else 1 for k in range(3)]
+        steps = torch.arange(smooth.shape[axis], dtype=torch.float32, device=smooth.device)
+        smooth = smooth + 1e-4 * share * (steps - steps.mean()).view(view)
+    return smooth
 
 
 def equivalent_diameter_mm(voxels: float, spacing: Spacing = (1.0, 1.0, 1.0)) -> float:
