@@ -1,0 +1,420 @@
+"""Injection into batches: settings, who gets a tumor, and that failures cost themselves only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from analytic import FlatTexture, breast, breast_image, ellipsoid, painter, seeded
+from synbt_aug.errors import SynBTError
+from synbt_aug.injector import Injected, InjectionSettings, SynBTInjector
+from synbt_aug.intensity import measure_reference
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.texture import PaintingJob
+
+BATCH = 3
+ALWAYS = InjectionSettings(probability=1.0, diameter_mm=9.0)
+REAL = ellipsoid(breast().shape, (34, 30, 40), (5, 5, 5))
+
+
+def batch(count: int = BATCH, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    images = torch.stack([breast(seed=k).image for k in range(count)]).to(dtype)
+    return images, torch.zeros((count, 1, *breast().shape), dtype=torch.int16)
+
+
+def inject(
+    settings: InjectionSettings = ALWAYS,
+    seed: int = 0,
+    texture: FlatTexture | None = None,
+    images: Tensor | None = None,
+    labels: Tensor | None = None,
+    **more: Any,
+) -> tuple[SynBTInjector, Injected]:
+    given = batch()
+    injector = SynBTInjector(settings, painter(texture))
+    images = given[0] if images is None else images
+    labels = given[1][: len(images)] if labels is None else labels
+    return injector, injector(images, labels, generator=seeded(seed), **more)
+
+
+class OutOfMemory(FlatTexture):
+    """Runs out of memory in batches larger than it bears."""
+
+    def __init__(self, bears: int) -> None:
+        super().__init__()
+        self.bears = bears
+
+    def __call__(self, job: PaintingJob) -> Tensor:
+        if len(job) > self.bears:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return super().__call__(job)
+
+
+# --- settings ---
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"probability": 1.1}, "probability needs a number from 0 to 1, got 1.1"),
+        ({"null_paint": -0.1}, "null_paint needs a number from 0 to 1, got -0.1"),
+        ({"tumors": 0}, "tumors needs a number from 1 to 8, got 0"),
+        ({"tumors": 9}, "tumors needs a number from 1 to 8, got 9"),
+        ({"pre_channel": 1}, "need two channels, got 1 for both"),
+        ({"category": "cyst"}, "category needs one of .*'mass', 'rim', 'non-mass'.*got 'cyst'"),
+        ({"tumor_label": 0}, "tumor_label needs a number from 1 on, got 0"),
+        ({"diameter_mm": 5.0}, "diameter_mm needs a number from 6 to 90, got 5"),
+        ({"rim": 0.0}, "rim needs a number from 0.05 to 20, got 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_its_name(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SynBTError, match=message):
+        InjectionSettings(**values)
+
+
+def test_the_wish_is_what_the_settings_ask_for() -> None:
+    settings = InjectionSettings(diameter_mm=20.0, enhancement=0.5, rim=1.5, category="rim")
+    wish = settings.wish()
+    assert wish.diameter_mm == 20.0
+    assert wish.appearance.enhancement == 0.5 and wish.appearance.category == "rim"
+    assert wish.appearance.heterogeneity is None
+    assert settings.wish("null").appearance.to_dict() == dict.fromkeys(wish.appearance.to_dict())
+
+
+def test_variables_win_over_the_dataset_and_that_over_defaults() -> None:
+    section = {"probability": 0.7, "tumors": 2}
+    settings = InjectionSettings.gather(section, {"SYNBT_TUMORS": "3", "HOME": "/", "SYNBT_X": "1"})
+    assert settings == InjectionSettings(probability=0.7, tumors=3)
+
+
+@pytest.mark.parametrize(
+    "field", [f.name for f in dataclasses.fields(InjectionSettings)], ids=lambda name: name
+)
+def test_every_setting_can_come_from_the_environment(field: str) -> None:
+    values: dict[str, Any] = {
+        "probability": 0.25, "tumors": 4, "diameter_mm": 22.5, "enhancement": 0.4, "rim": 1.25,
+        "heterogeneity": 0.3, "category": "rim", "guidance": 2.5, "steps": 4, "weights": "w",
+        "bank": "b.npz", "pre_channel": 3, "post_channel": 2, "tumor_label": 7,
+        "only_tumor_free": True, "null_paint": 0.1, "precision": "bf16",
+        "generator_device": "cpu", "seed": 11,
+    }  # fmt: skip
+    value = values[field]
+    settings = InjectionSettings.gather({}, {f"SYNBT_{field.upper()}": str(value)})
+    assert getattr(settings, field) == value
+    assert type(getattr(settings, field)) is type(value)
+    assert InjectionSettings.gather({field: value}, {}) == settings
+
+
+@pytest.mark.parametrize(
+    "text, value", [("true", True), ("0", False), ("False", False), ("1", True)]
+)
+def test_yes_and_no_are_read_from_text(text: str, value: bool) -> None:
+    settings = InjectionSettings.gather({}, {"SYNBT_ONLY_TUMOR_FREE": text})
+    assert settings.only_tumor_free is value
+
+
+def test_nothing_can_be_asked_for_where_nothing_is_a_choice() -> None:
+    settings = InjectionSettings.gather({"diameter_mm": 20.0}, {"SYNBT_DIAMETER_MM": "none"})
+    assert settings.diameter_mm is None
+
+
+@pytest.mark.parametrize(
+    "name, text", [("TUMORS", "many"), ("PROBABILITY", ""), ("ONLY_TUMOR_FREE", "maybe")]
+)
+def test_a_variable_that_cannot_be_read_is_refused_by_its_name(name: str, text: str) -> None:
+    with pytest.raises(
+        SynBTError, match=rf"{name.lower()} \(SYNBT_{name}\) needs a .*got '{text}'"
+    ):
+        InjectionSettings.gather({}, {f"SYNBT_{name}": text})
+
+
+def test_a_misspelt_name_in_the_dataset_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(
+        SynBTError,
+        match='"synbt" section .* no setting called probabilty. There are: .*probability',
+    ):
+        InjectionSettings.gather({"probabilty": 1.0}, {})
+
+
+def test_settings_survive_json() -> None:
+    settings = InjectionSettings(probability=0.3, category="rim")
+    assert InjectionSettings.gather(json.loads(json.dumps(settings.to_dict())), {}) == settings
+
+
+# --- what comes out ---
+
+
+def test_every_sample_gets_a_tumor_at_probability_one_and_none_at_zero() -> None:
+    injector, injected = inject()
+    assert injected.painted == (True,) * BATCH
+    assert injector.counts == {"injected": BATCH}
+    images, labels = batch()
+    injector, injected = inject(InjectionSettings(probability=0.0), images=images, labels=labels)
+    assert injected.painted == (False,) * BATCH and injected.results == (None,) * BATCH
+    assert injector.counts == {"not drawn": BATCH}
+    assert injected.images is images and injected.labels is labels
+
+
+def test_labels_and_images_differ_where_the_results_say() -> None:
+    images, labels = batch()
+    before = images.clone()
+    settings = dataclasses.replace(ALWAYS, tumor_label=5)
+    _, injected = inject(settings, images=images, labels=labels)
+    for k, result in enumerate(injected.results):
+        assert result is not None
+        assert torch.equal(injected.labels[k, 0] == 5, result.tumor)
+        assert torch.equal(injected.images[k], result.image)
+        assert torch.equal(injected.images[k][:, ~result.support], before[k][:, ~result.support])
+    assert torch.equal(images, before) and not labels.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int16, torch.float64])
+def test_types_and_shapes_are_the_inputs_own(dtype: torch.dtype) -> None:
+    images, labels = batch(1, dtype)
+    _, injected = inject(images=images, labels=labels.float())
+    assert injected.images.dtype == dtype and injected.labels.dtype == torch.float32
+    assert injected.images.shape == images.shape and injected.labels.shape == labels.shape
+    assert injected.painted == (True,)
+
+
+def test_other_channels_are_left_alone_and_the_named_ones_are_painted() -> None:
+    image = breast_image()
+    extra = torch.rand(image.shape[1:], generator=seeded(1))
+    images = torch.stack([image[1], extra, image[0]])[None]
+    settings = dataclasses.replace(ALWAYS, pre_channel=2, post_channel=0)
+    _, injected = inject(settings, images=images)
+    plain = inject(images=image[None])[1]
+    assert torch.equal(injected.images[0, 1], extra)
+    assert torch.equal(injected.images[0, 2], plain.images[0, 0])
+    assert torch.equal(injected.images[0, 0], plain.images[0, 1])
+
+
+def test_the_same_generator_gives_the_same_batch() -> None:
+    first, again, other = inject(seed=1)[1], inject(seed=1)[1], inject(seed=2)[1]
+    assert torch.equal(first.images, again.images) and torch.equal(first.labels, again.labels)
+    assert not torch.equal(first.images, other.images)
+
+
+def test_without_a_generator_the_injector_s_own_goes_on() -> None:
+    images, labels = batch(1)
+    injector = SynBTInjector(ALWAYS, painter())
+    first, second = injector(images, labels), injector(images, labels)
+    assert not torch.equal(first.labels, second.labels)
+    assert torch.equal(SynBTInjector(ALWAYS, painter())(images, labels).images, first.images)
+    reseeded = dataclasses.replace(ALWAYS, seed=1)
+    assert not torch.equal(SynBTInjector(reseeded, painter())(images, labels).labels, first.labels)
+
+
+def test_the_fate_of_one_sample_does_not_change_the_next_one_s_tumor() -> None:
+    images, labels = batch()
+    plain = inject(images=images, labels=labels)[1]
+    images[0] = 7.0
+    labels[1, 0][REAL] = 1
+    other = inject(dataclasses.replace(ALWAYS, only_tumor_free=True), images=images, labels=labels)[
+        1
+    ]
+    assert other.painted == (False, False, True)
+    assert torch.equal(other.images[2], plain.images[2])
+
+
+def test_about_the_asked_share_is_injected() -> None:
+    injector = SynBTInjector(dataclasses.replace(ALWAYS, probability=0.3), painter())
+    # A full house makes no painting, so that a thousand draws cost nothing.
+    labels = torch.full((1, 1, 8, 8, 8), 2)
+    images = torch.rand(1, 2, 8, 8, 8, generator=seeded())
+    generator = seeded(4)
+    for _ in range(400):
+        injector(images, labels, generator=generator)
+    tried = 400 - injector.counts["not drawn"]
+    # 3 SDs of a binomial: 3 sqrt(400 .3 .7) = 27.
+    assert abs(tried - 120) <= 27
+
+
+def test_real_tumors_stay_and_are_not_painted_on() -> None:
+    images, labels = batch()
+    labels[:, 0, REAL] = 1
+    _, injected = inject(images=images, labels=labels)
+    assert injected.painted == (True,) * BATCH
+    for k, result in enumerate(injected.results):
+        assert result is not None
+        assert not bool((result.support & REAL).any())
+        assert torch.equal(injected.images[k][:, REAL], images[k][:, REAL])
+        assert torch.equal(injected.labels[k, 0] == 1, REAL | result.tumor)
+
+
+def test_samples_with_a_real_tumor_are_left_alone_where_asked() -> None:
+    images, labels = batch()
+    labels[1, 0, REAL] = 1
+    settings = dataclasses.replace(ALWAYS, only_tumor_free=True)
+    injector, injected = inject(settings, images=images, labels=labels)
+    assert injected.painted == (True, False, True)
+    assert injector.counts == {"injected": 2, "not drawn": 1}
+
+
+def test_other_labels_are_forbidden_ground() -> None:
+    images, labels = batch(1)
+    organ = ellipsoid(breast().shape, (40, 36, 36), (16, 40, 12))
+    labels[0, 0, organ] = 2
+    for seed in range(3):
+        (result,) = inject(images=images, labels=labels, seed=seed)[1].results
+        assert result is not None
+        assert not bool((result.support & organ).any())
+
+
+def test_negative_labels_and_invalid_voxels_carry_no_signal() -> None:
+    image = breast_image()
+    padded = torch.zeros(1, 2, 56, 100, 72)
+    padded[0, :, :, :72] = image
+    labels = torch.zeros(1, 1, 56, 100, 72)
+    labels[..., 72:, :] = -1
+    valid = labels[:, 0] >= 0
+    by_label = inject(images=padded, labels=labels)[1]
+    by_mask = inject(images=padded, labels=labels.clamp_min(0), valid=valid)[1]
+    for injected in (by_label, by_mask):
+        (result,) = injected.results
+        assert result is not None and result.painted
+        assert bool((injected.images[:, :, ~valid[0]] == 0).all())
+    assert torch.equal(by_label.images, by_mask.images)
+    assert bool((by_label.labels[0, 0][~valid[0]] == -1).all())
+
+
+def test_several_tumors_a_sample_are_one_to_so_many() -> None:
+    settings = InjectionSettings(probability=1.0, diameter_mm=7.0, tumors=3)
+    counts = set()
+    injector = SynBTInjector(settings, painter())
+    images, labels = batch(1)
+    for seed in range(6):
+        (result,) = injector(images, labels, generator=seeded(seed)).results
+        assert result is not None and result.recipe is not None
+        painted = len(result.recipe["tumors"])
+        assert int(result.tumor.sum()) == painted * 180  # round(pi / 6 * 7^3)
+        counts.add(painted)
+    assert counts == {1, 2, 3}
+
+
+def test_null_paints_leave_no_label() -> None:
+    settings = dataclasses.replace(ALWAYS, null_paint=1.0)
+    injector, injected = inject(settings)
+    assert injector.counts == {"null": BATCH}
+    assert injected.painted == (True,) * BATCH
+    assert not injected.labels.any()
+    assert not torch.equal(injected.images, batch()[0])
+
+
+def test_references_of_the_case_are_used_for_its_crop() -> None:
+    images, labels = batch(1)
+    own = measure_reference(images[0])
+    wide = dataclasses.replace(own, high=(own.high[0] * 2, own.high[1] * 2))
+    measured = inject(images=images, labels=labels)[1]
+    given = inject(images=images, labels=labels, references=[own])[1]
+    other = inject(images=images, labels=labels, references=[wide])[1]
+    assert torch.equal(measured.images, given.images)
+    assert not torch.equal(measured.images, other.images)
+
+
+# --- what does not fit ---
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 8), (1, 1, 8, 8, 8)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(
+        SynBTError, match=r"\(B, C, D, H, W\) with channels 0 \(pre\) and 1 \(post\)"
+    ):
+        inject(images=torch.rand(shape), labels=torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (
+            {"labels": torch.zeros(1, 8, 8, 8)},
+            r"labels of shape \(1, 1, 8, 8, 8\), got \(1, 8, 8, 8\)",
+        ),
+        (
+            {"valid": torch.ones(1, 8, 8, 9)},
+            r"valid needs shape \(1, 8, 8, 8\), got \(1, 8, 8, 9\)",
+        ),
+        ({"references": []}, r"references needs one entry a sample, 1, got 0"),
+    ],
+)
+def test_what_does_not_fit_the_images_is_refused(more: dict[str, Any], message: str) -> None:
+    given = {"labels": torch.zeros(1, 1, 8, 8, 8), **more}
+    with pytest.raises(SynBTError, match=message):
+        inject(images=torch.rand(1, 2, 8, 8, 8), **given)
+
+
+# --- failures ---
+
+
+@pytest.mark.parametrize("bad", [7.0, float("nan")])
+def test_an_unusable_sample_costs_itself_only(bad: float) -> None:
+    images, labels = batch()
+    images[1] = bad
+    before = images.clone()
+    injector, injected = inject(images=images, labels=labels)
+    assert injected.painted == (True, False, True)
+    assert torch.equal(injected.images[1].nan_to_num(), before[1].nan_to_num())
+    assert injector.counts["injected"] == 2
+    assert [name for name in injector.counts if name.startswith("unusable sample")]
+
+
+def test_out_of_memory_in_a_batch_is_gone_around_one_by_one() -> None:
+    plain, tight = inject()[1], inject(texture=OutOfMemory(bears=1))[1]
+    assert tight.painted == (True,) * BATCH
+    assert torch.equal(plain.labels, tight.labels)
+    assert torch.equal(plain.images, tight.images)
+
+
+def test_out_of_memory_for_good_is_counted_and_the_real_sample_stays(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, "synbt_aug"):
+        injector, injected = inject(texture=OutOfMemory(bears=0))
+    assert injected.painted == (False,) * BATCH
+    assert injector.counts == {"out of memory": BATCH}
+    assert torch.equal(injected.images, batch()[0])
+    assert "the real sample stays" in caplog.text
+
+
+def test_nan_from_the_networks_is_counted_and_the_real_sample_stays() -> None:
+    injector, injected = inject(texture=FlatTexture((float("nan"), 0.0)))
+    assert injector.counts == {"the networks returned NaN or infinite numbers": BATCH}
+    assert torch.equal(injected.images, batch()[0])
+    assert not injected.labels.any()
+
+
+def test_nowhere_to_go_is_counted_under_one_name() -> None:
+    images, labels = batch()
+    labels[:] = 2
+    injector, injected = inject(images=images, labels=labels)
+    assert injector.counts == {"no site": BATCH}
+    assert injected.painted == (False,) * BATCH
+
+
+def test_the_synthesizer_is_made_at_the_first_injection(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    def make(weights: str, **settings: Any) -> TumorSynthesizer:
+        made.append({"weights": weights, **settings})
+        return painter()
+
+    monkeypatch.setattr("synbt_aug.injector.TumorSynthesizer", make)
+    settings = dataclasses.replace(ALWAYS, weights="mine", steps=3, guidance=2.0, precision="bf16")
+    injector = SynBTInjector(settings)
+    images, labels = batch(1)
+    assert made == []
+    injector(images, labels, generator=seeded(1))
+    injector(images, labels, generator=seeded(2))
+    expected = {
+        "weights": "mine", "bank": None, "device": torch.device("cpu"), "steps": 3,
+        "guidance": 2.0, "precision": "bf16",
+    }  # fmt: skip
+    assert made == [expected]
