@@ -77,7 +77,8 @@ def test_without_tumor_the_patient_is_the_same(
     assert healthy.lesions == ()
     assert not healthy.tumor.any()
     assert not (healthy.labels == Tissue.TUMOR).any()
-    elsewhere = ~ndimage.binary_dilation(small_phantom.tumor, iterations=8)
+    # Blur, sharpening and motion reach a few voxels.
+    elsewhere = ndimage.distance_transform_edt(~small_phantom.tumor) > 10
     assert (healthy.labels == small_phantom.labels)[elsewhere].all()
     np.testing.assert_array_equal(healthy.pre[elsewhere], small_phantom.pre[elsewhere])
     np.testing.assert_array_equal(healthy.post[0][elsewhere], small_phantom.post[0][elsewhere])
