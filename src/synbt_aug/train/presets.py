@@ -318,11 +318,11 @@ DENOISER_PRESETS = {
         network=DenoiserSettings(),
         schedule=NoiseSchedule(),
         pools=(
-            WindowPool((64, 64, 64), share=0.75, batch=6, start=48, most=384),
+            WindowPool((64, 64, 64), share=0.75, batch=6, start=96, most=384),
             WindowPool((96, 96, 96), share=0.17, batch=2, start=8, most=96),
             WindowPool((128, 128, 128), share=0.08, batch=1, start=4, most=32),
         ),
-        refresh=0.2,
+        refresh=0.3,
         steps=40_000,
         learning_rate=4e-4,
         weight_decay=1e-4,
@@ -330,7 +330,8 @@ DENOISER_PRESETS = {
         warmup_steps=100,
         average=0.998,
         background=0.1,
-        holes=HoleSettings(),
+        # Real tumors enhance by 2 reference ranges and more, phantoms by .3 to 1.5.
+        holes=HoleSettings(scale=1.4),
         encode_patch=None,
         drop_each=0.1,
         drop_all=0.15,
