@@ -71,7 +71,9 @@ def main() -> None:
     print(f"{options.diameter_mm:g} mm, 64 mm window, {options.steps} steps, {options.precision}")
     for name, values in seconds.items():
         print(f"{name:>10}: {statistics.median(values[1:]):.2f} CPU-s")
-    print(f"    memory: {peak - before:.0f} MB at most over the {before:.0f} MB of the idle process")
+    print(
+        f"    memory: {peak - before:.0f} MB at most over the {before:.0f} MB of the idle process"
+    )
 
 
 if __name__ == "__main__":

@@ -115,9 +115,7 @@ def main() -> None:
     started = time.perf_counter()
     synthesizer = TumorSynthesizer(options.weights)
     phantoms = [make_phantom(FIRST_SEED + k) for k in range(options.n)]
-    hosts = [
-        BreastVolume(stack(p), p.spacing, tumor=torch.from_numpy(p.tumor)) for p in phantoms
-    ]
+    hosts = [BreastVolume(stack(p), p.spacing, tumor=torch.from_numpy(p.tumor)) for p in phantoms]
     print(f"Weights {synthesizer.weights.digest[:12]}, {options.n} phantoms from {FIRST_SEED}.\n")
     print("| reconstruction, PSNR for a range of 2 | median |\n|---|---|")
     for name, values in codec_rows(synthesizer, phantoms).items():
@@ -128,7 +126,9 @@ def main() -> None:
     print("\n| enhancement asked | found, mean +- SD | visible share |\n|---|---|---|")
     for level in sorted(set(asked)):
         of = pairs[asked == level]
-        print(f"| {level:g} | {of[:, 1].mean():.2f} +- {of[:, 1].std():.2f} | {of[:, 2].mean():.2f} |")
+        print(
+            f"| {level:g} | {of[:, 1].mean():.2f} +- {of[:, 1].std():.2f} | {of[:, 2].mean():.2f} |"
+        )
     print(
         f"\nError of the asked-for enhancement {np.abs(found - asked).mean():.2f} (mean absolute), "
         f"correlation {np.corrcoef(asked, found)[0, 1]:.2f}, {len(pairs)} tumors of 18 mm."
