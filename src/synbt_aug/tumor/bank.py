@@ -139,7 +139,8 @@ def load_bank(path: str | Path) -> TumorBank:
 @lru_cache(maxsize=4)
 def _load_bank(path: str, _modified: int) -> TumorBank:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: np.load leaves files open that turn out to be no archives.
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             content = {key: file[key] for key in file.files}
         bits, shapes = content["bits"], content["shapes"].astype(int)
         numbers, categories = content["numbers"], content["categories"]
