@@ -114,6 +114,8 @@ def unpack_mask(packed: Mapping[str, Any]) -> Tensor:
     try:
         shape = tuple(int(n) for n in packed["shape"])
         box = tuple(slice(int(a), int(b)) for a, b in packed["box"])
+        if not len(shape) == len(box) == 3:
+            raise ValueError(f"{len(shape)} sides and {len(box)} pairs in place of three")
         sides = tuple(s.stop - s.start for s in box)
         bits = np.frombuffer(zlib.decompress(base64.b64decode(packed["bits"])), np.uint8)
         mask = torch.zeros(shape, dtype=torch.bool)
