@@ -6,6 +6,7 @@ and mapped, and waits for a texture; `finish` puts what the texture painted back
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -245,8 +246,13 @@ def _recipe_of_template(
     sites = host.sites
     if not bool((sites.weight > 0).any()):
         return "no site: the volume shows no breast tissue away from skin and existing tumors"
-    most_mm = min(_DIAMETER_TO_DEPTH * float(sites.depth_mm.max()), _LARGEST_MM)
+    # A crop's edge is no border of the tissue: there its volume, not its depth, sets the limit.
+    grid = [f * mm for f, mm in zip(sites.factors, sites.spacing, strict=True)]
+    room_mm = equivalent_diameter_mm(float(sites.allowed.sum()) * math.prod(grid))
+    most_mm = min(_DIAMETER_TO_DEPTH * float(sites.depth_mm.max()), room_mm, _LARGEST_MM)
     drawn = wish.diameter_mm or draw_diameter_mm(generator, most_mm)
+    if drawn > 1.05 * room_mm:
+        return _no_room(drawn)
     for factor in (1.0,) * 3 if wish.diameter_mm else _SHRINKING:
         diameter = max(drawn * factor, SMALLEST_MM)
         how = draw_pose(bank, diameter, generator, wish.appearance.category)
@@ -261,7 +267,11 @@ def _recipe_of_template(
             if wish.kind != "tumor":
                 appearance = Appearance()
             return TumorRecipe(wish.kind, window, seed, appearance, diameter, how)
-    return f"no room: a tumor of {drawn:.0f} mm fits nowhere in the tissue found"
+    return _no_room(drawn)
+
+
+def _no_room(diameter_mm: float) -> str:
+    return f"no room: a tumor of {diameter_mm:.0f} mm fits nowhere in the tissue found"
 
 
 def from_recipe(
