@@ -333,3 +333,16 @@ def test_linear_signal_is_the_window_of_the_mapped_host() -> None:
     mapped = to_linear(breast().image, result.host.reference)
     assert torch.allclose(result.linear, cut(mapped, result.recipe.window), atol=1e-5)
     assert result.recipe.window.spacing == MM
+
+
+@pytest.mark.parametrize("spacing", [MM, (2.0, 0.8, 0.8), (4.0, 0.7, 0.7)])
+def test_a_given_mask_at_the_edge_of_the_host_keeps_its_size(
+    spacing: tuple[float, float, float],
+) -> None:
+    host = Host.of(breast(spacing))
+    mask = ellipsoid(host.volume.shape, (56, 36, 36), (9, 9, 9), spacing)
+    result = prepare(host, Wish(mask=mask), small_bank(), MARGIN, seeded())
+    assert isinstance(result, Prepared)
+    label = finish(result, result.linear + 1).tumor
+    assert int(label.sum()) == pytest.approx(int(mask.sum()), rel=0.08)
+    assert int((label & mask).sum()) > 0.85 * int(mask.sum())

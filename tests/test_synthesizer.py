@@ -329,3 +329,20 @@ def test_a_recipe_names_everything_the_voxels_depend_on() -> None:
     assert {"kind", "site", "window_mm", "noise_seed", "appearance", "pose"} <= set(tumor)
     diffusion = diffusion_painter().texture.recipe()
     assert set(diffusion) == {"name", "sampler", "steps", "guidance", "precision"}
+
+
+def test_the_callers_autocast_does_not_reach_the_painting() -> None:
+    plain = painter()(breast(), seed=1, diameter_mm=12.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = painter()(breast(), seed=1, diameter_mm=12.0)
+    assert plain.painted and torch.equal(plain.image, inside.image)
+    assert torch.equal(plain.tumor, inside.tumor)
+
+
+def test_a_mask_on_another_grid_is_refused_before_it_is_split() -> None:
+    mask = torch.zeros(8, 8, dtype=torch.bool)
+    for paint in (painter().remove, lambda v, m, seed: painter()(v, seed=seed, tumor_mask=m)):
+        with pytest.raises(
+            SynBTError, match=r"A tumor mask needs the image's shape .* got \(8, 8\)"
+        ):
+            paint(breast(), mask, seed=0)

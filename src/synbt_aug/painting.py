@@ -44,7 +44,14 @@ from synbt_aug.tumor.recipe import KINDS, TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.sites import SiteMap, find_sites
 from synbt_aug.tumor.visibility import Visibility, measure_visibility
 from synbt_aug.volume import BreastVolume, Synthesis
-from synbt_aug.window import cut, cut_mask, fitting_side, window_around, write_change
+from synbt_aug.window import (
+    cut,
+    cut_mask,
+    fitting_side,
+    inside_host,
+    window_around,
+    write_change,
+)
 
 #: Noise tried for one tumor before it is dropped with its label.
 ATTEMPTS = 3
@@ -289,7 +296,8 @@ def from_recipe(
                 f"The recipe needs template {recipe.pose.template}, the bank has {len(bank)}. "
                 f"Pass the bank that the recipe was made with."
             )
-        shape = rasterize(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm, image.device)
+        # On the CPU wherever the image is: a GPU rounds otherwise, and the mask is to be the same.
+        shape = rasterize(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm)
         if shape is None or shape.shape[0] != window.side:
             raise SynBTError(
                 "The recipe's tumor does not fit its window: it was made with another bank or "
@@ -309,6 +317,9 @@ def from_recipe(
 
 def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:
     inside = cut(mask.to(torch.float32), recipe.window) >= 0.5
+    # Edge padding is for signal: a mask at the edge of the host ends there.
+    d, h, w = mask.shape
+    inside &= inside_host(recipe.window, (d, h, w), mask.device)
     if not bool(inside.any()):
         raise SynBTError(
             "The given tumor mask is thinner than a millimetre: nothing is left of it."

@@ -7,7 +7,9 @@ the recipe.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,9 +67,13 @@ class TumorSynthesizer:
             bank = self.weights.bank
         self.bank = bank if isinstance(bank, TumorBank) else load_bank(bank)
         self.device = torch.device(device)
+        autoencoder, denoiser = self.weights.autoencoder, self.weights.denoiser
+        if self.device.type != "cpu":
+            # Copies: the loaded weights may serve a synthesizer on another device, too.
+            autoencoder, denoiser = copy.deepcopy(autoencoder), copy.deepcopy(denoiser)
         self.texture: Texture = texture or TumorInpainter(
-            self.weights.autoencoder.to(self.device),
-            self.weights.denoiser.to(self.device),
+            autoencoder.to(self.device),
+            denoiser.to(self.device),
             self.weights.schedule,
             hole_margin_mm=self.weights.contract.hole_margin_mm,
             steps=steps,
@@ -108,6 +114,7 @@ class TumorSynthesizer:
         if tumor_mask is None:
             wishes = [Wish(kind, diameter_mm, appearance) for _ in range(tumors)]
         else:
+            tumor_mask = _on_grid(tumor_mask, volume)
             parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
             wishes = [Wish(kind, None, appearance, part) for part in parts]
         host = Host.of(volume, reference)
@@ -138,6 +145,7 @@ class TumorSynthesizer:
         Returns:
             As for painting, with an empty label.
         """
+        mask = _on_grid(mask, volume)
         others = None if volume.tumor is None else volume.tumor & ~mask
         return self(
             replace(volume, tumor=others),
@@ -166,10 +174,12 @@ class TumorSynthesizer:
         results, first = [], host
         for values in recipe["tumors"]:
             thing = TumorRecipe.from_dict(values, recipe["spacing"])
-            prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
-            (painted,) = self._texture([prepared])
-            seen = visibility(prepared, painted) if thing.kind == "tumor" else None
-            result = replace(finish(prepared, painted, seen), recipe={"tumors": [thing.to_dict()]})
+            with _full_precision((volume.image.device, self.device)):
+                prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
+                (painted,) = self._texture([prepared])
+                seen = visibility(prepared, painted) if thing.kind == "tumor" else None
+                result = finish(prepared, painted, seen)
+            result = replace(result, recipe={"tumors": [thing.to_dict()]})
             results.append(result)
             host = host.after(result)
         return self._together(first, results, recipe["seed"])
@@ -190,6 +200,15 @@ class TumorSynthesizer:
         Returns:
             One result for each; recipes hold this tumor alone.
         """
+        with _full_precision([*(host.volume.image.device for host in hosts), self.device]):
+            return self._paint(hosts, wishes, generators)
+
+    def _paint(
+        self,
+        hosts: Sequence[Host],
+        wishes: Sequence[Wish],
+        generators: Sequence[torch.Generator],
+    ) -> list[Synthesis]:
         results: dict[int, Synthesis] = {}
         waiting: dict[int, Prepared] = {}
         margin = self.texture.hole_margin_mm
@@ -291,6 +310,28 @@ class TumorSynthesizer:
                 f"{recipe['spacing']} mm, this one is {list(volume.shape)} and "
                 f"{list(volume.spacing)}. Replay needs the same scan in the same axis order."
             )
+
+
+@contextmanager
+def _full_precision(devices: Iterable[torch.device]) -> Iterator[None]:
+    """Leave the caller's autocast: in bfloat16 a tumor's surface moves by a voxel.
+
+    The networks enter one of their own where `precision` asks for it.
+    """
+    with ExitStack() as stack:
+        for kind in sorted({device.type for device in devices}):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:
+    """A mask as boolean on the volume's device, after a look at its shape."""
+    if mask.shape != volume.image.shape[1:]:
+        raise SynBTError(
+            f"A tumor mask needs the image's shape {volume.shape}, got {tuple(mask.shape)}. "
+            f"Resample it to the image first."
+        )
+    return mask.to(device=volume.image.device, dtype=torch.bool)
 
 
 def _judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | None]:

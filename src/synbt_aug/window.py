@@ -207,7 +207,8 @@ def write_change(
 
     Returns:
         The painted copy with its label and support. The support ends at most 2 mm, or one
-        voxel an axis, beyond the label. The label's volume is the shape's, to a voxel.
+        voxel an axis, beyond the label. The label's volume is that of the shape's part over
+        the host, to a voxel.
     """
     shape = (int(image.shape[1]), int(image.shape[2]), int(image.shape[3]))
     box = window.host_box(shape)
@@ -216,8 +217,10 @@ def write_change(
         free = ~blocked[box]
     on_host = to_host(distance, window, shape)
     if window.spacing != (1.0, 1.0, 1.0) and on_host.numel():
-        # Resampling moves the surface a little: put it back where the volume is right.
-        wanted = round(int((distance <= 0).sum()) / math.prod(window.spacing))
+        # Resampling moves the surface a little: put it back where the volume is right. What
+        # overhangs the host is not to be made up for inside it.
+        over_host = (distance <= 0) & inside_host(window, shape, distance.device)
+        wanted = round(int(over_host.sum()) / math.prod(window.spacing))
         wanted = min(max(wanted, 1), on_host.numel())
         on_host = on_host - on_host.flatten().kthvalue(wanted).values
     weight = blend_weight(on_host)
