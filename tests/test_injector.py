@@ -68,6 +68,9 @@ class OutOfMemory(FlatTexture):
         ({"tumors": 9}, "tumors needs a number from 1 to 8, got 9"),
         ({"pre_channel": 1}, "need two channels, got 1 for both"),
         ({"category": "cyst"}, "category needs one of .*'mass', 'rim', 'non-mass'.*got 'cyst'"),
+        ({"pre_channel": -1}, "need numbers from 0 on, got -1 and 1"),
+        ({"steps": 0}, "steps needs a number from 1 on, got 0"),
+        ({"precision": "int8"}, "precision needs one of .*'bf16'.*got 'int8'"),
         ({"tumor_label": 0}, "tumor_label needs a number from 1 on, got 0"),
         ({"diameter_mm": 5.0}, "diameter_mm needs a number from 6 to 90, got 5"),
         ({"rim": 0.0}, "rim needs a number from 0.05 to 20, got 0"),
@@ -362,7 +365,19 @@ def test_an_unusable_sample_costs_itself_only(bad: float) -> None:
     assert injected.painted == (True, False, True)
     assert torch.equal(injected.images[1].nan_to_num(), before[1].nan_to_num())
     assert injector.counts["injected"] == 2
-    assert [name for name in injector.counts if name.startswith("unusable sample")]
+    assert injector.counts["unusable sample"] == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError(), ValueError("no such place"), MemoryError()])
+def test_whatever_fails_inside_costs_that_injection_only(error: Exception) -> None:
+    class Failing(FlatTexture):
+        def __call__(self, job: PaintingJob) -> Tensor:
+            raise error
+
+    images, _ = batch(1)
+    injector, injected = inject(images=images, texture=Failing())
+    assert injected.painted == (False,) and torch.equal(injected.images, images)
+    assert injector.counts["injected"] == 0 and sum(injector.counts.values()) == 1
 
 
 def test_out_of_memory_in_a_batch_is_gone_around_one_by_one() -> None:

@@ -25,9 +25,10 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
 from synbt_aug.tumor.placement import draw_seed
-from synbt_aug.volume import BreastVolume, Spacing, Synthesis
+from synbt_aug.volume import BreastVolume, Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,18 @@ class InjectionSettings:
             )
         if self.category is not None and self.category not in CATEGORIES:
             raise SynBTError(f"category needs one of {CATEGORIES}, got {self.category!r}.")
+        if self.pre_channel < 0 or self.post_channel < 0:
+            raise SynBTError(
+                f"pre_channel and post_channel need numbers from 0 on, got {self.pre_channel} and "
+                f"{self.post_channel}."
+            )
+        if self.steps < 1:
+            raise SynBTError(f"steps needs a number from 1 on, got {self.steps}.")
+        if self.precision not in PRECISIONS:
+            raise SynBTError(
+                f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got "
+                f"{self.precision!r}."
+            )
         if self.tumor_label < 1:
             raise SynBTError(f"tumor_label needs a number from 1 on, got {self.tumor_label}.")
         self.wish()
@@ -276,7 +289,8 @@ class SynBTInjector:
                 continue
             host = self._host(images[k], labels[k], spacing, valid, references, k)
             if isinstance(host, str):
-                self.counts[host] += 1
+                logger.debug("unusable sample, it stays as it is: %s", host)
+                self.counts["unusable sample"] += 1
                 continue
             hosts[k], generators[k] = host, own
             kinds[k] = "null" if null < s.null_paint else "tumor"
@@ -305,8 +319,8 @@ class SynBTInjector:
         synthesizer = self.synthesizer(hosts[0].volume.image.device)
         try:
             return synthesizer.paint(hosts, wishes, generators)
-        except RuntimeError as error:
-            # torch.OutOfMemoryError is a RuntimeError, too.
+        except (RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
+            # torch's own for "out of memory" is a RuntimeError, ours are ValueErrors.
             if len(hosts) == 1:
                 return [self._failed(hosts[0], error)]
             logger.debug("a batch of %d failed, going on one by one: %s", len(hosts), error)
@@ -317,13 +331,13 @@ class SynBTInjector:
         return results
 
     @staticmethod
-    def _failed(host: Host, error: RuntimeError) -> Synthesis:
-        nothing = torch.zeros(host.volume.shape, dtype=torch.bool, device=host.volume.image.device)
-        kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else "error"
+    def _failed(host: Host, error: Exception) -> Synthesis:
+        # By name: torch.OutOfMemoryError is not in every torch that we take.
+        name = type(error).__name__
+        kind = "out of memory" if name in ("OutOfMemoryError", "MemoryError") else "error"
         logger.warning("SynBT: an injection failed (%s), the real sample stays: %s", kind, error)
-        return Synthesis(
-            host.volume.image, nothing, nothing, reason=f"{kind}: {str(error).splitlines()[0]}"
-        )
+        first = (str(error).splitlines() or [name])[0]
+        return unchanged(host.volume.image, f"{kind}: {first}")
 
     def _host(
         self,
@@ -338,7 +352,7 @@ class SynBTInjector:
         pair = torch.stack([image[s.pre_channel], image[s.post_channel]])
         seen = label[0] >= 0
         if valid is not None:
-            seen = seen & valid[k]
+            seen = seen & valid[k].to(device=seen.device, dtype=torch.bool)
         try:
             volume = BreastVolume(
                 pair,
@@ -349,7 +363,7 @@ class SynBTInjector:
             )
             return Host.of(volume, None if references is None else references[k])
         except SynBTError as error:
-            return f"unusable sample: {error}"
+            return str(error)
 
     def _check(
         self,
@@ -391,7 +405,7 @@ class SynBTInjector:
             result = results[k]
             assert result is not None
             images[k, s.pre_channel], images[k, s.post_channel] = result.image
-            labels[k, 0][result.tumor] = s.tumor_label
+            labels[k, 0][result.tumor.to(labels.device)] = s.tumor_label
         return Injected(images, labels, tuple(results))
 
 
