@@ -30,3 +30,8 @@ def test_the_folder_above_a_dataset_is_told_from_it(
     folder = nnunet_folder()
     with pytest.raises(SynBTError, match=f"Did you mean {folder}"):
         read_dataset(folder.parent)
+
+
+def test_a_split_that_there_is_not_is_refused(nnunet_folder: Callable[..., Path]) -> None:
+    with pytest.raises(SynBTError, match="split is 'train' or 'test', not 'val'"):
+        read_dataset(nnunet_folder(), split="val")

@@ -174,6 +174,17 @@ def test_files_that_are_no_nifti_or_cut_short_are_refused(tmp_path: Path) -> Non
         read_scan(cut)
 
 
+@pytest.mark.parametrize("at, number", [(70, 1234), (42, -5)])
+def test_a_damaged_header_is_refused(tmp_path: Path, at: int, number: int) -> None:
+    """The data type at byte 70, the length of the first axis at byte 42."""
+    header = bytearray(save(tmp_path / "scan.nii", signal()).read_bytes())
+    header[at : at + 2] = number.to_bytes(2, "little", signed=True)
+    path = tmp_path / "damaged.nii"
+    path.write_bytes(bytes(header))
+    with pytest.raises(SynBTError, match="cannot be read"):
+        read_scan(path)
+
+
 def test_another_grid_is_refused_with_both_grids(tmp_path: Path) -> None:
     pre = save(tmp_path / "pre.nii.gz", signal(0))
     smaller = save(tmp_path / "post.nii.gz", signal(1)[:-1])

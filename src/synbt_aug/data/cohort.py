@@ -166,12 +166,17 @@ def load_cohort(
             pool.submit(load_case, case, first_post=first_post, seed=seed): case
             for case in files.cases
         }
-        for done, job in enumerate(as_completed(jobs), 1):
-            try:
-                cases.append(job.result())
-            except ValueError as error:
-                skipped.append(f"{jobs[job].name}: {error}")
-            tell(done, len(files.cases))
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                try:
+                    cases.append(job.result())
+                except ValueError as error:
+                    skipped.append(f"{jobs[job].name}: {error}")
+                tell(done, len(files.cases))
+        except BaseException:
+            # Ctrl-C waits for the cases being read, not for all that are still to come.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if not cases:
         raise SynBTError(f"No case of {folder} can be used. The first one: {skipped[0]}")
     cases.sort(key=lambda case: case.name)

@@ -43,8 +43,10 @@ def read_dataset(folder: str | os.PathLike[str], *, split: str | None = None) ->
             layout, and every case of MAMA-MIA's.
 
     Raises:
-        SynBTError: If the folder has neither layout, or no usable case.
+        SynBTError: If the folder has neither layout, or no usable case, or no such split.
     """
+    if split not in (None, "train", "test"):
+        raise SynBTError(f"A dataset's split is 'train' or 'test', not {split!r}.")
     if detect_layout(folder) == "nnunet":
         return read_nnunet_raw(folder, split=split or "train")
     return read_mama_mia(folder, split=split)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from nibabel import affines
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, ImageDataError
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
@@ -27,6 +28,20 @@ from synbt_aug.volume import BreastVolume, Spacing
 # Largest distance between the corners of two grids that still count as one, in voxels: headers
 # written by different tools differ by rounding.
 GRID_TOLERANCE_VOXELS = 0.1
+
+# What nibabel and its readers raise on files that are damaged, or no images. A header that
+# promises far too much runs out of memory.
+_UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    ImageDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -237,9 +252,10 @@ def _read(path: Path, what: str) -> Scan:
         if not hasattr(image, "affine") or not hasattr(image.dataobj, "get_unscaled"):
             raise ImageFileError("not an image on a grid")
         stored = np.asarray(image.dataobj.get_unscaled())
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _UNREADABLE as error:
+        why = str(error) or type(error).__name__
         raise SynBTError(
-            f"{what} must be a NIfTI file (.nii or .nii.gz), but {path} cannot be read: {error}. "
+            f"{what} must be a NIfTI file (.nii or .nii.gz), but {path} cannot be read: {why}. "
             f"DICOM and NRRD need converting first, for example with dcm2niix or SimpleITK."
         ) from error
     file_shape = stored.shape
