@@ -5,8 +5,10 @@ Distances are in mm, and everything is made anew from a seed: no files, no train
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from hypothesis import settings
@@ -15,10 +17,10 @@ from torch import Tensor
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
 from synbt_aug.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.texture import PaintingJob
+from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
-from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 from synbt_aug.weights import Weights, contract_of
 
@@ -70,7 +72,10 @@ def ball(
 
 
 def breast_image(
-    spacing: Spacing = MM, seed: int = 0, extent_mm: tuple[int, ...] = EXTENT_MM
+    spacing: Spacing = MM,
+    seed: int = 0,
+    extent_mm: tuple[int, ...] = EXTENT_MM,
+    with_gland: bool = True,
 ) -> Tensor:
     """Half an ellipsoid of fat with gland inside on a slab of chest, noisy, in air."""
     d, h, w = (round(length / mm) for length, mm in zip(extent_mm, spacing, strict=True))
@@ -87,7 +92,8 @@ def breast_image(
     for k in range(2):
         clean = torch.zeros(shape)
         for where, level in ((fat, FAT[k]), (gland, GLAND[k]), (chest, CHEST[k])):
-            clean[where] = level
+            if with_gland or where is not gland:
+                clean[where] = level
         channels.append((clean + noise[k]).abs())
     return torch.stack(channels)
 
@@ -172,9 +178,26 @@ def painter(texture: FlatTexture | None = None) -> TumorSynthesizer:
     return TumorSynthesizer(tiny_weights(), texture=texture or FlatTexture())
 
 
-def diffusion_painter(steps: int = 2, **settings: object) -> TumorSynthesizer:
+class VisibleDiffusion(TumorInpainter):
+    """The real texture with tiny random networks, brightened so that its tumors show."""
+
+    def __call__(self, job: PaintingJob) -> Tensor:
+        return super().__call__(job) + 3.0 * job.mask.unsqueeze(1)
+
+
+def diffusion_painter(steps: int = 2, **settings: Any) -> TumorSynthesizer:
     """A synthesizer with the real texture and tiny random networks."""
-    return TumorSynthesizer(tiny_weights(), steps=steps, **settings)  # type: ignore[arg-type]
+    w = tiny_weights()
+    texture = VisibleDiffusion(
+        w.autoencoder, w.denoiser, w.schedule, hole_margin_mm=2.0, steps=steps, **settings
+    )
+    return TumorSynthesizer(w, texture=texture)
+
+
+def digest(result: Synthesis) -> str:
+    """SHA-256 of all voxels."""
+    content = [result.image.numpy(), result.tumor.numpy(), result.support.numpy()]
+    return hashlib.sha256(b"".join(c.tobytes() for c in content)).hexdigest()
 
 
 def with_image(volume: BreastVolume, image: Tensor) -> BreastVolume:
