@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -178,6 +179,29 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
         for _ in run:
             run.log(loss=float("nan"))
     assert not (tmp_path / "bad.checkpoint.pt").exists()
+
+
+def test_one_loss_that_is_not_finite_is_left_out_of_the_mean(tmp_path: Path) -> None:
+    fabric = make_fabric(accelerator="cpu", precision="32-true")
+    run = TrainingRun(
+        fabric, tmp_path, name="bad", parts={}, settings={}, max_steps=4, log_every=4,
+        tensorboard=False,
+    )  # fmt: skip
+    with run:
+        for step in run:
+            run.log(loss=torch.tensor(math.nan) if step == 1 else torch.tensor(float(step)))
+            run.log(plain=math.inf if step == 2 else float(step))
+    (line,) = (json.loads(text) for text in (tmp_path / "bad.log.jsonl").read_text().splitlines())
+    assert line["loss"] == pytest.approx(5 / 3) and line["plain"] == pytest.approx(4 / 3)
+
+
+def test_a_log_line_cut_short_by_a_kill_does_not_stop_a_resumption(tmp_path: Path) -> None:
+    train(tmp_path, 4)
+    log = tmp_path / "fit.log.jsonl"
+    whole = log.read_text()
+    log.write_text(whole + '{"step": 4, "el')
+    train(tmp_path, 6, resume=True)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [2, 4, 6]
 
 
 def test_a_gradient_that_is_not_finite_makes_no_step() -> None:

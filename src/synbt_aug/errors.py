@@ -20,3 +20,8 @@ class ExtraMissingError(SynBTError, ImportError):
     def __init__(self, what: str, extra: str, package: str | None = None) -> None:
         missing = f" ({package} is not installed)" if package else ""
         super().__init__(f"{what} needs an extra{missing}: pip install 'synbt-aug[{extra}]'")
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

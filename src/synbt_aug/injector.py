@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.errors import SynBTError
+from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -336,8 +336,7 @@ class SynBTInjector:
         name = type(error).__name__
         kind = "out of memory" if name in ("OutOfMemoryError", "MemoryError") else "error"
         logger.warning("SynBT: an injection failed (%s), the real sample stays: %s", kind, error)
-        first = (str(error).splitlines() or [name])[0]
-        return unchanged(host.volume.image, f"{kind}: {first}")
+        return unchanged(host.volume.image, f"{kind}: {first_line(error)}")
 
     def _host(
         self,

@@ -47,7 +47,7 @@ class TrainingLog:
         self.path = folder / f"{name}.log.jsonl"
         self.tensorboard = tensorboard
         self.sums: dict[str, Tensor | float] = {}
-        self.counts: dict[str, int] = {}
+        self.counts: dict[str, Tensor | float] = {}
         self.writer: Any = None
         self.bar: Progress | None = None
         self.task = TaskID(0)
@@ -59,7 +59,7 @@ class TrainingLog:
         self.folder.mkdir(parents=True, exist_ok=True)
         # Lines after the checkpoint will be written again.
         lines = self.path.read_text().splitlines() if self.start and self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= self.start]
+        kept = [line for line in lines if _step_of(line) <= self.start]
         self.path.write_text("".join(line + "\n" for line in kept))
         if self.tensorboard:
             try:
@@ -83,11 +83,21 @@ class TrainingLog:
             self.bar.start()
 
     def add(self, values: Mapping[str, Tensor | float]) -> None:
-        """Collect values of one step, without waiting for the device."""
+        """Collect values of one step, without waiting for the device.
+
+        What is not finite is left out: one such step is skipped, not the end of a run.
+        """
         for name, value in values.items():
-            value = value.detach() if isinstance(value, Tensor) else value
+            seen: Tensor | float
+            if isinstance(value, Tensor):
+                value = value.detach().float()
+                seen = value.isfinite().float()
+                value = value.nan_to_num(0.0, 0.0, 0.0)
+            else:
+                seen = float(math.isfinite(value))
+                value = value if seen else 0.0
             self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
+            self.counts[name] = self.counts.get(name, 0.0) + seen
 
     def show(self, progress: float) -> None:
         """Move the bar to a progress in [0, 1]."""
@@ -98,9 +108,13 @@ class TrainingLog:
         """Write the means since the last call.
 
         Raises:
-            SynBTError: If one of them is not finite.
+            SynBTError: If one of them was finite in no step.
         """
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        seen = {name: float(count) for name, count in self.counts.items()}
+        means = {
+            name: float(total) / seen[name] if seen[name] else math.nan
+            for name, total in self.sums.items()
+        }
         self.sums, self.counts = {}, {}
         if not all(math.isfinite(value) for value in means.values()):
             raise SynBTError(
@@ -126,3 +140,11 @@ class TrainingLog:
             self.writer.close()
         if self.bar is not None:
             self.bar.stop()
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinite for one that a kill cut short."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

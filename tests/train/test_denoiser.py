@@ -127,3 +127,19 @@ def test_appearance_is_withheld_by_attribute_and_as_a_whole() -> None:
     assert (told.sum(1) == 0).float().mean().item() == pytest.approx(0.15, abs=0.01)
     assert torch.equal(told[:, 4], told[:, 5]) and torch.equal(told[:, 5], told[:, 6])
     assert not withhold(0 * known, preset, torch.Generator()).any()
+
+
+def test_a_start_of_another_shape_is_refused(cases: list, vqvae: VQVAE, whole: Path) -> None:
+    network = dataclasses.replace(TINY.network, predicts="noise")
+    preset = dataclasses.replace(TINY, network=network)
+    with pytest.raises(
+        SynBTError, match=r"has other settings than the preset 'tiny'.*predicts='v'"
+    ):
+        train_denoiser(cases, vqvae, preset, whole / "other", init=whole, **CPU)
+
+
+def test_damaged_weights_of_a_training_folder_are_refused(whole: Path, tmp_path: Path) -> None:
+    for name in ("denoiser.json", "denoiser.safetensors"):
+        (tmp_path / name).write_bytes((whole / name).read_bytes()[: 10**9 if "j" in name else 2000])
+    with pytest.raises(SynBTError, match=r"denoiser\.safetensors is damaged, or does not fit"):
+        load_denoiser(tmp_path)

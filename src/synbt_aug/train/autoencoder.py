@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from synbt_aug.errors import SynBTError
 from synbt_aug.train.codec_losses import (
     Adversary,
     difference_l1,
@@ -84,7 +85,8 @@ def train_autoencoder(
         The path of `autoencoder.safetensors`, written at every checkpoint.
 
     Raises:
-        SynBTError: If the folder holds another run, or a loss is not finite.
+        SynBTError: If the folder holds another run, `init` is of another shape, or a loss is
+            not finite.
     """
     output_dir = Path(output_dir)
     fabric = make_fabric(
@@ -95,6 +97,11 @@ def train_autoencoder(
         logger.info("No perceptual network given: training without that loss.")
     with fresh_weights(seed):
         vqvae = VQVAE(preset.network) if init is None else load_autoencoder(init)
+    if vqvae.settings != preset.network:
+        raise SynBTError(
+            f"The autoencoder in {init} has other settings than the preset {preset.name!r}: "
+            f"{vqvae.settings}. Start from one of that preset, or without --init."
+        )
     trainer = _CodecTraining(fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s)
     left = preset.volumes.time_share if preset.volumes is not None else 0.0
     first_s = None if max_time_s is None else (1 - left) * max_time_s
@@ -146,8 +153,10 @@ class _CodecTraining:
                 out = network(image, quantized=ready, keep=keep.to(image.device))
                 rival = adversary if step >= (p.discriminator_start or 0) else None
                 loss = out.commitment + self._image_loss(run, out.reconstruction, image, rival)
-                run.log(skipped=not descend(self.fabric, loss, network, optimizer))
-                if ready:
+                made = descend(self.fabric, loss, network, optimizer)
+                run.log(skipped=not made)
+                # Running averages would keep what is not finite for good.
+                if ready and made:
                     restart = step % p.restart_every == 0 and run.progress < p.restart_until
                     vqvae.codebook.update(out.z, out.codes, restart=restart, generator=generator)
                     # Distinct codes of one batch: a collapse shows at once.

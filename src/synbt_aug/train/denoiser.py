@@ -79,8 +79,8 @@ def train_denoiser(
         The path of `denoiser.safetensors`, written at every checkpoint.
 
     Raises:
-        SynBTError: If no case has a tumor, the autoencoder has other latents, the folder
-            holds another run, or a loss is not finite.
+        SynBTError: If no case has a tumor, the autoencoder has other latents, `init` is of
+            another shape, the folder holds another run, or a loss is not finite.
     """
     output_dir = Path(output_dir)
     if not isinstance(vqvae, VQVAE):
@@ -95,6 +95,11 @@ def train_denoiser(
     )
     with fresh_weights(seed):
         denoiser = Denoiser(preset.network) if init is None else load_denoiser(init)
+    if denoiser.settings != preset.network:
+        raise SynBTError(
+            f"The denoiser in {init} has other settings than the preset {preset.name!r}: "
+            f"{denoiser.settings}. Start from one of that preset, or without --init."
+        )
     sampler = ExampleSampler(resident(cases, fabric.device), preset.holes)
     pools = _pools(preset, sampler, vqvae, fabric, seed)
     _train(

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
-from synbt_aug.errors import SynBTError
+from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.files import read_json, write_json, written_whole
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 
@@ -66,11 +67,11 @@ def load_autoencoder(folder: str | Path) -> VQVAE:
     """Load what `train_autoencoder` wrote, on the CPU.
 
     Raises:
-        SynBTError: If it is not there.
+        SynBTError: If it is not there, or damaged.
     """
     facts = read_facts(folder, "autoencoder")
     vqvae = VQVAE(VQVAESettings.from_dict(facts["settings"]))
-    vqvae.load_state_dict(load_file(Path(folder) / "autoencoder.safetensors"))
+    _fill(vqvae, Path(folder) / "autoencoder.safetensors")
     return vqvae
 
 
@@ -78,9 +79,19 @@ def load_denoiser(folder: str | Path) -> Denoiser:
     """Load what `train_denoiser` wrote, on the CPU.
 
     Raises:
-        SynBTError: If it is not there.
+        SynBTError: If it is not there, or damaged.
     """
     facts = read_facts(folder, "denoiser")
     denoiser = Denoiser(DenoiserSettings.from_dict(facts["settings"]))
-    denoiser.load_state_dict(load_file(Path(folder) / "denoiser.safetensors"))
+    _fill(denoiser, Path(folder) / "denoiser.safetensors")
     return denoiser
+
+
+def _fill(network: nn.Module, path: Path) -> None:
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise SynBTError(
+            f"{path} is damaged, or does not fit {path.with_suffix('.json').name} beside it "
+            f"({first_line(error)}). Copy both again, or train again."
+        ) from error

@@ -7,12 +7,15 @@ Nothing is downloaded; the file is read as tensors alone.
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from monai.networks.nets import resnet10
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from synbt_aug.errors import SynBTError
+from synbt_aug.errors import SynBTError, first_line
 
 
 class PerceptualDistance(nn.Module):
@@ -45,16 +48,20 @@ def load_perceptual(path: str | Path) -> PerceptualDistance:
     """Load `resnet_10_23dataset.pth` of MedicalNet, or its weights as safetensors.
 
     Raises:
-        SynBTError: If the file does not fit a 3D ResNet-10.
+        SynBTError: If the file cannot be read, or does not fit a 3D ResNet-10.
     """
     path = Path(path)
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+    except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
+        raise SynBTError(
+            f"{path} cannot be read as a network's weights ({first_line(error)}). Give "
+            f"MedicalNet's resnet_10_23dataset.pth."
+        ) from error
     network = resnet10(
         spatial_dims=3,
         n_input_channels=1,
