@@ -351,7 +351,8 @@ def test_a_given_shape_is_painted_alike_in_all_48_axis_orders() -> None:
         expected = reorder(straight.image, order, flip)
         assert int(result.tumor.sum()) == int(mask.sum())
         assert (result.tumor != reorder(straight.tumor, order, flip)).sum() <= 8
-        assert ((result.image - expected).abs().amax(0) > 0.1).sum() <= 8
+        # 1 is a hundredth of the contrast painted here.
+        assert ((result.image - expected).abs().amax(0) > 1.0).sum() <= 8
 
 
 def test_the_longest_diameter_is_reported() -> None:
