@@ -241,16 +241,12 @@ class TrainingRun:
         self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
         self.max_steps, self.max_time_s, self.seed = max_steps, max_time_s, seed
         self.save_every_s, self.log_every, self.on_save = save_every_s, log_every, on_save
-        self.checkpoint_path = output_dir / f"{name}.checkpoint.pt"
+        self.checkpoint_path = checkpoint_path(output_dir, name)
         self.step, self.progress, self.stopped_by = 0, 0.0, ""
         self._elapsed_before, self._started = 0.0, time.monotonic()
         self._generator: tuple[int, torch.Generator] | None = None
+        refuse_other_run(output_dir, name, resume)
         if self.checkpoint_path.exists():
-            if not resume:
-                raise SynBTError(
-                    f"{output_dir} already holds a run ({self.checkpoint_path.name}). "
-                    f"Continue it with --resume, or choose another folder."
-                )
             self._load()
         self._log = TrainingLog(output_dir, name, self.step, fabric.is_global_zero, tensorboard)
 
@@ -355,6 +351,25 @@ class TrainingRun:
         if self.stopped_by:  # asked twice: do not wait for the end of the step
             raise KeyboardInterrupt
         self.stopped_by = signal.Signals(number).name
+
+
+def checkpoint_path(output_dir: Path, name: str) -> Path:
+    """Where the run of this name keeps its checkpoint."""
+    return output_dir / f"{name}.checkpoint.pt"
+
+
+def refuse_other_run(output_dir: Path, name: str, resume: bool) -> None:
+    """See that a run may start in a folder, before data is read for nothing.
+
+    Raises:
+        SynBTError: If it holds a run and `resume` is False.
+    """
+    path = checkpoint_path(output_dir, name)
+    if path.exists() and not resume:
+        raise SynBTError(
+            f"{output_dir} already holds a run ({path.name}). "
+            f"Continue it with --resume, or choose another folder."
+        )
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:

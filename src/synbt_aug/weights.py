@@ -34,7 +34,8 @@ CONTRACT_VERSION = 1
 #: Largest file, in bytes: what hosts of code and wheels take without asking.
 PART_BYTES = 15_000_000
 
-_SHIPPED = "shipped"
+#: The name of the weights that come with the package.
+SHIPPED = "shipped"
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def save_weights(weights: Weights, folder: str | Path, *, half: bool = True) -> 
     return folder
 
 
-def load_weights(name: str | Path = _SHIPPED) -> Weights:
+def load_weights(name: str | Path = SHIPPED) -> Weights:
     """Load trained weights, after checking every file.
 
     Args:
@@ -204,7 +205,7 @@ def load_weights(name: str | Path = _SHIPPED) -> Weights:
                 f"{folder / file} is damaged: its SHA-256 is not the manifest's. Copy it again"
                 + (
                     ", or reinstall: pip install --force-reinstall synbt-aug."
-                    if name == _SHIPPED
+                    if name == SHIPPED
                     else "."
                 )
             )
@@ -216,7 +217,7 @@ def load_weights(name: str | Path = _SHIPPED) -> Weights:
     _fill(denoiser, _load_parts(folder, "denoiser", files), where)
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return Weights(
-        name=str(name) if name == _SHIPPED else folder.name,
+        name=str(name) if name == SHIPPED else folder.name,
         contract=contract,
         autoencoder=autoencoder.eval().requires_grad_(False),
         denoiser=denoiser.eval().requires_grad_(False),
@@ -234,7 +235,7 @@ def shipped_folder() -> Path:
 
 
 def _find(name: str | Path) -> Path:
-    if str(name) == _SHIPPED:
+    if str(name) == SHIPPED:
         folder = shipped_folder()
         if not (folder / "manifest.json").is_file():
             raise SynBTError(
@@ -245,7 +246,7 @@ def _find(name: str | Path) -> Path:
     folder = Path(name)
     if not folder.is_dir():
         raise SynBTError(
-            f"weights needs {_SHIPPED!r} or the path of a weights folder, got {str(name)!r}. "
+            f"weights needs {SHIPPED!r} or the path of a weights folder, got {str(name)!r}. "
             f"`synbt train denoiser` writes such a folder."
         )
     if not (folder / "manifest.json").is_file():

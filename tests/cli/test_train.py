@@ -61,6 +61,12 @@ def test_the_tiny_networks_train_into_a_weights_folder(
         "phantom_1000000",
     }
     assert trained.card["cases"] == ["phantom_0000000", "phantom_1000000"]
+    # A weights folder is a start, too, and brings its autoencoder.
+    weights, more = denoiser / "weights", tmp_path / "more"
+    from_there = ("--init", weights, "--autoencoder", weights, "-o", more)
+    said = synbt("train", "denoiser", "--data", cohort, *from_there, *TINY)
+    assert said.code == 0, said.err
+    assert load_weights(more / "weights").card["autoencoder"] == trained.card["autoencoder"]
 
 
 def test_a_denoiser_without_an_autoencoder_is_refused_before_the_cohort_is_read(
@@ -71,3 +77,22 @@ def test_a_denoiser_without_an_autoencoder_is_refused_before_the_cohort_is_read(
     )
     assert said.code == 2 and "holds no autoencoder" in said.err
     assert not (tmp_path / "d").exists()
+
+
+def test_a_folder_with_a_run_is_refused_before_the_cohort_is_read(
+    synbt: Callable, cohort: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "crops.checkpoint.pt").touch()
+    said = synbt("train", "autoencoder", "--data", cohort, "-o", tmp_path)
+    assert said.code == 2 and "Continue it with --resume" in said.err
+    assert "cases" not in said.out
+
+
+def test_a_start_that_is_not_there_is_refused_before_the_cohort_is_read(
+    synbt: Callable, cohort: Path, tmp_path: Path
+) -> None:
+    said = synbt("train", "autoencoder", "--data", cohort, "-o", tmp_path, "--init", tmp_path)
+    assert said.code == 2 and "autoencoder.json is missing" in said.err
+    said = synbt("train", "autoencoder", "--data", cohort, "-o", tmp_path, "--perceptual", "none")
+    assert said.code == 2 and "--perceptual names a file" in said.err
+    assert "cases" not in said.out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synbt_aug.cli.console import counting, note, seconds
+from synbt_aug.errors import ExtraMissingError, SynBTError
 
 if TYPE_CHECKING:
     from synbt_aug.data import Cohort
@@ -28,7 +29,10 @@ Output = Annotated[
     Path, typer.Option("--output", "-o", help="Folder for checkpoints, logs and weights.")
 ]
 Preset = Annotated[str, typer.Option(help="paper, shipped or tiny.")]
-Init = Annotated[Path | None, typer.Option(help="Start from the weights in this training folder.")]
+Init = Annotated[
+    Path | None,
+    typer.Option(help="Start from this training folder, weights folder, or shipped."),
+]
 MaxTime = Annotated[
     str | None, typer.Option(help="Stop in time: 45m, 1.5h, 1:30:00. Rates fall over it.")
 ]
@@ -72,11 +76,18 @@ def autoencoder(
     _check_extra()
     from synbt_aug.files import check_output_folder
     from synbt_aug.train.autoencoder import train_autoencoder
+    from synbt_aug.train.files import read_facts
     from synbt_aug.train.presets import autoencoder_preset
+    from synbt_aug.training_loop import refuse_other_run
 
     chosen = autoencoder_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
     check_output_folder(output)
+    refuse_other_run(output, "crops", resume)
+    if init is not None:
+        read_facts(init, "autoencoder")
+    if perceptual is not None and not perceptual.is_file():
+        raise SynBTError(f"--perceptual names a file, but {perceptual} is none.")
     weights = train_autoencoder(
         _cases(data, fold=fold, split=split, seed=seed),
         chosen,
@@ -98,7 +109,10 @@ def autoencoder(
 def denoiser(
     data: Data,
     output: Output,
-    autoencoder: Annotated[Path, typer.Option(help="Folder of the trained autoencoder.")],
+    autoencoder: Annotated[
+        Path,
+        typer.Option(help="Training folder of the autoencoder, a weights folder, or shipped."),
+    ],
     preset: Preset = "shipped",
     init: Init = None,
     max_time: MaxTime = None,
@@ -121,14 +135,20 @@ def denoiser(
     from synbt_aug.files import check_output_folder
     from synbt_aug.train.assemble import assemble_weights
     from synbt_aug.train.denoiser import train_denoiser
-    from synbt_aug.train.files import load_autoencoder
+    from synbt_aug.train.files import load_autoencoder, read_facts
     from synbt_aug.train.presets import denoiser_preset
+    from synbt_aug.training_loop import refuse_other_run
 
     chosen = denoiser_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
     vqvae = load_autoencoder(autoencoder)
     check_output_folder(output)
+    refuse_other_run(output, "denoiser", resume)
+    if init is not None:
+        read_facts(init, "denoiser")
     cohort = _cases(data, fold=fold, split=split, seed=seed)
+    # Before the training: a cohort without a template of 6 mm would be told of hours later.
+    bank = bank_of(cohort)
     train_denoiser(
         cohort,
         vqvae,
@@ -145,16 +165,12 @@ def denoiser(
     )
     if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:
         cases = {"cases": [case.name for case in cohort]}
-        made = assemble_weights(
-            autoencoder, output, bank_of(cohort), output / "weights", card=cases
-        )
+        made = assemble_weights(autoencoder, output, bank, output / "weights", card=cases)
         note(f"Weights: {made}")
 
 
 def _check_extra() -> None:
     """See that the training extra is there before a cohort is read for nothing."""
-    from synbt_aug.errors import ExtraMissingError
-
     if importlib.util.find_spec("lightning_fabric") is None:
         raise ExtraMissingError("Training", "train", "lightning-fabric")
 

@@ -18,6 +18,7 @@ from synbt_aug.diffusion import Denoiser, DenoiserSettings
 from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.files import read_json, write_json, written_whole
 from synbt_aug.vqvae import VQVAE, VQVAESettings
+from synbt_aug.weights import SHIPPED, load_weights
 
 
 class _Settings(Protocol):
@@ -48,27 +49,41 @@ def save_network(network: _Network, folder: Path, name: str, facts: Mapping[str,
 
 
 def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
-    """Read `<name>.json`.
+    """Read `<name>.json` of a training folder, or what a weights folder says instead.
 
     Raises:
         SynBTError: If it is not there.
     """
+    if is_weights(folder):
+        weights = load_weights(str(folder))
+        networks: dict[str, _Network] = {
+            "autoencoder": weights.autoencoder,
+            "denoiser": weights.denoiser,
+        }
+        return {"settings": networks[name].settings.to_dict(), **weights.card.get(name, {})}
     path = Path(folder) / f"{name}.json"
     if not path.exists():
         raise SynBTError(
             f"{folder} holds no {name}: {path.name} is missing. "
-            f"Give the output folder of `synbt train {name}`."
+            f"Give the output folder of `synbt train {name}`, or a weights folder."
         )
     facts: dict[str, Any] = read_json(path, f"the settings of a trained {name}")
     return facts
 
 
+def is_weights(folder: str | Path) -> bool:
+    """Whether this names a weights folder, or the shipped weights, and no training folder."""
+    return str(folder) == SHIPPED or (Path(folder) / "manifest.json").is_file()
+
+
 def load_autoencoder(folder: str | Path) -> VQVAE:
-    """Load what `train_autoencoder` wrote, on the CPU.
+    """Load what `train_autoencoder` wrote, or the autoencoder of a weights folder, on the CPU.
 
     Raises:
         SynBTError: If it is not there, or damaged.
     """
+    if is_weights(folder):
+        return load_weights(str(folder)).autoencoder.train().requires_grad_(True)
     facts = read_facts(folder, "autoencoder")
     vqvae = VQVAE(VQVAESettings.from_dict(facts["settings"]))
     _fill(vqvae, Path(folder) / "autoencoder.safetensors")
@@ -76,11 +91,13 @@ def load_autoencoder(folder: str | Path) -> VQVAE:
 
 
 def load_denoiser(folder: str | Path) -> Denoiser:
-    """Load what `train_denoiser` wrote, on the CPU.
+    """Load what `train_denoiser` wrote, or the denoiser of a weights folder, on the CPU.
 
     Raises:
         SynBTError: If it is not there, or damaged.
     """
+    if is_weights(folder):
+        return load_weights(str(folder)).denoiser.train().requires_grad_(True)
     facts = read_facts(folder, "denoiser")
     denoiser = Denoiser(DenoiserSettings.from_dict(facts["settings"]))
     _fill(denoiser, Path(folder) / "denoiser.safetensors")
