@@ -346,3 +346,17 @@ def test_a_mask_on_another_grid_is_refused_before_it_is_split() -> None:
             SynBTError, match=r"A tumor mask needs the image's shape .* got \(8, 8\)"
         ):
             paint(breast(), mask, seed=0)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"texture": 3, "spacing": None}, "texture, spacing of this one cannot be read"),
+        ({"reference": {}}, "IntensityReference needs"),
+        ({"tumors": [3]}, "this one cannot be read"),
+    ],
+)
+def test_a_recipe_with_fields_of_another_kind_is_refused(change: dict, said: str) -> None:
+    result = painter()(breast(), seed=1, diameter_mm=12.0)
+    with pytest.raises(SynBTError, match=said):
+        painter().replay(breast(), {**(result.recipe or {}), **change})

@@ -112,3 +112,10 @@ def test_an_unchanged_case_is_the_input_with_a_reason() -> None:
 def test_a_synthesis_without_a_reason_is_painted() -> None:
     nothing = torch.zeros(SHAPE, dtype=torch.bool)
     assert Synthesis(image(), nothing, nothing).painted
+
+
+def test_what_is_no_tensor_is_refused() -> None:
+    with pytest.raises(SynBTError, match=r"needs a torch tensor, got ndarray.*from_numpy"):
+        BreastVolume(image().numpy())  # type: ignore[arg-type]
+    with pytest.raises(SynBTError, match="needs tumor as a torch tensor, got ndarray"):
+        BreastVolume(image(), tumor=image()[0].numpy())  # type: ignore[arg-type]

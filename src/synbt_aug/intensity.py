@@ -67,9 +67,20 @@ class IntensityReference:
 
     @classmethod
     def from_dict(cls, values: dict[str, list[float]]) -> IntensityReference:
-        """Read what `to_dict` wrote."""
-        low, high = values["low"], values["high"]
-        return cls((float(low[0]), float(low[1])), (float(high[0]), float(high[1])))
+        """Read what `to_dict` wrote.
+
+        Raises:
+            SynBTError: If a pair is missing or unreadable.
+        """
+        try:
+            low, high = values["low"], values["high"]
+            pairs = (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise SynBTError(
+                f'IntensityReference needs {{"low": [pre, post], "high": [pre, post]}}, got '
+                f"{values}."
+            ) from error
+        return cls(*pairs)
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

@@ -291,7 +291,7 @@ def from_recipe(
     """
     window, image = recipe.window, host.volume.image
     if recipe.pose is not None and recipe.diameter_mm is not None:
-        if recipe.pose.template >= len(bank):
+        if not 0 <= recipe.pose.template < len(bank):
             raise SynBTError(
                 f"The recipe needs template {recipe.pose.template}, the bank has {len(bank)}. "
                 f"Pass the bank that the recipe was made with."

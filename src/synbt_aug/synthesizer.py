@@ -282,6 +282,13 @@ class TumorSynthesizer:
                 f"A recipe needs the fields that `synbt synthesize` writes; this one lacks "
                 f"{', '.join(missing)}."
             )
+        kinds = {"weights": str, "bank": str, "texture": Mapping, "reference": Mapping}
+        kinds |= {"shape": Sequence, "spacing": Sequence, "tumors": Sequence}
+        if wrong := [name for name, kind in kinds.items() if not isinstance(recipe[name], kind)]:
+            raise SynBTError(
+                f"A recipe's fields are as `synbt synthesize` writes them; {', '.join(wrong)} of "
+                f"this one cannot be read. Pass an unchanged recipe.json."
+            )
         if recipe["format"] != RECIPE_FORMAT:
             raise SynBTError(
                 f"The recipe is of format {recipe['format']}, this version reads format "

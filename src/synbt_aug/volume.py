@@ -46,6 +46,11 @@ class BreastVolume:
 
     def __post_init__(self) -> None:
         image = self.image
+        if not isinstance(image, Tensor):
+            raise SynBTError(
+                f"BreastVolume needs a torch tensor, got {type(image).__name__}. Convert an array "
+                f"with torch.from_numpy(array)."
+            )
         if image.ndim != 4 or image.shape[0] != 2:
             raise SynBTError(
                 f"BreastVolume needs an image of shape (2, D, H, W), got {tuple(image.shape)}. "
@@ -56,7 +61,10 @@ class BreastVolume:
                 f"BreastVolume needs a 3D image, got {tuple(image.shape)}: an axis of one voxel. "
                 f"Pass whole volumes, not slices."
             )
-        spacing = tuple(float(mm) for mm in self.spacing)
+        try:
+            spacing = tuple(float(mm) for mm in self.spacing)
+        except (TypeError, ValueError):
+            spacing = ()
         if len(spacing) != 3 or not all(0.05 <= mm <= 20 for mm in spacing):
             raise SynBTError(
                 f"BreastVolume needs three voxel sizes in mm (0.05 to 20), got {self.spacing}. "
@@ -89,6 +97,11 @@ class BreastVolume:
         mask: Tensor | None = getattr(self, name)
         if mask is None:
             return
+        if not isinstance(mask, Tensor):
+            raise SynBTError(
+                f"BreastVolume needs {name} as a torch tensor, got {type(mask).__name__}. Convert "
+                f"an array with torch.from_numpy(array)."
+            )
         if mask.shape != self.image.shape[1:]:
             raise SynBTError(
                 f"BreastVolume needs {name} of shape {tuple(self.image.shape[1:])}, the image's "
