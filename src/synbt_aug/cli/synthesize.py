@@ -82,6 +82,10 @@ def synthesize(
     if len(chosen := [name for name, value in modes.items() if value is not None]) > 1:
         raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
     wish = Appearance(enhancement, heterogeneity, rim, None, category)
+    unused = {"--tumors": tumors != 1, "--diameter-mm": diameter_mm is not None}
+    unused["an appearance"] = tumor_mask is None and wish != Appearance()
+    if chosen and (idle := [name for name, given in unused.items() if given]):
+        raise SynBTError(f"{chosen[0]} leaves no choice of {' or '.join(idle)}: leave that out.")
     options: dict[str, Any] = {
         "steps": steps,
         "guidance": guidance,
@@ -109,6 +113,8 @@ def synthesize(
         "diameter_mm": diameter_mm,
         "seed": seed,
         "appearance": wish.to_dict(),
+        "weights": weights,
+        "bank": None if bank is None else str(bank),
         **options,
     }
     _refuse_other_results(output, request, force)
