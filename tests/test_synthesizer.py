@@ -360,3 +360,11 @@ def test_a_recipe_with_fields_of_another_kind_is_refused(change: dict, said: str
     result = painter()(breast(), seed=1, diameter_mm=12.0)
     with pytest.raises(SynBTError, match=said):
         painter().replay(breast(), {**(result.recipe or {}), **change})
+
+
+def test_the_callers_default_device_does_not_reach_the_painting() -> None:
+    plain = painter()(breast(), seed=1, diameter_mm=12.0)
+    volume = breast()
+    with torch.device("meta"):
+        inside = painter()(volume, seed=1, diameter_mm=12.0)
+    assert plain.painted and torch.equal(plain.image, inside.image)

@@ -24,6 +24,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
+from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
@@ -271,7 +272,22 @@ class SynBTInjector:
                 counted, not raised.
         """
         self._check(images, labels, valid, references)
-        generator = generator or self._own
+        with plain_torch():
+            results = self._results(
+                images, labels, spacing, generator or self._own, references, valid
+            )
+        return self._write(images, labels, results)
+
+    def _results(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        spacing: Spacing,
+        generator: torch.Generator,
+        references: Sequence[IntensityReference | None] | None,
+        valid: Tensor | None,
+    ) -> list[Synthesis | None]:
+        """What becomes of each sample; None where nothing was tried."""
         results: list[Synthesis | None] = [None] * len(images)
         hosts: dict[int, Host] = {}
         generators: dict[int, torch.Generator] = {}
@@ -309,7 +325,7 @@ class SynBTInjector:
                     results[k] = result
                 if left[k] == 0 or not result.painted:
                     del left[k]
-        return self._write(images, labels, results)
+        return results
 
     def _paint(
         self, hosts: list[Host], wishes: list[Wish], generators: list[torch.Generator]

@@ -8,8 +8,7 @@ the recipe.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Prepared, Wish, finish, from_recipe, prepare, visibility
+from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import Texture, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
@@ -174,7 +174,7 @@ class TumorSynthesizer:
         results, first = [], host
         for values in recipe["tumors"]:
             thing = TumorRecipe.from_dict(values, recipe["spacing"])
-            with _full_precision((volume.image.device, self.device)):
+            with plain_torch((volume.image.device, self.device)):
                 prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
                 (painted,) = self._texture([prepared])
                 seen = visibility(prepared, painted) if thing.kind == "tumor" else None
@@ -200,7 +200,7 @@ class TumorSynthesizer:
         Returns:
             One result for each; recipes hold this tumor alone.
         """
-        with _full_precision([*(host.volume.image.device for host in hosts), self.device]):
+        with plain_torch([*(host.volume.image.device for host in hosts), self.device]):
             return self._paint(hosts, wishes, generators)
 
     def _paint(
@@ -317,18 +317,6 @@ class TumorSynthesizer:
                 f"{recipe['spacing']} mm, this one is {list(volume.shape)} and "
                 f"{list(volume.spacing)}. Replay needs the same scan in the same axis order."
             )
-
-
-@contextmanager
-def _full_precision(devices: Iterable[torch.device]) -> Iterator[None]:
-    """Leave the caller's autocast: in bfloat16 a tumor's surface moves by a voxel.
-
-    The networks enter one of their own where `precision` asks for it.
-    """
-    with ExitStack() as stack:
-        for kind in sorted({device.type for device in devices}):
-            stack.enter_context(torch.autocast(kind, enabled=False))
-        yield
 
 
 def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:

@@ -24,6 +24,7 @@ from synbt_aug import hole, intensity, mask, window
 from synbt_aug.diffusion import Denoiser, DenoiserSettings, NoiseSchedule
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import check_output_folder, read_json, write_json, written_whole
+from synbt_aug.surroundings import plain_torch
 from synbt_aug.tumor import appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.vqvae import VQVAE, VQVAESettings
@@ -211,10 +212,11 @@ def load_weights(name: str | Path = SHIPPED) -> Weights:
             )
     where = f"The weights in {folder}"
     contract = Contract.from_dict(read_json(folder / "contract.json", "a contract"), where)
-    autoencoder = VQVAE(VQVAESettings.from_dict(dict(contract.autoencoder)))
-    denoiser = Denoiser(DenoiserSettings.from_dict(dict(contract.denoiser)))
-    _fill(autoencoder, _load_parts(folder, "autoencoder", files), where)
-    _fill(denoiser, _load_parts(folder, "denoiser", files), where)
+    with plain_torch():
+        autoencoder = VQVAE(VQVAESettings.from_dict(dict(contract.autoencoder)))
+        denoiser = Denoiser(DenoiserSettings.from_dict(dict(contract.denoiser)))
+        _fill(autoencoder, _load_parts(folder, "autoencoder", files), where)
+        _fill(denoiser, _load_parts(folder, "denoiser", files), where)
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return Weights(
         name=str(name) if name == SHIPPED else folder.name,

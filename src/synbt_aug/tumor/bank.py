@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,19 @@ SMALLEST_VOXELS = 113
 
 #: Parts of a lesion smaller than this share of its largest part are dropped.
 _SMALL_PART = 0.1
+
+# What NumPy and zipfile raise on files that are damaged, or no archives.
+_DAMAGED = (
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    IndexError,
+    RuntimeError,  # NotImplementedError among them: an unknown compression
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 _NUMBERS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
 
@@ -158,7 +172,7 @@ def _load_bank(path: str, _modified: int) -> TumorBank:
             name = None if category < 0 else CATEGORIES[int(category)]
             appearance = Appearance(**known, category=name)
             templates.append(Template(torch.from_numpy(mask), appearance, source))
-    except (KeyError, ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise SynBTError(
             f"{path} was to be a tumor bank, but cannot be read ({error}). Copy it again, or "
             f"build one with `synbt bank build DATASET`."
