@@ -230,6 +230,14 @@ def test_a_necrotic_core_keeps_its_label() -> None:
     assert ndimage.binary_fill_holes(result.tumor.numpy()).sum() == int(result.tumor.sum())
 
 
+def test_the_answer_for_a_dropped_tumor_is_the_host_as_it_was() -> None:
+    faint = painter(FlatTexture((0.0, 0.01)))
+    hosts = [Host.of(BreastVolume(breast_image(with_gland=False)))]
+    (result,) = faint.paint(hosts, [Wish(diameter_mm=12.0)], [seeded(1)])
+    assert not result.painted and result.image is hosts[0].volume.image
+    assert not result.tumor.any() and not result.support.any()
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_contrast_below_the_noise_needs_to_be_asked_for(asked: bool) -> None:
     wish = Appearance(enhancement=0.0) if asked else Appearance()
