@@ -13,8 +13,9 @@ from torch import Tensor
 
 from synbt_aug.mask import gaussian
 
-#: Dilation of the label in use, in mm. In training it is drawn from 0 to 3 mm.
-HOLE_MARGIN_MM = 2.0
+#: Dilation of the label in use, in mm: 2 mm around what is painted, which is itself 1 mm larger
+#: than the label so that the blend becomes its edge. In training it is drawn from 0 to 3 mm.
+HOLE_MARGIN_MM = 3.0
 
 #: Widths of the fill, coarse to fine, in mm: the widest always finds tissue, the finest follows
 #: it up to the edge.

@@ -15,7 +15,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -260,7 +260,8 @@ class SynBTInjector:
             labels: Shape `(B, 1, D, H, W)`; `tumor_label` marks tumors, negative values mark
                 voxels without signal.
             spacing: Voxel size, in mm.
-            generator: On the CPU; None continues the injector's own.
+            generator: On the CPU; None continues the injector's own, which is the same in every
+                worker of a loader: pass one a worker there.
             references: Of each case, where the batch holds crops; None measures the crops.
             valid: Voxels that carry signal, boolean, shape `(B, D, H, W)`.
 
@@ -288,7 +289,9 @@ class SynBTInjector:
         valid: Tensor | None,
     ) -> list[Synthesis | None]:
         """What becomes of each sample; None where nothing was tried."""
-        results: list[Synthesis | None] = [None] * len(images)
+        painted_on: dict[int, list[Synthesis]] = {}
+        first: dict[int, Host] = {}
+        seeds: dict[int, int] = {}
         hosts: dict[int, Host] = {}
         generators: dict[int, torch.Generator] = {}
         left: dict[int, int] = {}
@@ -298,7 +301,7 @@ class SynBTInjector:
             # Every sample draws the same numbers, whatever becomes of it: one sample's fate
             # does not change the next one's tumor.
             chance, null, count = torch.rand(3, generator=generator).tolist()
-            own = torch.Generator().manual_seed(draw_seed(generator))
+            seed = draw_seed(generator)
             has_tumor = bool((labels[k] == s.tumor_label).any())
             if chance >= s.probability or (s.only_tumor_free and has_tumor):
                 self.counts["not drawn"] += 1
@@ -308,7 +311,9 @@ class SynBTInjector:
                 logger.debug("unusable sample, it stays as it is: %s", host)
                 self.counts["unusable sample"] += 1
                 continue
-            hosts[k], generators[k] = host, own
+            hosts[k] = first[k] = host
+            seeds[k], generators[k] = seed, torch.Generator().manual_seed(seed)
+            painted_on[k] = []
             kinds[k] = "null" if null < s.null_paint else "tumor"
             left[k] = 1 + int(count * s.tumors)
         while left:
@@ -318,13 +323,15 @@ class SynBTInjector:
             for k, result in zip(now, painted, strict=True):
                 left[k] -= 1
                 self.counts[_outcome(result, kinds[k])] += 1
+                painted_on[k].append(result)
                 if result.painted:
                     hosts[k] = hosts[k].after(result)
-                    results[k] = _add(results[k], result)
-                elif results[k] is None:
-                    results[k] = result
                 if left[k] == 0 or not result.painted:
                     del left[k]
+        results: list[Synthesis | None] = [None] * len(images)
+        for k, done in painted_on.items():
+            synthesizer = self.synthesizer(first[k].volume.image.device)
+            results[k] = synthesizer.together(first[k], done, seeds[k])
         return results
 
     def _paint(
@@ -429,16 +436,3 @@ def _outcome(result: Synthesis, kind: str) -> str:
     if result.painted:
         return "injected" if kind == "tumor" else kind
     return str(result.reason).split(":")[0]
-
-
-def _add(before: Synthesis | None, after: Synthesis) -> Synthesis:
-    """Two paintings of one sample as one."""
-    if before is None or not before.painted:
-        return after
-    recipe = {"tumors": (before.recipe or {})["tumors"] + (after.recipe or {})["tumors"]}
-    return replace(
-        after,
-        tumor=before.tumor | after.tumor,
-        support=before.support | after.support,
-        recipe=recipe,
-    )

@@ -22,6 +22,7 @@ from synbt_aug.intensity import (
     to_linear,
 )
 from synbt_aug.mask import (
+    BLEND_HALF_WIDTH_MM,
     blend_weight,
     bounding_box,
     equivalent_diameter_mm,
@@ -157,6 +158,7 @@ class Prepared:
         distance: Signed distance to its surface in the window, in mm, shape `(n, n, n)`.
         linear: The window before the knee, shape `(2, n, n, n)`.
         known: Tissue in the window, boolean, shape `(n, n, n)`.
+        inside: Host voxels with signal, as training's holes know no others, `(n, n, n)`.
         spare_seeds: Noise for further attempts.
         contrast_was_asked: Whether a faint tumor is what was wanted.
     """
@@ -166,18 +168,21 @@ class Prepared:
     distance: Tensor
     linear: Tensor
     known: Tensor
+    inside: Tensor
     spare_seeds: tuple[int, ...] = ()
     contrast_was_asked: bool = False
 
     def job(self, hole_margin_mm: float) -> PaintingJob:
         """What to ask of a texture."""
-        mask = self.distance <= 0
+        # A network paints its own soft edge, and the blend halves it again: a tumor painted on
+        # the label alone is visible 1 mm inside it. Painted 1 mm larger, the blend is its edge.
+        mask = self.inside & (self.distance <= BLEND_HALF_WIDTH_MM)
         if self.recipe.kind != "tumor":
             mask = torch.zeros_like(mask)
         return PaintingJob(
             q=knee(self.linear)[None],
             mask=mask[None],
-            hole=(self.distance <= hole_margin_mm)[None],
+            hole=(self.inside & (self.distance <= hole_margin_mm))[None],
             known=self.known[None],
             appearance=(self.recipe.appearance,),
             noise_seeds=(self.recipe.noise_seed,),
@@ -311,8 +316,9 @@ def from_recipe(
     linear = to_linear(cut(image, window), host.reference)
     everywhere = torch.ones(host.volume.shape, dtype=torch.bool, device=image.device)
     valid = everywhere if host.volume.valid is None else host.volume.valid
-    known = tissue(knee(linear)[None])[0] & cut_mask(valid, window)
-    return Prepared(host, recipe, distance.to(image.device), linear, known)
+    inside = cut_mask(valid, window)
+    known = tissue(knee(linear)[None])[0] & inside
+    return Prepared(host, recipe, distance.to(image.device), linear, known, inside)
 
 
 def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:

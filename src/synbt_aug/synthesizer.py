@@ -124,7 +124,7 @@ class TumorSynthesizer:
             results.append(result)
             if result.painted:
                 host = host.after(result)
-        return self._together(first, results, seed)
+        return self.together(first, results, seed)
 
     def remove(
         self,
@@ -182,7 +182,7 @@ class TumorSynthesizer:
             result = replace(result, recipe={"tumors": [thing.to_dict()]})
             results.append(result)
             host = host.after(result)
-        return self._together(first, results, recipe["seed"])
+        return self.together(first, results, recipe["seed"])
 
     def paint(
         self,
@@ -245,8 +245,14 @@ class TumorSynthesizer:
         painted = self.texture(here)
         return [p.to(g.linear.device) for p, g in zip(painted, group, strict=True)]
 
-    def _together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
-        """Several things painted one after the other, as one synthesis."""
+    def together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
+        """Several things painted one after the other, as one synthesis with a whole recipe.
+
+        Args:
+            host: As it was before the first.
+            results: In order; the host of each is the one before with its tumor.
+            seed: That all followed from, for the record.
+        """
         done = [r for r in results if r.painted]
         if not done:
             reason = results[0].reason if results else "nothing was asked for"

@@ -105,6 +105,7 @@ def test_the_recipe_holds_what_the_voxels_depend_on() -> None:
         "sampler": "ddim",
         "steps": 3,
         "guidance": 2.0,
+        "hole_margin_mm": 2.0,
         "precision": "bf16",
     }
 

@@ -78,6 +78,7 @@ class TumorInpainter:
             "sampler": "ddim",
             "steps": self.steps,
             "guidance": self.guidance,
+            "hole_margin_mm": self.hole_margin_mm,
             "precision": self.precision,
         }
 

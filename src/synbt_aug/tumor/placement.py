@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.mask import (
@@ -40,6 +42,9 @@ _INSIDE = 0.97
 #: Elastic displacement: SD over the tumor's diameter, on a grid of so many points a side.
 _ELASTIC = 0.04
 _ELASTIC_POINTS = 4
+
+#: How far the level may move when a size is met, in mm.
+_LEVEL_REACH_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,23 @@ def _posed(bank: TumorBank, how: Pose, zoom: float, side: int, device: torch.dev
     if how.flip:
         rotation = rotation * torch.tensor([-1.0, 1.0, 1.0])
     distance = template_distance(bank, how.template).to(device)
-    return smooth_surface(pose(distance, rotation, zoom, displacement, side))
+    return _without_specks(smooth_surface(pose(distance, rotation, zoom, displacement, side)))
+
+
+def _without_specks(distance: Tensor) -> Tensor:
+    """Push parts of less than a twentieth of the largest one outside the surface.
+
+    Smoothing and posing leave islands of a few voxels, which no 4 mm latent cell can show.
+    """
+    # Parts that the level may yet join, or call up, when the size is met, are judged too.
+    parts, count = ndimage.label((distance <= _LEVEL_REACH_MM).cpu().numpy())
+    if count < 2:
+        return distance
+    inside = (distance <= 0).cpu().numpy()
+    sizes = np.bincount(parts[inside], minlength=count + 1)[1:]
+    specks = np.flatnonzero(sizes < max(0.05 * sizes.max(), 1)) + 1
+    small = torch.from_numpy(np.isin(parts, specks)).to(distance.device)
+    return torch.where(small, distance.clamp_min(2 * _LEVEL_REACH_MM), distance)
 
 
 def rasterize(

@@ -20,8 +20,9 @@ from synbt_aug.volume import Spacing
 #: Size of the working grid's voxels, in mm.
 GRID_MM = 3.0
 
-#: Tissue kept between a site and the air in front of it, in mm.
-SKIN_MM = 5.0
+#: Least distance of a tumor from air, in mm on the working grid: skin of 2-3 mm, which partial
+#: volume and coil brightness widen to 6 mm there, and some tissue.
+SKIN_MM = 9.0
 
 #: Tissue kept around tumors that are there already, in mm.
 CLEARANCE_MM = 6.0
