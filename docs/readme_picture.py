@@ -12,7 +12,7 @@ from synbt_aug import Appearance, BreastVolume, TumorSynthesizer
 from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.pictures import BeforeAfter, preview
 
-PHANTOM = 1_000_106
+PHANTOM = 1_000_005
 PICTURE = Path(__file__).parent / "images" / "phantom.png"
 
 

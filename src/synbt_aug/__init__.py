@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from synbt_aug.injector import InjectionSettings, SynBTInjector
     from synbt_aug.phantom import PhantomSettings, make_phantom
     from synbt_aug.synthesizer import TumorSynthesizer
+    from synbt_aug.tumor.appearance import Appearance
     from synbt_aug.volume import BreastVolume, Synthesis
 
 _HOME = {
+    "Appearance": "tumor.appearance",
     "BreastVolume": "volume",
     "InjectionSettings": "injector",
     "PhantomSettings": "phantom",
@@ -30,6 +32,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Appearance",
     "BreastVolume",
     "InjectionSettings",
     "PhantomSettings",

@@ -57,6 +57,9 @@ from synbt_aug.window import (
 #: Noise tried for one tumor before it is dropped with its label.
 ATTEMPTS = 3
 
+#: Enhancement added for each further attempt, in reference ranges.
+RETRY_ENHANCEMENT = 0.4
+
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
 
@@ -189,11 +192,21 @@ class Prepared:
         )
 
     def retry(self) -> Prepared | None:
-        """The same with other noise; None when no attempt is left."""
+        """The same with other noise, and brighter unless the contrast was asked for.
+
+        Returns:
+            None when no attempt is left.
+        """
         if not self.spare_seeds:
             return None
         seed, *rest = self.spare_seeds
-        return replace(self, recipe=self.recipe.with_noise(seed), spare_seeds=tuple(rest))
+        recipe = self.recipe.with_noise(seed)
+        wish = recipe.appearance
+        if wish.enhancement is not None and not self.contrast_was_asked:
+            # A template from a fatty breast may drown in gland: noise alone would not save it.
+            brighter = replace(wish, enhancement=wish.enhancement + RETRY_ENHANCEMENT)
+            recipe = replace(recipe, appearance=brighter)
+        return replace(self, recipe=recipe, spare_seeds=tuple(rest))
 
 
 def prepare(
