@@ -394,7 +394,7 @@ def test_a_recipe_is_json_with_all_that_a_tumor_depends_on() -> None:
     assert {"seed", "weights", "bank", "texture", "reference", "spacing", "synbt_aug"} <= set(
         recipe
     )
-    assert {"name", "sampler", "steps", "guidance", "precision"} == set(recipe["texture"])
+    assert {"name", "sampler", "steps", "guidance", "precision"} <= set(recipe["texture"])
     assert {"site", "pose", "appearance", "window_mm", "noise_seed", "diameter_mm"} <= set(tumor)
     assert set(tumor["pose"]) == {
         "template", "quaternion", "flip", "elastic_mm", "elastic_seed",
@@ -513,7 +513,7 @@ def test_nowhere_to_go_is_the_case_unchanged_with_a_reason(case: str, kind: str)
     texture = FlatTexture()
     result = painter(texture)(volume, seed=0, kind=kind)
     assert not result.painted and result.recipe is None
-    assert str(result.reason).startswith(("no site", "no room"))
+    assert str(result.reason).startswith("no site: the volume shows no breast tissue")
     assert result.image is volume.image
     assert not result.tumor.any() and not result.support.any()
     assert texture.sides == []
@@ -565,6 +565,8 @@ def test_whatever_comes_is_painted_or_told_why_not(
     injector = SynBTInjector(settings, painter(FlatTexture((0.0, 30.0))))
     injected = injector(image, torch.zeros(1, 1, *shape), spacing, generator=seeded(seed))
     assert sum(injector.counts.values()) == 1
+    # Not by catching what went wrong: that would cost the sample its tumor in silence.
+    assert not any("error" in name for name in injector.counts)
     (result,) = injected.results
     if result is not None and result.painted:
         outside = ~result.support

@@ -328,7 +328,8 @@ def test_a_recipe_names_everything_the_voxels_depend_on() -> None:
     (tumor,) = recipe["tumors"]  # type: ignore[misc]
     assert {"kind", "site", "window_mm", "noise_seed", "appearance", "pose"} <= set(tumor)
     diffusion = diffusion_painter().texture.recipe()
-    assert set(diffusion) == {"name", "sampler", "steps", "guidance", "precision"}
+    promised = {"name", "sampler", "steps", "guidance", "precision", "hole_margin_mm"}
+    assert set(diffusion) == promised
 
 
 def test_the_callers_autocast_does_not_reach_the_painting() -> None:
