@@ -204,7 +204,8 @@ class Prepared:
         wish = recipe.appearance
         if wish.enhancement is not None and not self.contrast_was_asked:
             # A template from a fatty breast may drown in gland: noise alone would not save it.
-            brighter = replace(wish, enhancement=wish.enhancement + RETRY_ENHANCEMENT)
+            # 20 is the most that an `Appearance` takes.
+            brighter = replace(wish, enhancement=min(wish.enhancement + RETRY_ENHANCEMENT, 20.0))
             recipe = replace(recipe, appearance=brighter)
         return replace(self, recipe=recipe, spare_seeds=tuple(rest))
 
