@@ -14,6 +14,7 @@ from synbt_aug.intensity import from_linear, to_linear
 from synbt_aug.mask import blend_weight
 from synbt_aug.painting import (
     ATTEMPTS,
+    RETRY_ENHANCEMENT,
     Host,
     Prepared,
     Wish,
@@ -170,12 +171,29 @@ def test_a_tumor_is_tried_three_times_with_other_noise_each_time() -> None:
     assert len(seeds) == len(set(seeds)) == ATTEMPTS == 3
 
 
-def test_other_noise_is_all_that_a_retry_changes() -> None:
+def test_a_retry_asks_for_more_contrast_with_other_noise_at_the_same_place() -> None:
     first = prepared()
     second = first.retry()
-    assert second is not None
-    assert second.recipe == first.recipe.with_noise(second.recipe.noise_seed)
-    assert second.distance is first.distance
+    assert second is not None and second.distance is first.distance
+    before, after = first.recipe.appearance, second.recipe.appearance
+    assert before.enhancement is not None
+    assert after == replace(before, enhancement=before.enhancement + RETRY_ENHANCEMENT)
+    again = replace(second.recipe, appearance=before)
+    assert again == first.recipe.with_noise(second.recipe.noise_seed)
+
+
+def test_a_contrast_that_was_asked_for_is_kept_in_a_retry() -> None:
+    wish = Wish(diameter_mm=12.0, appearance=Appearance(enhancement=0.3))
+    second = prepared(wish).retry()
+    assert second is not None and second.recipe.appearance.enhancement == 0.3
+
+
+@pytest.mark.parametrize("own, retried", [(19.9, 20.0), (20.0, 20.0)])
+def test_a_retry_asks_for_no_contrast_that_no_tumor_has(own: float, retried: float) -> None:
+    first = prepared()
+    bright = replace(first.recipe, appearance=Appearance(enhancement=own))
+    second = replace(first, recipe=bright).retry()
+    assert second is not None and second.recipe.appearance.enhancement == retried
 
 
 def test_a_null_paint_is_tried_once() -> None:
