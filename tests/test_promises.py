@@ -52,7 +52,8 @@ from analytic import (
 from synbt_aug.data.nifti import read_pair, write_painted
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
-from synbt_aug.injector import InjectionSettings, SynBTInjector
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import measure_reference
 from synbt_aug.mask import sphere_voxels
 from synbt_aug.painting import Host, Wish, from_recipe, prepare
@@ -468,7 +469,7 @@ def test_painting_nothing_leaves_the_mean_of_the_tissue_within_its_noise() -> No
         assert change.abs().max() < NOISE
         # The same place with a tumor asked for changes by far more.
         (recipe,) = (result.recipe or {})["tumors"]
-        thing = replace(TumorRecipe.from_dict(recipe, list(MM)), kind="tumor")
+        thing = replace(TumorRecipe.from_dict(recipe, MM), kind="tumor")
         prepared = from_recipe(Host.of(breast()), thing, small_bank(), 2.0)
         assert texture(prepared.job(2.0))[0, 1].max() > prepared.linear[1].max() + 1
 
@@ -708,7 +709,8 @@ def test_a_latent_box_decoded_with_a_halo_of_8_is_the_crop_of_the_whole(
         whole = codec.decode(z)
         part = codec.decode_window(z, tuple(box), halo=8)  # type: ignore[arg-type]
         less = codec.decode_window(z, tuple(box), halo=1)  # type: ignore[arg-type]
-    crop = whole[(..., *(slice(4 * a, 4 * b) for a, b in box))]
+    d, h, w = (slice(4 * a, 4 * b) for a, b in box)
+    crop = whole[:, :, d, h, w]
     assert (part - crop).abs().max() < 1e-5
     # A halo that is too narrow shows: the test can fail.
     assert (less - crop).abs().max() > 1e-4

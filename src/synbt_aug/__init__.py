@@ -13,7 +13,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from synbt_aug.errors import SynBTError
-    from synbt_aug.injector import InjectionSettings, SynBTInjector
+    from synbt_aug.injection_settings import InjectionSettings
+    from synbt_aug.injector import SynBTInjector
     from synbt_aug.phantom import PhantomSettings, make_phantom
     from synbt_aug.synthesizer import TumorSynthesizer
     from synbt_aug.tumor.appearance import Appearance
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Appearance": "tumor.appearance",
     "BreastVolume": "volume",
-    "InjectionSettings": "injector",
+    "InjectionSettings": "injection_settings",
     "PhantomSettings": "phantom",
     "SynBTError": "errors",
     "SynBTInjector": "injector",

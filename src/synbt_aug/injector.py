@@ -9,180 +9,24 @@ stays as it is, and the failure is counted.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError, first_line
+from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.texture.diffusion import PRECISIONS
-from synbt_aug.tumor.appearance import CATEGORIES, Appearance
 from synbt_aug.tumor.placement import draw_seed
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class InjectionSettings:
-    """What to inject, how often; the same names in every host.
-
-    Defaults give way to a `"synbt"` section in dataset.json, and that to `SYNBT_*` variables:
-    `InjectionSettings.gather`.
-
-    Args:
-        probability: Of injecting into a sample.
-        tumors: Most tumors a sample; one to so many, evenly.
-        diameter_mm: One size for all; None draws from the cohort's.
-        enhancement, rim, heterogeneity, category: Asked of every tumor; None: the template's.
-        guidance: Strength of that wish; 1 is the plain prediction.
-        steps: Of DDIM.
-        weights: "shipped", or a weights folder.
-        bank: A tumor bank file; None takes the weights' own.
-        pre_channel, post_channel: Which channels of the image are pre and post.
-        tumor_label: Value that a synthetic tumor gets in the labels.
-        only_tumor_free: Leave samples with a real tumor alone.
-        null_paint: Share of injections that repaint healthy tissue, without a label.
-        precision: Of the networks: "fp32", "bf16" or "fp16".
-        generator_device: Of the networks: "auto" takes the images' device.
-        seed: For loops that pass no generator.
-
-    Raises:
-        SynBTError: If a value is out of range.
-    """
-
-    probability: float = 0.5
-    tumors: int = 1
-    diameter_mm: float | None = None
-    enhancement: float | None = None
-    rim: float | None = None
-    heterogeneity: float | None = None
-    category: str | None = None
-    guidance: float = 1.0
-    steps: int = 10
-    weights: str = "shipped"
-    bank: str | None = None
-    pre_channel: int = 0
-    post_channel: int = 1
-    tumor_label: int = 1
-    only_tumor_free: bool = False
-    null_paint: float = 0.0
-    precision: str = "fp32"
-    generator_device: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("probability", "null_paint"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise SynBTError(f"{name} needs a number from 0 to 1, got {value}.")
-        if not 1 <= self.tumors <= 8:
-            raise SynBTError(f"tumors needs a number from 1 to 8, got {self.tumors}.")
-        if self.pre_channel == self.post_channel:
-            raise SynBTError(
-                f"pre_channel and post_channel need two channels, got {self.pre_channel} for both."
-            )
-        if self.category is not None and self.category not in CATEGORIES:
-            raise SynBTError(f"category needs one of {CATEGORIES}, got {self.category!r}.")
-        if self.pre_channel < 0 or self.post_channel < 0:
-            raise SynBTError(
-                f"pre_channel and post_channel need numbers from 0 on, got {self.pre_channel} and "
-                f"{self.post_channel}."
-            )
-        if self.steps < 1:
-            raise SynBTError(f"steps needs a number from 1 on, got {self.steps}.")
-        if self.precision not in PRECISIONS:
-            raise SynBTError(
-                f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got "
-                f"{self.precision!r}."
-            )
-        if self.tumor_label < 1:
-            raise SynBTError(f"tumor_label needs a number from 1 on, got {self.tumor_label}.")
-        self.wish()
-
-    @property
-    def appearance(self) -> Appearance:
-        """What is asked of every tumor."""
-        return Appearance(
-            enhancement=self.enhancement,
-            heterogeneity=self.heterogeneity,
-            rim=self.rim,
-            category=self.category,
-        )
-
-    def wish(self, kind: str = "tumor") -> Wish:
-        """One injection."""
-        return Wish(kind, self.diameter_mm, self.appearance if kind == "tumor" else Appearance())
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def gather(
-        cls,
-        section: Mapping[str, Any] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> InjectionSettings:
-        """Defaults < a `"synbt"` section < `SYNBT_*` variables.
-
-        Args:
-            section: Of dataset.json.
-            environment: In place of `os.environ`.
-
-        Raises:
-            SynBTError: If a name is unknown or a value cannot be read.
-        """
-        known = {f.name for f in fields(cls)}
-        values = dict(section or {})
-        if unknown := sorted(set(values) - known):
-            raise SynBTError(
-                f'The "synbt" section of dataset.json has no setting called '
-                f"{', '.join(unknown)}. There are: {', '.join(sorted(known))}."
-            )
-        prefix = "SYNBT_"
-        for variable, text in (os.environ if environment is None else environment).items():
-            name = variable[len(prefix) :].lower()
-            if variable.startswith(prefix) and name in known:
-                values[name] = text
-        return cls(**{name: _read(name, value) for name, value in values.items()})
-
-
-_TYPES: dict[str, type] = {
-    f.name: next(t for t in (bool, int, float, str) if t.__name__ in str(f.type).split(" | "))
-    for f in fields(InjectionSettings)
-}
-
-
-#: Settings that may be None.
-_OPTIONAL = {f.name for f in fields(InjectionSettings) if "None" in str(f.type)}
-
-
-def _read(name: str, value: Any) -> Any:
-    """A setting from JSON or from the environment."""
-    kind = _TYPES[name]
-    nothing = value is None or (isinstance(value, str) and value.lower() in ("", "none", "null"))
-    if nothing and name in _OPTIONAL:
-        return None
-    try:
-        if kind is bool:
-            return value if isinstance(value, bool) else bool(json.loads(str(value).lower()))
-        return kind(value)
-    except (TypeError, ValueError) as error:
-        raise SynBTError(
-            f"The setting {name} (SYNBT_{name.upper()}) needs a {kind.__name__}, got {value!r}."
-        ) from error
 
 
 @dataclass(frozen=True)
