@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,7 +135,7 @@ def test_lesions_too_far_apart_for_one_window_are_painted_one_by_one() -> None:
 
 def test_given_references_are_used_and_recorded() -> None:
     reference = Host.of(breast()).reference
-    wide = replace(reference, high=tuple(2 * h for h in reference.high))
+    wide = replace(reference, high=(2 * reference.high[0], 2 * reference.high[1]))
     plain, twice = (
         painter()(breast(), seed=1, tumor_mask=lump(), reference=r) for r in (None, wide)
     )
@@ -287,7 +288,7 @@ def test_a_replay_with_the_diffusion_model_is_bitwise() -> None:
     assert same(result, diffusion_painter().replay(breast(), result.recipe or {}))
 
 
-def painted_recipe() -> dict[str, object]:
+def painted_recipe() -> dict[str, Any]:
     result = painter()(breast(), seed=1, diameter_mm=8.0)
     assert result.recipe is not None
     return json.loads(json.dumps(result.recipe))
@@ -329,7 +330,7 @@ def test_a_recipe_names_everything_the_voxels_depend_on() -> None:
         "spacing", "tumors",
     }  # fmt: skip
     assert set(recipe) == promised
-    (tumor,) = recipe["tumors"]  # type: ignore[misc]
+    (tumor,) = recipe["tumors"]
     assert {"kind", "site", "window_mm", "noise_seed", "appearance", "pose"} <= set(tumor)
     diffusion = diffusion_painter().texture.recipe()
     promised = {"name", "sampler", "steps", "guidance", "precision", "hole_margin_mm"}

@@ -45,7 +45,7 @@ def test_voxel_sizes_that_no_scanner_makes_are_refused(spacing: tuple[float, ...
 @pytest.mark.parametrize("name", ["tumor", "forbidden", "valid"])
 def test_a_mask_on_another_grid_is_refused_by_its_name(name: str) -> None:
     with pytest.raises(SynBTError, match=rf"needs {name} of shape \(4, 5, 6\).*got \(4, 5, 7\)"):
-        BreastVolume(image(), **{name: torch.zeros(4, 5, 7)})
+        BreastVolume(image(), (1.0, 1.0, 1.0), **{name: torch.zeros(4, 5, 7)})
 
 
 def test_masks_become_boolean_and_spacing_becomes_floats() -> None:
