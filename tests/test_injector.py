@@ -107,6 +107,7 @@ def test_every_setting_can_come_from_the_environment(field: str) -> None:
         "probability": 0.25, "tumors": 4, "diameter_mm": 22.5, "enhancement": 0.4, "rim": 1.25,
         "heterogeneity": 0.3, "category": "rim", "guidance": 2.5, "steps": 4, "weights": "w",
         "bank": "b.npz", "pre_channel": 3, "post_channel": 2, "tumor_label": 7,
+        "paint_over": (2, 3),
         "only_tumor_free": True, "null_paint": 0.1, "precision": "bf16",
         "generator_device": "cpu", "seed": 11,
     }  # fmt: skip
@@ -435,3 +436,18 @@ def test_the_synthesizer_is_made_at_the_first_injection(monkeypatch: pytest.Monk
         "guidance": 2.0, "precision": "bf16",
     }  # fmt: skip
     assert made == [expected]
+
+
+def test_labels_are_in_the_way_unless_they_may_be_painted_over() -> None:
+    images, labels = batch(1)
+    labels[:] = 4
+    injector, injected = inject(images=images, labels=labels)
+    assert injected.painted == (False,)
+    assert torch.equal(injected.labels, labels)
+    over = dataclasses.replace(ALWAYS, paint_over=(3, 4))
+    injector, injected = inject(over, images=images, labels=labels)
+    assert injected.painted == (True,)
+    result = injected.results[0]
+    assert result is not None
+    assert torch.equal(injected.labels[0, 0] == 1, result.tumor)
+    assert bool((injected.labels[0, 0][~result.tumor] == 4).all())

@@ -30,9 +30,12 @@ class InjectionSettings:
         guidance: Strength of that wish; 1 is the plain prediction.
         steps: Of DDIM.
         weights: "shipped", or a weights folder.
-        bank: A tumor bank file; None takes the weights' own.
+        bank: A tumor bank file; "shipped" takes the weights' own, and so does None where the
+            host has no bank of its own.
         pre_channel, post_channel: Which channels of the image are pre and post.
         tumor_label: Value that a synthetic tumor gets in the labels.
+        paint_over: Other label values that a tumor may replace, such as breast tissue; the rest
+            is left alone, with a margin.
         only_tumor_free: Leave samples with a real tumor alone.
         null_paint: Share of injections that repaint healthy tissue, without a label.
         precision: Of the networks: "fp32", "bf16" or "fp16".
@@ -57,6 +60,7 @@ class InjectionSettings:
     pre_channel: int = 0
     post_channel: int = 1
     tumor_label: int = 1
+    paint_over: tuple[int, ...] = ()
     only_tumor_free: bool = False
     null_paint: float = 0.0
     precision: str = "fp32"
@@ -143,6 +147,7 @@ class InjectionSettings:
 _TYPES: dict[str, type] = {
     f.name: next(t for t in (bool, int, float, str) if t.__name__ in str(f.type).split(" | "))
     for f in fields(InjectionSettings)
+    if f.name != "paint_over"
 }
 
 
@@ -152,6 +157,8 @@ _OPTIONAL = {f.name for f in fields(InjectionSettings) if "None" in str(f.type)}
 
 def _read(name: str, value: Any) -> Any:
     """A setting from JSON or from the environment."""
+    if name == "paint_over":
+        return _read_labels(value)
     kind = _TYPES[name]
     nothing = value is None or (isinstance(value, str) and value.lower() in ("", "none", "null"))
     if nothing and name in _OPTIONAL:
@@ -163,4 +170,16 @@ def _read(name: str, value: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise SynBTError(
             f"The setting {name} (SYNBT_{name.upper()}) needs a {kind.__name__}, got {value!r}."
+        ) from error
+
+
+def _read_labels(value: Any) -> tuple[int, ...]:
+    """`[2, 3]` from JSON, or `2,3` from the environment."""
+    parts = value.replace(" ", "").strip("[]").split(",") if isinstance(value, str) else value
+    try:
+        return tuple(int(part) for part in parts if part != "")
+    except (TypeError, ValueError) as error:
+        raise SynBTError(
+            f"The setting paint_over (SYNBT_PAINT_OVER) needs label values, such as 2,3, got "
+            f"{value!r}."
         ) from error

@@ -216,6 +216,7 @@ class SynBTInjector:
     ) -> Host | str:
         s = self.settings
         pair = torch.stack([image[s.pre_channel], image[s.post_channel]])
+        open_labels = torch.tensor((0, s.tumor_label, *s.paint_over), device=label.device)
         seen = label[0] >= 0
         if valid is not None:
             seen = seen & valid[k].to(device=seen.device, dtype=torch.bool)
@@ -224,7 +225,7 @@ class SynBTInjector:
                 pair,
                 spacing,
                 tumor=label[0] == s.tumor_label,
-                forbidden=(label[0] != 0) & (label[0] != s.tumor_label),
+                forbidden=torch.isin(label[0], open_labels, invert=True),
                 valid=None if bool(seen.all()) else seen,
             )
             return Host.of(volume, None if references is None else references[k])

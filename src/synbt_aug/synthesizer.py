@@ -28,7 +28,11 @@ from synbt_aug.tumor.lesions import split_lesions
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
-from synbt_aug.weights import Weights, load_weights
+from synbt_aug.weights import SHIPPED, Weights, load_weights
+
+#: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
+#: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
+_VOXELS_AT_ONCE = 8 * 64**3
 
 
 class TumorSynthesizer:
@@ -36,7 +40,7 @@ class TumorSynthesizer:
 
     Args:
         weights: "shipped", a weights folder, or loaded `Weights`.
-        bank: A tumor bank or its file; None takes the one that came with the weights.
+        bank: A tumor bank or its file; None or "shipped" takes the one that came with the weights.
         texture: What paints; None takes the weights' diffusion model.
         device: Where the networks run. Volumes stay where they are.
         steps: Of DDIM (paper: 10).
@@ -63,7 +67,7 @@ class TumorSynthesizer:
         precision: str = "fp32",
     ) -> None:
         self.weights = weights if isinstance(weights, Weights) else load_weights(weights)
-        if bank is None:
+        if bank is None or bank == SHIPPED:
             bank = self.weights.bank
         self.bank = bank if isinstance(bank, TumorBank) else load_bank(bank)
         self.device = torch.device(device)
@@ -176,7 +180,7 @@ class TumorSynthesizer:
             thing = TumorRecipe.from_dict(values, recipe["spacing"])
             with plain_torch((volume.image.device, self.device)):
                 prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
-                (painted,) = self._texture([prepared])
+                (painted,) = self._texture_at_once([prepared])
                 seen = visibility(prepared, painted) if thing.kind == "tumor" else None
                 result = finish(prepared, painted, seen)
             result = replace(result, recipe={"tumors": [thing.to_dict()]})
@@ -221,7 +225,7 @@ class TumorSynthesizer:
         while waiting:
             for side in sorted({p.recipe.window.side for p in waiting.values()}):
                 group = {k: p for k, p in waiting.items() if p.recipe.window.side == side}
-                painted = self._texture(list(group.values()))
+                painted = self._texture(list(group.values()), side)
                 for (k, prepared), signal in zip(group.items(), painted, strict=True):
                     result, again = _judge(prepared, signal)
                     if again is not None:
@@ -231,8 +235,13 @@ class TumorSynthesizer:
                     del waiting[k]
         return [results[k] for k in range(len(hosts))]
 
-    def _texture(self, group: Sequence[Prepared]) -> list[Tensor]:
-        """Paint windows of one size, on the networks' device."""
+    def _texture(self, group: Sequence[Prepared], side: int) -> list[Tensor]:
+        """Paint windows of one size, on the networks' device, as many at once as memory takes."""
+        most = max(1, _VOXELS_AT_ONCE // side**3)
+        parts = (group[k : k + most] for k in range(0, len(group), most))
+        return [painted for part in parts for painted in self._texture_at_once(part)]
+
+    def _texture_at_once(self, group: Sequence[Prepared]) -> list[Tensor]:
         margin = self.texture.hole_margin_mm
         job = join([prepared.job(margin) for prepared in group])
         here = replace(

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from synbt_aug.data.nnunet_raw import read_fold, read_nnunet_raw
+from synbt_aug.data.nnunet_raw import (
+    breast_labels_of,
+    channels_of,
+    read_fold,
+    read_nnunet_raw,
+    tumor_label_of,
+)
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
 
@@ -40,7 +46,9 @@ def test_the_tumor_label_is_found_by_its_name(nnunet_folder: Callable[..., Path]
 
 def test_labels_without_a_clear_tumor_are_refused(nnunet_folder: Callable[..., Path]) -> None:
     folder = nnunet_folder(labels={"background": 0, "vessel": 1, "gland": 2, "ignore": 3})
-    with pytest.raises(SynBTError, match="vessel, gland: which one is the tumor.*tumor_label"):
+    with pytest.raises(
+        SynBTError, match=r"vessel \(1\), gland \(2\): which one is the tumor.*tumor_label"
+    ):
         read_nnunet_raw(folder)
 
 
@@ -62,8 +70,57 @@ def test_a_case_with_a_missing_channel_is_left_out_and_said(
 def test_a_channel_that_is_not_there_is_refused(nnunet_folder: Callable[..., Path]) -> None:
     folder = nnunet_folder()
     _edit(folder, synbt={"pre_channel": 0, "post_channel": 5})
-    with pytest.raises(SynBTError, match="names channels 0 and 5.*has 2"):
+    with pytest.raises(
+        SynBTError, match=r"need channels of Dataset901_Breast \(0: c0, 1: c1\), got 5"
+    ):
         read_nnunet_raw(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "expected"),
+    [
+        (["a", "b"], (None, None), (0, (1,))),
+        (["T2w", "pre", "post 1", "post 2", "DWI"], (None, None), (1, (2, 3))),
+        (["post", "pre"], (None, None), (1, (0,))),
+        (["T1_0", "T1_1", "T1_2"], (None, None), (0, (1, 2))),
+        (["pre", "post 1", "post 2"], (None, 2), (0, (2,))),
+        (["a", "b", "c"], (2, None), (2, (0, 1))),
+        (["a", "b", "c"], (None, 0), (1, (0,))),
+    ],
+)
+def test_channels_are_told_by_their_names_unless_asked_for(
+    names: list[str], asked: tuple[int | None, int | None], expected: tuple[int, tuple[int, ...]]
+) -> None:
+    described = {"channel_names": {str(k): name for k, name in enumerate(names)}}
+    assert channels_of(described, *asked) == expected
+
+
+def test_two_pre_contrast_channels_are_a_question() -> None:
+    described = {"channel_names": {"0": "pre left", "1": "pre right", "2": "post"}}
+    with pytest.raises(SynBTError, match=r"0: pre left, 1: pre right.*SYNBT_PRE_CHANNEL"):
+        channels_of(described)
+
+
+def test_only_post_contrast_channels_are_refused() -> None:
+    described = {"channel_names": {"0": "post 1", "1": "post 2"}}
+    with pytest.raises(SynBTError, match="no pre-contrast channel"):
+        channels_of(described)
+
+
+def test_a_region_of_one_value_can_be_the_tumor() -> None:
+    described = {"labels": {"background": 0, "breast": [1, 2], "tumor": [2]}}
+    assert tumor_label_of(described) == 2
+    assert breast_labels_of(described, 2) == (1,)
+
+
+def test_a_tumor_label_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SynBTError, match=r"mass \(1\), vessel \(2\)\), got 7"):
+        tumor_label_of({"labels": {"background": 0, "mass": 1, "vessel": 2}}, 7)
+
+
+def test_breast_tissue_is_told_by_its_name_and_breast_tumors_are_not_tissue() -> None:
+    labels = {"background": 0, "breast tumor": 1, "FGT": 2, "vessel": 3, "breast": 4, "ignore": 5}
+    assert breast_labels_of({"labels": labels}, 1) == (2, 4)
 
 
 def test_folds_come_from_nnunets_own_file(

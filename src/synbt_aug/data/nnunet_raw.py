@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
 
 _TUMOR_WORDS = ("tumor", "tumour", "lesion", "cancer", "mass")
+_BREAST_WORDS = ("breast", "fibroglandular", "fgt", "gland", "parenchyma", "fat", "adipose")
 
 
 def read_nnunet_raw(folder: str | os.PathLike[str], *, split: str = "train") -> DatasetFiles:
     """List the cases of a raw dataset.
 
     Channels and the tumor's label may be named in a `"synbt"` section of dataset.json
-    (`pre_channel`, `post_channel`, `tumor_label`); otherwise channel 0 is pre-contrast and all
-    later ones are post-contrast.
+    (`pre_channel`, `post_channel`, `tumor_label`); otherwise their names say (`channels_of`).
 
     Args:
         folder: The `DatasetXXX_Name` folder.
@@ -34,25 +35,14 @@ def read_nnunet_raw(folder: str | os.PathLike[str], *, split: str = "train") -> 
     """
     folder = Path(folder)
     described = read_json(folder / "dataset.json", "nnU-Net's dataset.json")
-    channels = described.get("channel_names", described.get("modality", {}))
-    if len(channels) < 2:
-        raise SynBTError(
-            f"SynBT needs two channels, pre- and post-contrast, but {folder.name} names "
-            f"{len(channels)} in dataset.json ({shorten([str(c) for c in channels.values()])})."
-        )
     settings = described.get("synbt", {})
-    pre = int(settings.get("pre_channel", 0))
-    post = settings.get("post_channel")
-    posts = [int(post)] if post is not None else [c for c in range(len(channels)) if c != pre]
-    if not all(0 <= c < len(channels) for c in (pre, *posts)):
-        raise SynBTError(
-            f'The "synbt" section of {folder / "dataset.json"} names channels {pre} and {post}, '
-            f"but the dataset has {len(channels)}."
-        )
+    pre, posts = channels_of(
+        described, settings.get("pre_channel"), settings.get("post_channel"), where=folder.name
+    )
     ending = str(described.get("file_ending", ".nii.gz"))
     if ending not in (".nii.gz", ".nii"):
         raise SynBTError(f"{folder.name} stores {ending} files; SynBT reads .nii.gz and .nii.")
-    tumor_label = _tumor_label(folder, described.get("labels", {}), settings.get("tumor_label"))
+    tumor_label = tumor_label_of(described, settings.get("tumor_label"), where=folder.name)
     images = folder / ("imagesTr" if split == "train" else "imagesTs")
     labels = folder / ("labelsTr" if split == "train" else "labelsTs")
     cases, skipped = [], []
@@ -121,20 +111,134 @@ def write_dataset_json(
     return write_json(Path(folder) / "dataset.json", described)
 
 
-def _tumor_label(folder: Path, labels: dict[str, Any], asked: Any) -> int | None:
+def channels_of(
+    described: Mapping[str, Any],
+    pre: int | None = None,
+    post: int | None = None,
+    *,
+    where: str = "The dataset",
+) -> tuple[int, tuple[int, ...]]:
+    """Which channel is pre-contrast and which are post-contrast.
+
+    What is not asked for is read from the channels' names: one that holds "pre" is
+    pre-contrast, those with "post" are post-contrast. Where no name says either, channel 0 is
+    pre-contrast and all others are post-contrast.
+
+    Args:
+        described: The content of dataset.json.
+        pre: The channel asked for.
+        post: Likewise.
+        where: The dataset's name, for errors.
+
+    Returns:
+        The pre-contrast channel, and the post-contrast ones in order.
+
+    Raises:
+        SynBTError: If there are fewer than two channels, a channel asked for is not there, or
+            the names contradict each other.
+    """
+    named = described.get("channel_names", described.get("modality", {}))
+    names = {int(number): str(name).lower() for number, name in named.items()}
+    listed = shorten([f"{number}: {named[str(number)]}" for number in sorted(names)])
+    if len(names) < 2:
+        raise SynBTError(
+            f"SynBT needs two channels, pre- and post-contrast, but {where} names "
+            f"{len(names)} in dataset.json ({listed})."
+        )
+    if wrong := [c for c in (pre, post) if c is not None and c not in names]:
+        raise SynBTError(
+            f"pre_channel and post_channel need channels of {where} ({listed}), got {wrong[0]}. "
+            f'Set them in a "synbt" section of dataset.json or by SYNBT_PRE_CHANNEL and '
+            f"SYNBT_POST_CHANNEL."
+        )
+    if pre is not None and pre == post:
+        raise SynBTError(
+            f"pre_channel and post_channel need two channels, got {pre} for both ({listed})."
+        )
+    if pre is None:
+        pres = [c for c, name in sorted(names.items()) if "pre" in name and c != post]
+        if len(pres) > 1:
+            raise SynBTError(
+                f"{where} has several channels called pre-contrast ({listed}): which one is it? "
+                f'Set SYNBT_PRE_CHANNEL, or pre_channel in a "synbt" section of dataset.json.'
+            )
+        others = [c for c, name in sorted(names.items()) if "post" not in name and c != post]
+        if not pres and not others:
+            raise SynBTError(
+                f"{where} has no pre-contrast channel ({listed}): SynBT paints a pair, pre- and "
+                f"post-contrast. Set SYNBT_PRE_CHANNEL if one of these is."
+            )
+        pre = pres[0] if pres else others[0]
+    if post is not None:
+        return pre, (post,)
+    posts = [c for c, name in sorted(names.items()) if "post" in name and c != pre]
+    return pre, tuple(posts or [c for c in sorted(names) if c != pre])
+
+
+def tumor_label_of(
+    described: Mapping[str, Any], asked: int | None = None, *, where: str = "The dataset"
+) -> int | None:
+    """Which value of the labels is tumor.
+
+    Args:
+        described: The content of dataset.json.
+        asked: The value asked for.
+        where: The dataset's name, for errors.
+
+    Returns:
+        The value; None where the labels are not named at all.
+
+    Raises:
+        SynBTError: If several labels could be meant, or the one asked for is not there.
+    """
+    labels = described.get("labels", {})
+    values = _values(labels)
     if asked is not None:
+        if values and int(asked) not in values.values():
+            raise SynBTError(
+                f"tumor_label needs a label of {where} ({_listed(values)}), got {asked}."
+            )
         return int(asked)
-    singles = {name: value for name, value in labels.items() if isinstance(value, int) and value}
-    singles.pop("ignore", None)
-    if len(singles) <= 1:
-        return next(iter(singles.values()), None)
-    tumors = [n for n in singles if any(word in n.lower() for word in _TUMOR_WORDS)]
+    if len(values) <= 1:
+        return next(iter(values.values()), None)
+    tumors = [n for n in values if any(word in n.lower() for word in _TUMOR_WORDS)]
     if len(tumors) == 1:
-        return int(singles[tumors[0]])
+        return values[tumors[0]]
     raise SynBTError(
-        f"{folder.name} has the labels {', '.join(singles)}: which one is the tumor? Add "
-        f'"synbt": {{"tumor_label": VALUE}} to {folder / "dataset.json"}.'
+        f"{where} has the labels {_listed(values)}: which one is the tumor? Set "
+        f'SYNBT_TUMOR_LABEL, or add "synbt": {{"tumor_label": VALUE}} to dataset.json.'
     )
+
+
+def breast_labels_of(described: Mapping[str, Any], tumor_label: int | None) -> tuple[int, ...]:
+    """Labels that are breast tissue by their names: places for tumors, as the background is.
+
+    Args:
+        described: The content of dataset.json.
+        tumor_label: Not among them.
+    """
+    found = {
+        value
+        for name, label in described.get("labels", {}).items()
+        if any(word in name.lower() for word in _BREAST_WORDS)
+        and not any(word in name.lower() for word in _TUMOR_WORDS)
+        for value in (label if isinstance(label, (list, tuple)) else [label])
+    }
+    return tuple(sorted(int(value) for value in found - {0, tumor_label}))
+
+
+def _values(labels: Mapping[str, Any]) -> dict[str, int]:
+    """Named label values; regions of several values (nnU-Net's region training) are left out."""
+    found = {}
+    for name, label in labels.items():
+        value = label[0] if isinstance(label, (list, tuple)) and len(label) == 1 else label
+        if isinstance(value, int) and value and name != "ignore":
+            found[name] = value
+    return found
+
+
+def _listed(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({value})" for name, value in values.items())
 
 
 def _case_names(images: Path, ending: str) -> list[str]:
