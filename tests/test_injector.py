@@ -441,11 +441,11 @@ def test_the_synthesizer_is_made_at_the_first_injection(monkeypatch: pytest.Monk
 def test_labels_are_in_the_way_unless_they_may_be_painted_over() -> None:
     images, labels = batch(1)
     labels[:] = 4
-    injector, injected = inject(images=images, labels=labels)
+    _, injected = inject(images=images, labels=labels)
     assert injected.painted == (False,)
     assert torch.equal(injected.labels, labels)
     over = dataclasses.replace(ALWAYS, paint_over=(3, 4))
-    injector, injected = inject(over, images=images, labels=labels)
+    _, injected = inject(over, images=images, labels=labels)
     assert injected.painted == (True,)
     result = injected.results[0]
     assert result is not None

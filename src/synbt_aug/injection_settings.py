@@ -175,7 +175,7 @@ def _read(name: str, value: Any) -> Any:
 
 def _read_labels(value: Any) -> tuple[int, ...]:
     """`[2, 3]` from JSON, or `2,3` from the environment."""
-    parts = value.replace(" ", "").strip("[]").split(",") if isinstance(value, str) else value
+    parts = value.replace(" ", "").strip("[]()").split(",") if isinstance(value, str) else value
     try:
         return tuple(int(part) for part in parts if part != "")
     except (TypeError, ValueError) as error:

@@ -46,9 +46,7 @@ def test_the_tumor_label_is_found_by_its_name(nnunet_folder: Callable[..., Path]
 
 def test_labels_without_a_clear_tumor_are_refused(nnunet_folder: Callable[..., Path]) -> None:
     folder = nnunet_folder(labels={"background": 0, "vessel": 1, "gland": 2, "ignore": 3})
-    with pytest.raises(
-        SynBTError, match=r"vessel \(1\), gland \(2\): which one is the tumor.*tumor_label"
-    ):
+    with pytest.raises(SynBTError, match=r"gland \(2\): which one is the tumor.*tumor_label"):
         read_nnunet_raw(folder)
 
 
@@ -70,9 +68,7 @@ def test_a_case_with_a_missing_channel_is_left_out_and_said(
 def test_a_channel_that_is_not_there_is_refused(nnunet_folder: Callable[..., Path]) -> None:
     folder = nnunet_folder()
     _edit(folder, synbt={"pre_channel": 0, "post_channel": 5})
-    with pytest.raises(
-        SynBTError, match=r"need channels of Dataset901_Breast \(0: c0, 1: c1\), got 5"
-    ):
+    with pytest.raises(SynBTError, match=r"of Dataset901_Breast \(0: c0, 1: c1\), got 5"):
         read_nnunet_raw(folder)
 
 
