@@ -7,12 +7,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class InjectionSettings:
         cls,
         section: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
-    ) -> InjectionSettings:
+    ) -> Self:
         """Defaults < a `"synbt"` section < `SYNBT_*` variables.
 
         Args:
@@ -141,27 +144,18 @@ class InjectionSettings:
             name = variable[len(prefix) :].lower()
             if variable.startswith(prefix) and name in known:
                 values[name] = text
-        return cls(**{name: _read(name, value) for name, value in values.items()})
+        types = {f.name: str(f.type) for f in fields(cls)}
+        return cls(**{name: _read(name, value, types[name]) for name, value in values.items()})
 
 
-_TYPES: dict[str, type] = {
-    f.name: next(t for t in (bool, int, float, str) if t.__name__ in str(f.type).split(" | "))
-    for f in fields(InjectionSettings)
-    if f.name != "paint_over"
-}
-
-
-#: Settings that may be None.
-_OPTIONAL = {f.name for f in fields(InjectionSettings) if "None" in str(f.type)}
-
-
-def _read(name: str, value: Any) -> Any:
-    """A setting from JSON or from the environment."""
-    if name == "paint_over":
+def _read(name: str, value: Any, annotation: str) -> Any:
+    """A setting from JSON or from the environment, by its annotation (`float | None`)."""
+    kinds = annotation.split(" | ")
+    if kinds[0].startswith("tuple"):
         return _read_labels(value)
-    kind = _TYPES[name]
+    kind = next(t for t in (bool, int, float, str) if t.__name__ in kinds)
     nothing = value is None or (isinstance(value, str) and value.lower() in ("", "none", "null"))
-    if nothing and name in _OPTIONAL:
+    if nothing and "None" in kinds:
         return None
     try:
         if kind is bool:

@@ -143,3 +143,11 @@ def test_damaged_weights_of_a_training_folder_are_refused(whole: Path, tmp_path:
         (tmp_path / name).write_bytes((whole / name).read_bytes()[: 10**9 if "j" in name else 2000])
     with pytest.raises(SynBTError, match=r"denoiser\.safetensors is damaged, or does not fit"):
         load_denoiser(tmp_path)
+
+
+def test_every_window_counts_alike_in_the_error_whatever_its_hole() -> None:
+    prediction = torch.zeros(2, 1, 2, 2, 2)
+    wanted = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1, 1).expand(2, 1, 2, 2, 2)
+    weight = torch.ones(2, 1, 2, 2, 2)
+    weight[0] *= 0.1
+    assert weighted_error(prediction, wanted, weight).item() == pytest.approx((1 + 9) / 2)

@@ -203,15 +203,17 @@ def _train(
 
 
 def weighted_error(prediction: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean squared error.
+    """Weighted mean squared error, each window counting alike: small holes as much as large ones.
 
     Args:
         prediction: Shape `(B, C, d, h, w)`.
         wanted: Same shape.
-        weight: Shape `(B, 1, d, h, w)`, not negative, not all 0.
+        weight: Shape `(B, 1, d, h, w)`, not negative; a window of weight 0 counts as no error.
     """
-    error = (prediction - wanted).square().mean(1, keepdim=True)
-    return (weight * error).sum() / weight.sum().clamp_min(1e-6)
+    error = (prediction - wanted).square().mean(1)
+    weight = weight[:, 0]
+    each = (weight * error).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1e-6)
+    return each.mean()
 
 
 def withhold(known: Tensor, preset: DenoiserPreset, generator: torch.Generator) -> Tensor:

@@ -331,7 +331,8 @@ DENOISER_PRESETS = {
         average=0.998,
         background=0.1,
         # Real tumors enhance by 2 reference ranges and more, phantoms by .3 to 1.5.
-        holes=HoleSettings(scale=1.4),
+        # Without its share of small lesions it painted one in ten of 6-13 mm visibly.
+        holes=HoleSettings(scale=1.4, small=0.35),
         encode_patch=None,
         drop_each=0.1,
         drop_all=0.15,

@@ -36,6 +36,9 @@ class HoleSettings:
         healthy: Share of holes in healthy tissue, with an empty mask.
         alone: Share of tumor windows whose mask holds one lesion; the others hold all.
         most_margin_mm: The label is dilated by 0 to this.
+        small: Share of windows of 64 mm that hold a lesion of at most `small_mm`: by the cohort's
+            sizes alone they are one in eight, and the network hardly learns to paint them.
+        small_mm: Longest extent of those.
         jitter_mm: Largest shift of the tumor from the middle of its window, along an axis.
         rescaled: Share of windows whose channels are scaled, as an error of the
             references would.
@@ -45,6 +48,8 @@ class HoleSettings:
     healthy: float = 0.25
     alone: float = 0.6
     most_margin_mm: float = 3.0
+    small: float = 0.0
+    small_mm: int = 18
     jitter_mm: int = 9
     rescaled: float = 0.5
     scale: float = 1.15
@@ -125,8 +130,11 @@ class ExampleSampler:
         fit = [lesion for lesion in self.lesions if lesion.extent <= room]
         # In use 96 and 128 mm are for what a smaller window cannot hold.
         large = [lesion for lesion in fit if lesion.extent > room - 32]
+        small = [lesion for lesion in fit if lesion.extent <= self.settings.small_mm]
         if side > 64 and large and uniform(generator) < 0.8:
             fit = large
+        elif side <= 64 and small and uniform(generator) < self.settings.small:
+            fit = small
         if not fit:
             fit = sorted(self.lesions, key=lambda lesion: lesion.extent)[:10]
         return fit[below(len(fit), generator)]
