@@ -1,0 +1,131 @@
+"""One synthesizer a process, whoever asks for it.
+
+Transforms and injectors hold settings, never networks: they pickle in a few hundred bytes, and
+all of a process's copies, threads and pipelines paint with the same loaded weights.
+
+What is shared, and what is not. Threads share everything. Forked workers share the parent's
+networks page by page, copy on write, if the parent loaded them before the fork (`warm_up`);
+networks on a GPU do not survive a fork, which is told. Spawned and forkserver workers load their
+own: the files are mapped into memory, so that all of them read one copy in the page cache, and
+are then copied into the networks (34 MB a process for the shipped weights, whose denoiser is
+stored in half the precision that it runs in).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import torch
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.weights import SHIPPED, Weights, load_weights, shipped_folder
+
+_lock = threading.Lock()
+_weights: dict[tuple[object, ...], Weights] = {}
+_synthesizers: dict[tuple[object, ...], TumorSynthesizer] = {}
+
+if hasattr(os, "register_at_fork"):
+    # A fork while another thread loads would leave the child a lock that nobody opens.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+def shared_synthesizer(
+    settings: InjectionSettings, device: torch.device | str = "cpu"
+) -> TumorSynthesizer:
+    """The process's synthesizer for these settings, loaded when first asked for.
+
+    Settings that differ only in what is painted (probability, sizes, appearance) share one;
+    those that differ in steps, guidance or precision share the networks where they run on the
+    CPU. Weights or a bank that changed on disk are loaded anew.
+
+    Args:
+        settings: What the networks depend on: weights, bank, steps, guidance, precision,
+            generator_device.
+        device: Where the images are; the networks go there unless `generator_device` names
+            another place.
+
+    Raises:
+        SynBTError: If the weights cannot be loaded, or a forked process asks for a GPU.
+    """
+    where = device if settings.generator_device == "auto" else settings.generator_device
+    place = _place(torch.device(where))
+    weights_key = _weights_key(settings.weights)
+    key = (
+        weights_key,
+        _bank_key(settings.bank),
+        str(place),
+        settings.steps,
+        settings.guidance,
+        settings.precision,
+    )
+    with _lock:
+        found = _synthesizers.get(key)
+        if found is None:
+            if weights_key not in _weights:
+                _weights[weights_key] = load_weights(settings.weights)
+            found = _synthesizers[key] = TumorSynthesizer(
+                _weights[weights_key],
+                bank=settings.bank,
+                device=place,
+                steps=settings.steps,
+                guidance=settings.guidance,
+                precision=settings.precision,
+            )
+        return found
+
+
+def warm_up(settings: InjectionSettings = InjectionSettings()) -> None:
+    """Load the networks on the CPU now, so that workers forked later share them.
+
+    Args:
+        settings: Those of the transform or injector.
+    """
+    shared_synthesizer(settings, "cpu")
+
+
+def forget_shared_synthesizers() -> None:
+    """Let go of everything loaded; what is asked for next is loaded anew."""
+    with _lock:
+        _synthesizers.clear()
+        _weights.clear()
+
+
+def _place(device: torch.device) -> torch.device:
+    """The device by its full name, "cuda:0" for "cuda", if this process may use it."""
+    if device.type != "cuda":
+        return device
+    if torch.cuda._is_in_bad_fork():
+        raise SynBTError(
+            "The networks cannot run on a GPU in a forked worker process. Use "
+            "monai.data.ThreadDataLoader(dataset, num_workers=0), or "
+            'multiprocessing_context="spawn", or generator_device="cpu".'
+        )
+    return torch.device("cuda", torch.cuda.current_device()) if device.index is None else device
+
+
+def _weights_key(name: str) -> tuple[object, ...]:
+    """The folder and what its manifest holds, which names each file's SHA-256."""
+    folder = shipped_folder() if name == SHIPPED else Path(name).resolve()
+    manifest = folder / "manifest.json"
+    # Without one `load_weights` says what is wrong.
+    content = manifest.read_bytes() if manifest.is_file() else b""
+    return str(folder), hashlib.sha256(content).hexdigest()
+
+
+def _bank_key(name: str | None) -> tuple[object, ...]:
+    """A bank file and when it was written."""
+    if name is None:
+        return ()
+    path = Path(name).resolve()
+    # Without the file `load_bank` says what is wrong.
+    if not path.is_file():
+        return (str(path),)
+    found = path.stat()
+    return str(path), found.st_mtime_ns, found.st_size
