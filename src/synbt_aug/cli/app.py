@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from synbt_aug import __version__
-from synbt_aug.cli import bank, demo, doctor, phantom, preview, synthesize, train
+from synbt_aug.cli import bank, demo, doctor, nnunet, phantom, preview, synthesize, train
 from synbt_aug.cli.console import complain, log_to_screen, sentence_for
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("synthesize")(synthesize.synthesize)
 app.command("preview")(preview.preview)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
+app.command("nnunet-path")(nnunet.nnunet_path)
+app.command("nnunet-export")(nnunet.nnunet_export)
 app.add_typer(train.app, name="train")
 app.add_typer(bank.app, name="bank")
 
