@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -417,25 +419,39 @@ def test_nowhere_to_go_is_counted_under_one_name() -> None:
     assert injected.painted == (False,) * BATCH
 
 
-def test_the_synthesizer_is_made_at_the_first_injection(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[dict[str, Any]] = []
+def test_the_process_s_synthesizer_is_asked_for_at_the_first_injection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[InjectionSettings, torch.device]] = []
 
-    def make(weights: str, **settings: Any) -> TumorSynthesizer:
-        made.append({"weights": weights, **settings})
+    def shared(settings: InjectionSettings, device: torch.device) -> TumorSynthesizer:
+        asked.append((settings, device))
         return painter()
 
-    monkeypatch.setattr("synbt_aug.injector.TumorSynthesizer", make)
-    settings = dataclasses.replace(ALWAYS, weights="mine", steps=3, guidance=2.0, precision="bf16")
-    injector = SynBTInjector(settings)
+    monkeypatch.setattr("synbt_aug.injector.shared_synthesizer", shared)
+    injector = SynBTInjector(ALWAYS)
     images, labels = batch(1)
-    assert made == []
-    injector(images, labels, generator=seeded(1))
-    injector(images, labels, generator=seeded(2))
-    expected = {
-        "weights": "mine", "bank": None, "device": torch.device("cpu"), "steps": 3,
-        "guidance": 2.0, "precision": "bf16",
-    }  # fmt: skip
-    assert made == [expected]
+    assert asked == []
+    injected = injector(images, labels, generator=seeded(1))
+    assert injected.painted == (True,)
+    assert set(asked) == {(ALWAYS, torch.device("cpu"))}
+
+
+def test_an_injector_pickles_without_networks_and_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("synbt_aug.injector.shared_synthesizer", lambda *_: painter())
+    injector = SynBTInjector(ALWAYS)
+    images, labels = batch(1)
+    injector(images, labels)
+    content = pickle.dumps(injector)
+    # A generator's state alone is 5 kB; the smallest networks would be a hundred times that.
+    assert len(content) < 10_000
+    copies = (pickle.loads(content), copy.deepcopy(injector))
+    expected = injector(images, labels)
+    for other in copies:
+        assert other.counts == {"injected": 1}
+        assert torch.equal(other(images, labels).images, expected.images)
 
 
 def test_labels_are_in_the_way_unless_they_may_be_painted_over() -> None:

@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
+from synbt_aug.shared_synthesizer import shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.placement import draw_seed
@@ -55,7 +57,8 @@ class SynBTInjector:
 
     Args:
         settings: What, and how often.
-        synthesizer: Made from the settings when left out, at the first injection.
+        synthesizer: None takes the process's shared one for these settings, at the first
+            injection; then the injector pickles without any network.
 
     Attributes:
         counts: Injections so far: "injected", "null", "not drawn", and a line for each reason
@@ -69,22 +72,19 @@ class SynBTInjector:
     ) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
-        self._synthesizer = synthesizer
+        self._given = synthesizer
         self._own = torch.Generator().manual_seed(settings.seed)
 
     def synthesizer(self, device: torch.device) -> TumorSynthesizer:
-        """The synthesizer, loaded when first asked for."""
-        if self._synthesizer is None:
-            s = self.settings
-            self._synthesizer = TumorSynthesizer(
-                s.weights,
-                bank=s.bank,
-                device=device if s.generator_device == "auto" else s.generator_device,
-                steps=s.steps,
-                guidance=s.guidance,
-                precision=s.precision,
-            )
-        return self._synthesizer
+        """What paints; loaded when first asked for, once a process."""
+        return self._given or shared_synthesizer(self.settings, device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_own": self._own.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _own=torch.Generator())
+        self._own.set_state(state["_own"])
 
     @torch.no_grad()
     def __call__(
