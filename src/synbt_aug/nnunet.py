@@ -1,11 +1,15 @@
-"""The door to the nnU-Net trainer: `from synbt_aug.nnunet import nnUNetTrainerSynBT`.
-
-Not built yet. Importing it says so, rather than offering a name that does nothing.
-"""
+"""The door to the nnU-Net trainer: `from synbt_aug.nnunet import nnUNetTrainerSynBT`."""
 
 from __future__ import annotations
 
-raise ImportError(
-    "The nnU-Net trainer comes with version 0.2 of synbt-aug. Until then use "
-    "synbt_aug.SynBTInjector, which takes a batch (B, 2, D, H, W) and its labels from any loader."
-)
+from synbt_aug.errors import ExtraMissingError
+
+try:
+    from synbt_aug_nnunet.mixin import SynBTMixin
+    from synbt_aug_nnunet.trainers import nnUNetTrainerSynBT
+except ModuleNotFoundError as error:
+    if (error.name or "").split(".")[0] not in ("nnunetv2", "batchgeneratorsv2", "batchgenerators"):
+        raise
+    raise ExtraMissingError("The nnU-Net trainer", "nnunet", error.name) from error
+
+__all__ = ["SynBTMixin", "nnUNetTrainerSynBT"]

@@ -125,6 +125,22 @@ def cut(volume: Tensor, window: Window) -> Tensor:
     return separable(region, (matrices[0], matrices[1], matrices[2]))
 
 
+def resample_to_mm(volume: Tensor, spacing: Spacing, shape: tuple[int, int, int]) -> Tensor:
+    """A whole volume at 1 mm, by the same interpolation as `cut`.
+
+    Args:
+        volume: Shape `(..., D, H, W)`, floating point.
+        spacing: Its voxel size, in mm.
+        shape: Voxels wanted along each axis, from the volume's first voxel on.
+    """
+    matrices = []
+    for length, mm, wanted in zip(volume.shape[-3:], spacing, shape, strict=True):
+        source = torch.arange(length, dtype=torch.float32, device=volume.device) * mm
+        target = torch.arange(wanted, dtype=torch.float32, device=volume.device)
+        matrices.append(_resampling(source, target, mm, 1.0))
+    return separable(volume, (matrices[0], matrices[1], matrices[2]))
+
+
 def cut_mask(mask: Tensor, window: Window) -> Tensor:
     """A mask in the window, nearest neighbour; False where the window overhangs the host.
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from synbt_aug.data.cohort import TrainingCase
+import torch
+from torch import Tensor
+
+from synbt_aug.data.cohort import TrainingCase, instances, number_tumors, to_one_mm
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
-from synbt_aug.intensity import inverse_knee
+from synbt_aug.intensity import IntensityReference, inverse_knee, knee, to_linear
+from synbt_aug.mask import bounding_box
 from synbt_aug.tumor.bank import Template, TumorBank, build_bank, cut_template
+from synbt_aug.volume import BreastVolume
+
+# Tissue that is read around a case's tumors, in mm: beyond the shell of `measure_appearance`.
+_AROUND_MM = 20.0
 
 
 def bank_of(cases: Iterable[TrainingCase]) -> TumorBank:
@@ -24,14 +33,50 @@ def bank_of(cases: Iterable[TrainingCase]) -> TumorBank:
         if not case.instances:
             continue
         q = case.q.float()
-        linear = inverse_knee(q)
-        around = tissue(q[None])[0] & case.valid & (case.tumor == 0)
-        templates += [
-            cut_template(case.tumor == tumor.number, linear, around, case.name)
-            for tumor in case.instances
-        ]
+        templates += _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name)
     if not any(templates):
         raise SynBTError(
             "A tumor bank needs tumors of at least 6 mm; these cases hold none. Are there masks?"
         )
     return build_bank(templates)
+
+
+def templates_of(
+    volume: BreastVolume, reference: IntensityReference, source: str
+) -> tuple[Template, ...]:
+    """Cut a template of every tumor of one volume, at 1 mm.
+
+    Args:
+        volume: With its tumors; any spacing and scale.
+        reference: Its intensity references.
+        source: The case's name.
+
+    Returns:
+        Those of 6 mm and more; none where there is no tumor.
+    """
+    if volume.tumor is None or not bool(volume.tumor.any()):
+        return ()
+    box = tuple(
+        slice(max(first - math.ceil(_AROUND_MM / mm), 0), stop + math.ceil(_AROUND_MM / mm))
+        for (first, stop), mm in zip(bounding_box(volume.tumor), volume.spacing, strict=True)
+    )
+    linear = to_linear(to_one_mm(volume.image[(slice(None), *box)], volume.spacing), reference)
+    tumor = number_tumors(_mask_at_one_mm(volume.tumor[box], volume))
+    valid = torch.ones_like(tumor, dtype=torch.bool)
+    if volume.valid is not None:
+        valid = _mask_at_one_mm(volume.valid[box], volume)
+    found = _cut_all(linear, knee(linear), valid, tumor, source)
+    return tuple(template for template in found if template is not None)
+
+
+def _mask_at_one_mm(mask: Tensor, volume: BreastVolume) -> Tensor:
+    return to_one_mm(mask.to(torch.float32)[None], volume.spacing)[0] >= 0.5
+
+
+def _cut_all(
+    linear: Tensor, q: Tensor, valid: Tensor, tumor: Tensor, source: str
+) -> list[Template | None]:
+    around = tissue(q[None])[0] & valid & (tumor == 0)
+    return [
+        cut_template(tumor == found.number, linear, around, source) for found in instances(tumor)
+    ]

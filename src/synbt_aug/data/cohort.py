@@ -27,7 +27,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
 from synbt_aug.intensity import IntensityReference, measure_reference, to_model
 from synbt_aug.volume import Spacing
-from synbt_aug.window import Window, cut
+from synbt_aug.window import resample_to_mm
 
 # Places that crops are drawn from; enough that no two training steps need share one.
 _SITES = 2000
@@ -244,8 +244,7 @@ def to_one_mm(volume: Tensor, spacing: Spacing) -> Tensor:
     if all(abs(mm - 1) < 1e-3 for mm in spacing):
         return volume.to(torch.float32)
     d, h, w = (max(1, round(n * mm)) for n, mm in zip(volume.shape[1:], spacing, strict=True))
-    cube = cut(volume, Window((0, 0, 0), max(d, h, w), spacing))
-    return cube[:, :d, :h, :w].contiguous()
+    return resample_to_mm(volume.to(torch.float32), spacing, (d, h, w))
 
 
 def number_tumors(mask: Tensor) -> Tensor:

@@ -1,0 +1,304 @@
+"""What the trainer knows of its cases: intensity references and tumor templates, by fold.
+
+Both are measured once for each preprocessed case, in parallel, and kept in a folder beside the
+preprocessed data, a file a case: an interrupted run goes on, and a case that was preprocessed anew
+is measured anew. A fold reads the cases it trains on and no others.
+
+nnU-Net scales each channel of each case affinely and does not keep the factors. The references
+are percentiles, so those of the scaled case are the scaled references: nothing is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synbt_aug.data.bank import templates_of
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import check_output_folder, read_json, write_json
+from synbt_aug.intensity import IntensityReference, measure_reference
+from synbt_aug.tumor.bank import Template, TumorBank, load_bank
+from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.weights import CONTRACT_VERSION, Weights
+
+#: Raised whenever a case's file changes its meaning.
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PreprocessedCases:
+    """The preprocessed cases of a dataset, read as the generator needs them.
+
+    Args:
+        folder: nnU-Net's folder of one configuration's data.
+        dataset_class: nnU-Net's reader of that folder.
+        spacing: Voxel size along the arrays' axes, in mm.
+        pre_channel, post_channel: Which channels are pre and post.
+        tumor_label: Value of tumors in the segmentations.
+    """
+
+    folder: Path
+    dataset_class: Any
+    spacing: Spacing
+    pre_channel: int
+    post_channel: int
+    tumor_label: int
+
+    def read(self, name: str) -> BreastVolume:
+        """One case with its tumors; voxels outside nnU-Net's nonzero mask are not valid."""
+        data, segmentation, *_ = self.dataset_class(str(self.folder), [name]).load_case(name)
+        pair = np.stack([data[self.pre_channel], data[self.post_channel]])
+        labels = torch.from_numpy(np.asarray(segmentation[0]).astype(np.int16))
+        valid = labels >= 0
+        return BreastVolume(
+            torch.from_numpy(np.ascontiguousarray(pair, dtype=np.float32)),
+            self.spacing,
+            tumor=labels == self.tumor_label,
+            valid=None if bool(valid.all()) else valid,
+        )
+
+    def stamp(self, name: str) -> dict[str, Any]:
+        """What a measurement of the case depends on."""
+        files = sorted(self.folder.glob(f"{name}.*")) + sorted(self.folder.glob(f"{name}_seg.*"))
+        # An unpacked copy of the same data may appear at any time.
+        states = [(f.name, f.stat()) for f in files if f.suffix in (".b2nd", ".npz")]
+        return {
+            "format": _FORMAT,
+            "contract": CONTRACT_VERSION,
+            "files": {name: [state.st_size, state.st_mtime_ns] for name, state in states},
+            "spacing": list(self.spacing),
+            "channels": [self.pre_channel, self.post_channel],
+            "tumor_label": self.tumor_label,
+        }
+
+
+@dataclass(frozen=True)
+class MeasuredCase:
+    """What is kept of one case.
+
+    Args:
+        name: Its id.
+        reference: None where it cannot be measured.
+        templates: Its tumors.
+        problem: Why it cannot be used.
+    """
+
+    name: str
+    reference: IntensityReference | None
+    templates: tuple[Template, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class FoldCohort:
+    """The training cases of one fold.
+
+    Args:
+        references: By case; None for a case that cannot be measured.
+        templates: Of their tumors.
+        problems: One line for each case that cannot be used.
+    """
+
+    references: Mapping[str, IntensityReference | None]
+    templates: tuple[Template, ...]
+    problems: tuple[str, ...] = ()
+
+    def bank(self) -> TumorBank:
+        """The fold's tumor bank.
+
+        Raises:
+            SynBTError: If there is no tumor of 6 mm or more.
+        """
+        if not self.templates:
+            raise SynBTError(
+                f"SynBT needs tumors to draw shapes from, but none of the {len(self.references)} "
+                f"training cases has one of 6 mm or more. Check tumor_label (SYNBT_TUMOR_LABEL), "
+                f"or take the shipped shapes: SYNBT_BANK=shipped."
+            )
+        return TumorBank(self.templates)
+
+
+class CohortCache:
+    """Measurements of preprocessed cases on disk.
+
+    Args:
+        folder: Where they are kept; made when the first one is written.
+        cases: The cases.
+    """
+
+    def __init__(self, folder: Path, cases: PreprocessedCases) -> None:
+        self.folder, self.cases = folder, cases
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Cases without a measurement, or with one of another state of their files."""
+        return [name for name in names if not self._is_measured(name)]
+
+    def measure(
+        self,
+        names: Sequence[str],
+        *,
+        workers: int,
+        on_case: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Measure what is missing, in parallel.
+
+        Args:
+            names: Cases wanted.
+            workers: Threads: decompression and resampling leave Python's lock.
+            on_case: Called with (cases measured, cases that were missing).
+        """
+        todo = self.missing(names)
+        if not todo:
+            return
+        check_output_folder(self.folder)
+        tell = on_case or (lambda done, total: None)
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            jobs = [pool.submit(self._measure, name) for name in todo]
+            try:
+                for done, job in enumerate(as_completed(jobs), 1):
+                    job.result()
+                    tell(done, len(todo))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def load(self, names: Iterable[str]) -> FoldCohort:
+        """The measurements of these cases and no others."""
+        measured = [self._load(name) for name in sorted(names)]
+        return FoldCohort(
+            references={case.name: case.reference for case in measured},
+            templates=tuple(t for case in measured for t in case.templates),
+            problems=tuple(f"{case.name}: {case.problem}" for case in measured if case.problem),
+        )
+
+    def _is_measured(self, name: str) -> bool:
+        note = self.folder / f"{name}.json"
+        if not note.is_file():
+            return False
+        try:
+            found = read_json(note)
+        except SynBTError:
+            return False
+        return bool(found.get("stamp") == self.cases.stamp(name))
+
+    def _measure(self, name: str) -> None:
+        stamp = self.cases.stamp(name)
+        case = _measured(name, self.cases.read(name))
+        bank = self.folder / f"{name}.npz"
+        bank.unlink(missing_ok=True)
+        if case.templates:
+            TumorBank(case.templates).save(bank)
+        reference = None if case.reference is None else case.reference.to_dict()
+        # Last: a case with a note is complete.
+        write_json(
+            self.folder / f"{name}.json",
+            {
+                "stamp": stamp,
+                "reference": reference,
+                "templates": len(case.templates),
+                "problem": case.problem,
+            },
+        )
+
+    def _load(self, name: str) -> MeasuredCase:
+        note = read_json(self.folder / f"{name}.json", "a measured case")
+        reference = note["reference"]
+        return MeasuredCase(
+            name,
+            None if reference is None else IntensityReference.from_dict(reference),
+            load_bank(self.folder / f"{name}.npz").templates if note["templates"] else (),
+            note["problem"],
+        )
+
+
+def measured_cohort(
+    cases: PreprocessedCases,
+    names: Sequence[str],
+    *,
+    measures: bool,
+    workers: int,
+    say: Callable[[str], None],
+) -> FoldCohort:
+    """The cohort of a fold, measured where it is not yet.
+
+    Args:
+        cases: The preprocessed dataset.
+        names: The fold's training cases.
+        measures: Whether this process measures what is missing; others wait for it.
+        workers: Threads.
+        say: Takes a line on progress at most every ten seconds.
+    """
+    cache = CohortCache(cases.folder.with_name(f"synbt_{cases.folder.name}"), cases)
+    if not measures:
+        # No barrier: measuring a large dataset may take longer than one waits.
+        while cache.missing(names):
+            time.sleep(1.0)
+        return cache.load(names)
+    if missing := cache.missing(names):
+        say(
+            f"SynBT: measuring {len(missing)} of {len(names)} training cases, once for this "
+            f"dataset; kept in {cache.folder}"
+        )
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            say(f"SynBT: measured {done} of {total} cases")
+
+    cache.measure(names, workers=workers, on_case=tell)
+    cohort = cache.load(names)
+    for problem in cohort.problems[:5]:
+        say(f"SynBT: nothing can be injected into {problem}")
+    return cohort
+
+
+def _measured(name: str, volume: BreastVolume) -> MeasuredCase:
+    try:
+        reference = measure_reference(volume.image, volume.valid)
+        return MeasuredCase(name, reference, templates_of(volume, reference, name))
+    except SynBTError as error:
+        return MeasuredCase(name, None, problem=str(error))
+
+
+def refuse_leaks(weights: Weights, bank: TumorBank, validation: Iterable[str]) -> None:
+    """See that nothing of the fold's validation cases is in the generator.
+
+    Args:
+        weights: Their card names the cases that they were trained on.
+        bank: Its templates name theirs.
+        validation: The fold's validation cases.
+
+    Raises:
+        SynBTError: If some are, saying which.
+    """
+    held_out = set(validation)
+    for what, cases in (
+        (f"The weights {weights.name!r} were trained on", _cases_of(weights)),
+        ("The tumor bank holds tumors of", {t.source for t in bank.templates}),
+    ):
+        if leaked := sorted(held_out & cases):
+            raise SynBTError(
+                f"{what} {len(leaked)} validation cases of this fold ({_shorten(leaked)}): the "
+                f"validation would be no validation. Train them with `synbt train ... --fold`, "
+                f"or choose others by SYNBT_WEIGHTS and SYNBT_BANK."
+            )
+
+
+def _cases_of(weights: Weights) -> set[str]:
+    card = weights.card
+    parts = [card, card.get("autoencoder", {}), card.get("denoiser", {})]
+    return {str(name) for part in parts for name in part.get("cases", ())}
+
+
+def _shorten(names: Sequence[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,229 @@
+"""`SynBTMixin`: tumors painted into the training of any nnU-Net v2 trainer.
+
+    class MyTrainerSynBT(SynBTMixin, MyTrainer): ...
+
+It hooks into four places of nnU-Net's life cycle and leaves the rest alone: `initialize` (settings
+are read and checked), `on_train_start` (cohort, generator, fit), `get_training_transforms` (cut in
+two) and `train_step`. Validation, the choice of the best checkpoint and prediction see real data
+only and need no generator. There is no `__init__`: nnU-Net reads its arguments by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import torch.distributed as dist
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+
+from synbt_aug import __version__
+from synbt_aug.evaluate.fit import Fit, FitCase, measure_fit
+from synbt_aug.injector import SynBTInjector
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug_nnunet.augmentation import SplitAugmentation, split
+from synbt_aug_nnunet.checks import check_plan
+from synbt_aug_nnunet.cohort import (
+    FoldCohort,
+    PreprocessedCases,
+    measured_cohort,
+    refuse_leaks,
+)
+from synbt_aug_nnunet.injection import BatchInjection, epoch_line, save_examples, step_seed
+from synbt_aug_nnunet.results import refuse_other_settings, write_record
+from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
+
+_DURATIONS = ("num_epochs", "num_iterations_per_epoch", "num_val_iterations_per_epoch")
+
+
+class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
+    """Paints synthetic tumors into nnU-Net's training batches.
+
+    Attributes:
+        synbt_fixed: Settings that the trainer's name promises; nothing but a subclass overrides
+            them.
+        synbt_settings: The settings in force, from `initialize` on.
+
+    Raises:
+        SynBTError: From `initialize` or `on_train_start`, if the configuration, the dataset or
+            the results folder does not fit.
+    """
+
+    synbt_fixed: ClassVar[Mapping[str, Any]] = {}
+
+    synbt_settings: TrainerSettings
+    _synbt_augmentation: SplitAugmentation
+    _synbt_injection: BatchInjection
+    _synbt_step: int
+    _synbt_examples_left: int
+
+    def initialize(self) -> None:
+        """Read and check the settings, then as nnU-Net does."""
+        if not self.was_initialized:
+            self.synbt_settings = gather_settings(self.dataset_json, self._synbt_promised())
+            for name in _DURATIONS:
+                if getattr(self.synbt_settings, name) is not None:
+                    setattr(self, name, getattr(self.synbt_settings, name))
+        super().initialize()
+        check_plan(
+            configuration=self.configuration_name,
+            patch_size=self.configuration_manager.patch_size,
+            is_cascaded=self.is_cascaded,
+            input_channels=self.num_input_channels,
+            channels=self._synbt_channels,
+        )
+
+    def on_train_start(self) -> None:
+        """Measure the cohort, load the generator, say whether it fits; then as nnU-Net does."""
+        if not self.was_initialized:
+            self.initialize()
+        settings, lead = self.synbt_settings, self.local_rank == 0
+        learned_from = {**settings.learned_from(), "weights": None, "bank": None}
+        if lead:
+            self.print_to_log_file(f"SynBT {__version__}: {_in_force(settings)}")
+        synthesizer, fit = None, None
+        cohort = FoldCohort({}, ())
+        if settings.probability > 0:
+            names, validation = self.do_split()
+            cases = self._synbt_cases()
+            cohort = measured_cohort(
+                cases, names, measures=lead, workers=get_allowed_n_proc_DA(),
+                say=self.print_to_log_file,
+            )  # fmt: skip
+            synthesizer = self._synbt_generator(cohort, validation)
+            learned_from["weights"] = synthesizer.weights.digest
+            learned_from["bank"] = synthesizer.bank.digest
+        if lead:
+            refuse_other_settings(Path(self.output_folder), learned_from)
+            if synthesizer is not None and self.current_epoch == 0:
+                fit = self._synbt_fit(synthesizer, cases, cohort)
+        super().on_train_start()
+        self._synbt_injection = BatchInjection(
+            None if synthesizer is None else SynBTInjector(settings, synthesizer),
+            self._synbt_augmentation,
+            cohort.references,
+            self._synbt_spacing,
+            self.device,
+        )
+        self._synbt_step = 0
+        self._synbt_examples_left = settings.examples if lead else 0
+        if lead and self.current_epoch == 0:
+            write_record(
+                Path(self.output_folder),
+                learned_from,
+                synbt_aug=__version__,
+                settings=settings.to_dict(),
+                training_cases=len(cohort.references),
+                templates=0 if synthesizer is None else len(synthesizer.bank),
+                fit=None if fit is None else fit.to_dict(),
+            )
+
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
+        """nnU-Net's transforms up to the spatial ones; the rest waits for the device."""
+        self._synbt_augmentation = split(
+            super().get_training_transforms(*args, **kwargs), self.device
+        )
+        return self._synbt_augmentation.in_workers
+
+    def train_step(self, batch: dict[str, Any]) -> Any:
+        """Inject, finish the augmentation, then as nnU-Net does."""
+        seed = step_seed(
+            self.synbt_settings.seed, self.fold, self.local_rank, self.current_epoch,
+            self._synbt_step,
+        )  # fmt: skip
+        self._synbt_step += 1
+        before = batch["data"].clone() if self._synbt_examples_left > 0 else None
+        ready, injected = self._synbt_injection(batch, torch.Generator().manual_seed(seed))
+        if before is not None and injected is not None:
+            self._synbt_examples_left -= save_examples(
+                Path(self.output_folder) / "synbt_examples",
+                injected,
+                before,
+                batch["keys"],
+                self._synbt_spacing,
+                self._synbt_channels,
+                self._synbt_examples_left,
+            )
+        return super().train_step(ready)
+
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """As nnU-Net does, and a line on what was injected."""
+        super().on_train_epoch_end(train_outputs)
+        self._synbt_step = 0
+        counts = self._synbt_injection.pop_counts()
+        if self.is_ddp:
+            everyone: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(everyone, counts)
+            counts = sum(everyone, Counter())
+        self.print_to_log_file(epoch_line(counts, self._synbt_injection.pop_milliseconds()))
+
+    @classmethod
+    def _synbt_promised(cls) -> dict[str, Any]:
+        """What the names of this class and of those it is made of promise."""
+        promised: dict[str, Any] = {}
+        for one in reversed(cls.__mro__):
+            promised |= vars(one).get("synbt_fixed", {})
+        return promised
+
+    @property
+    def _synbt_channels(self) -> tuple[int, int]:
+        return self.synbt_settings.pre_channel, self.synbt_settings.post_channel
+
+    @property
+    def _synbt_spacing(self) -> tuple[float, float, float]:
+        d, h, w = self.configuration_manager.spacing
+        return float(d), float(h), float(w)
+
+    def _synbt_cases(self) -> PreprocessedCases:
+        return PreprocessedCases(
+            Path(self.preprocessed_dataset_folder),
+            self.dataset_class,
+            self._synbt_spacing,
+            *self._synbt_channels,
+            self.synbt_settings.tumor_label,
+        )
+
+    def _synbt_generator(self, cohort: FoldCohort, validation: Sequence[str]) -> TumorSynthesizer:
+        """Weights and bank, refused where they hold what the fold validates on."""
+        settings = self.synbt_settings
+        device = settings.generator_device
+        if device == "auto":
+            device = "cpu" if self.device.type == "mps" else str(self.device)
+        synthesizer = TumorSynthesizer(
+            settings.weights,
+            bank=cohort.bank() if settings.bank is None else settings.bank,
+            device=device,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            precision=settings.precision,
+        )
+        if self.fold != "all":
+            # Of fold "all" nnU-Net validates on what it trains on, and says so.
+            refuse_leaks(synthesizer.weights, synthesizer.bank, validation)
+        return synthesizer
+
+    def _synbt_fit(
+        self, synthesizer: TumorSynthesizer, cases: PreprocessedCases, cohort: FoldCohort
+    ) -> Fit | None:
+        """Look at a few training cases: do these weights fit this data?"""
+        most = self.synbt_settings.fit_cases
+        usable = [name for name, reference in cohort.references.items() if reference is not None]
+        if most == 0 or not usable:
+            return None
+        chosen = usable[:: max(1, len(usable) // most)][:most]
+        fit = measure_fit(
+            (FitCase(name, cases.read(name), cohort.references[name]) for name in chosen),
+            synthesizer,
+            most_cases=most,
+        )
+        self.print_to_log_file(fit.line())
+        return fit
+
+
+def _in_force(settings: TrainerSettings) -> str:
+    """The settings in one line, those that are None left out."""
+    values = {name: value for name, value in settings.to_dict().items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in values.items())
