@@ -1,0 +1,366 @@
+"""How one scan comes through the networks: rebuilt by the codec, its own tumor painted again.
+
+Figures only, in the units of the networks. Whether they are good is `fit.py`'s to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.hole import tissue
+from synbt_aug.intensity import IntensityReference, knee, to_linear
+from synbt_aug.mask import blend_weight, bounding_box, dilate_mm, gaussian
+from synbt_aug.painting import Host, Prepared, Wish, prepare
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tumor.appearance import Appearance, measure_appearance
+from synbt_aug.tumor.bank import SMALLEST_VOXELS
+from synbt_aug.tumor.visibility import measure_visibility
+from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.window import WINDOW_SIDES_MM, Window, cut, cut_mask, fitting_side, window_around
+
+#: Of the mapped signal: [-1, 1] is ordinary tissue.
+RANGE = 2.0
+
+Pair = tuple[float, float]
+
+#: What is left out around tumors where ordinary tissue is measured, in mm.
+_AWAY_MM = 3.0
+
+#: Width of the Gaussian that tells grain from structure, in mm, and the edge left out, in mm.
+_GRAIN_SIGMA = 0.8
+_EDGE_MM = 2.0
+
+#: Mean difference of mapped pre and post below which they are one scan.
+_SAME = 1e-3
+
+#: Fewer voxels give no median worth having; smaller mean squares are rounding.
+_FEWEST_VOXELS = 64
+_LEAST_ERROR = 1e-8
+
+
+@dataclass(frozen=True)
+class FitCase:
+    """A case of the data that the weights are to fit.
+
+    Args:
+        name: The case's id.
+        volume: The scan; `volume.tumor` is its real tumor, or None where nobody drew one.
+        reference: Intensity references, where the volume is only a part of the case.
+    """
+
+    name: str
+    volume: BreastVolume
+    reference: IntensityReference | None = None
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """Tissue after encoder, codebook and decoder. Pairs are (pre, post).
+
+    Args:
+        codec_db: PSNR of the mapped signal for a range of 2.
+        gain_db: The same less that of average pooling over 2^3 voxels and linear interpolation.
+        explained: Share of the signal's variance that the codec keeps; 0 or less: nothing.
+    """
+
+    codec_db: Pair
+    gain_db: Pair
+    explained: Pair
+
+
+@dataclass(frozen=True)
+class Look:
+    """A tumor as it is, or as it was painted.
+
+    Args:
+        appearance: Measured, every attribute.
+        enhancement: Of the appearance.
+        pre_contrast: Of the appearance.
+        visible: Share of the label that shows in post.
+        contrast_to_noise: In post.
+        grain: Robust SD of what varies within .8 mm, 2 mm and deeper inside, before the knee, of
+            (pre, post).
+    """
+
+    appearance: Appearance
+    enhancement: float
+    pre_contrast: float
+    visible: float
+    contrast_to_noise: float
+    grain: Pair
+
+    @classmethod
+    def at(cls, linear: Tensor, distance: Tensor, around: Tensor) -> Look:
+        """Measure a tumor in its window.
+
+        Args:
+            linear: The window before the knee, shape `(2, n, n, n)` at 1 mm.
+            distance: Signed distance to the tumor's surface, in mm, shape `(n, n, n)`.
+            around: Tissue that counts as surroundings, boolean, shape `(n, n, n)`.
+        """
+        label = distance <= 0
+        appearance = measure_appearance(linear, label, around=around)
+        seen = measure_visibility(linear, label, around)
+        assert appearance.enhancement is not None and appearance.pre_contrast is not None
+        # The edge is no grain; a tumor without an inside has nothing else.
+        deep = distance <= -_EDGE_MM
+        fine = linear - gaussian(linear, _GRAIN_SIGMA)
+        inside = fine[:, deep if int(deep.sum()) >= 30 else label]
+        middle = inside.median(dim=1, keepdim=True).values
+        return cls(
+            appearance,
+            appearance.enhancement,
+            appearance.pre_contrast,
+            seen.share,
+            seen.contrast_to_noise,
+            _pair(1.4826 * (inside - middle).abs().median(dim=1).values),
+        )
+
+    def grain_over(self, real: Look) -> Pair:
+        """This grain over that of another, (pre, post); a scan without grain counts as 1e-3."""
+        pre, post = (a / max(b, 1e-3) for a, b in zip(self.grain, real.grain, strict=True))
+        return pre, post
+
+
+@dataclass(frozen=True)
+class TumorFit:
+    """A case's real tumor.
+
+    Args:
+        rebuilt: Its voxels after the codec.
+        real: What it looks like.
+        painted: What the tumor painted in its place looks like, asked for its shape and
+            appearance; None where the time was over.
+    """
+
+    rebuilt: Rebuilt
+    real: Look
+    painted: Look | None
+
+
+@dataclass(frozen=True)
+class CaseFit:
+    """What was measured of one case.
+
+    Args:
+        name: The case's id.
+        tissue: Ordinary tissue after the codec.
+        same_scan: Whether pre and post are one and the same scan.
+        tumor: The largest real tumor; None where there is none that a window holds.
+    """
+
+    name: str
+    tissue: Rebuilt
+    same_scan: bool
+    tumor: TumorFit | None = None
+
+
+def measure_case(
+    case: FitCase,
+    synthesizer: TumorSynthesizer,
+    generator: torch.Generator,
+    late: Callable[[], bool] = lambda: False,
+) -> CaseFit:
+    """Rebuild a case's tissue and tumor, and paint its tumor again.
+
+    Args:
+        case: The case.
+        synthesizer: With the weights.
+        generator: On the CPU, for the place and the noise.
+        late: Asked before the tumor is painted; True leaves that out.
+
+    Raises:
+        SynBTError: If the case has no signal, or neither tissue nor a tumor.
+    """
+    host = Host.of(case.volume, case.reference)
+    prepared = _over_the_tumor(host, synthesizer, generator)
+    windows = [w for w in (_ordinary_window(host, generator),) if w is not None]
+    if prepared is not None:
+        windows.append(prepared.recipe.window)
+    if not windows:
+        raise SynBTError("no breast tissue was found, and no tumor mask that a window holds")
+    views = [_View.of(host, window, synthesizer) for window in windows]
+    ordinary = [view.ordinary for view in views]
+    same = all(bool((v.q[0] - v.q[1]).abs().mean() < _SAME) for v in views)
+    tissue_fit = _compare(views, ordinary)
+    if prepared is None:
+        return CaseFit(case.name, tissue_fit, same)
+    distance, view = prepared.distance, views[-1]
+    rebuilt = _compare([view], [view.middle((distance <= 0) & prepared.inside)])
+    around = prepared.known & (distance > 0)
+    if case.volume.tumor is not None:
+        around &= ~cut_mask(case.volume.tumor, prepared.recipe.window)
+    real, painted = Look.at(prepared.linear, distance, around), None
+    if not late():
+        linear = _paint(synthesizer, prepared, real.appearance)
+        painted = Look.at(linear, distance, around)
+    return CaseFit(case.name, tissue_fit, same, TumorFit(rebuilt, real, painted))
+
+
+def largest_lesion(tumor: Tensor, spacing: Spacing, margin_mm: float) -> Tensor | None:
+    """The largest lesion of 6 mm or more that a window holds; one of 96 mm before one of 128.
+
+    Args:
+        tumor: Boolean, shape `(D, H, W)`.
+        spacing: Voxel size, in mm.
+        margin_mm: Dilation of the hole.
+
+    Returns:
+        Boolean, same shape; None where there is no such lesion.
+    """
+    if not bool(tumor.any()):
+        return None
+    box = tuple(slice(start, end) for start, end in bounding_box(tumor))
+    inside = tumor[box].cpu().numpy()
+    # Clumps that all but touch are one lesion.
+    touching = np.ones((3, 3, 3))
+    joined, _ = ndimage.label(ndimage.binary_dilation(inside, touching), touching)
+    parts = np.where(inside, joined, 0)
+    best: tuple[int, float, int] | None = None
+    for number, part in enumerate(ndimage.find_objects(parts), 1):
+        volume_mm3 = int((parts[part] == number).sum()) * math.prod(spacing)
+        extent = max((s.stop - s.start) * mm for s, mm in zip(part, spacing, strict=True))
+        side = fitting_side(extent + 2 * margin_mm + 2)
+        if volume_mm3 < SMALLEST_VOXELS or side is None:
+            continue
+        # The time of a window grows with its volume: 64 and 96 mm are cheap enough.
+        rank = (-max(side, WINDOW_SIDES_MM[1]), volume_mm3, number)
+        best = rank if best is None else max(best, rank)
+    if best is None:
+        return None
+    lesion = torch.zeros_like(tumor)
+    lesion[box] = torch.from_numpy(parts == best[2]).to(tumor.device)
+    return lesion
+
+
+def _over_the_tumor(
+    host: Host, synthesizer: TumorSynthesizer, generator: torch.Generator
+) -> Prepared | None:
+    """The real tumor as something to paint; None where there is none that a window holds."""
+    volume, margin = host.volume, synthesizer.texture.hole_margin_mm
+    if volume.tumor is None:
+        return None
+    lesion = largest_lesion(volume.tumor, volume.spacing, margin)
+    if lesion is None:
+        return None
+    # In training, too, the hole lies over the real tumor: it alone stops being blocked.
+    free = Host(replace(volume, tumor=volume.tumor & ~lesion), host.reference)
+    prepared = prepare(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
+    return None if isinstance(prepared, str) else prepared
+
+
+@dataclass(frozen=True)
+class _View:
+    """The middle 64 mm of a window, before and after codec and pooling.
+
+    Args:
+        q: Mapped signal, shape `(2, n, n, n)`.
+        codec: Through the codec.
+        pooled: Through 2x pooling.
+        ordinary: Tissue away from tumors, boolean, shape `(n, n, n)`.
+    """
+
+    q: Tensor
+    codec: Tensor
+    pooled: Tensor
+    ordinary: Tensor
+
+    @classmethod
+    def of(cls, host: Host, window: Window, synthesizer: TumorSynthesizer) -> _View:
+        volume = host.volume
+        nothing = torch.zeros(volume.shape, dtype=torch.bool, device=volume.image.device)
+        valid = ~nothing if volume.valid is None else volume.valid
+        q = knee(to_linear(cut(volume.image, window), host.reference))
+        ordinary = tissue(q[None])[0] & cut_mask(valid, window)
+        if volume.tumor is not None:
+            ordinary &= ~dilate_mm(cut_mask(volume.tumor, window), _AWAY_MM)
+        q = cls.middle(q)
+        return cls(q, rebuild(synthesizer, q), pool(q), cls.middle(ordinary))
+
+    @staticmethod
+    def middle(volume: Tensor) -> Tensor:
+        """The middle of a window, or its mask, shape `(..., n, n, n)`: 64 mm are cheap."""
+        side = WINDOW_SIDES_MM[0]
+        start = (volume.shape[-1] - side) // 2
+        part = slice(start, start + side)
+        return volume[..., part, part, part]
+
+
+def _ordinary_window(host: Host, generator: torch.Generator) -> Window | None:
+    """The smallest window around a place where a tumor might be painted."""
+    sites = host.sites
+    weight = sites.weight.flatten().double()
+    if not bool((weight > 0).any()):
+        return None
+    chosen = int(torch.multinomial(weight, 1, generator=generator))
+    index = np.unravel_index(chosen, tuple(sites.weight.shape))
+    d, h, w = (f * (float(i) + 0.5) for i, f in zip(index, sites.factors, strict=True))
+    return window_around((d, h, w), WINDOW_SIDES_MM[0], host.volume.spacing)
+
+
+@torch.no_grad()
+def rebuild(synthesizer: TumorSynthesizer, q: Tensor) -> Tensor:
+    """Through encoder, codebook and decoder in one pass, as painting does, float32.
+
+    Args:
+        synthesizer: With the weights.
+        q: Mapped signal at 1 mm, shape `(2, n, n, n)`, sides that divide by 4.
+    """
+    codec = getattr(synthesizer.texture, "autoencoder", synthesizer.weights.autoencoder)
+    here = q[None].to(next(codec.parameters()).device)
+    codes, _ = codec.quantize(codec.encode(here))
+    return codec.decode(codes)[0].to(q.device)
+
+
+def pool(q: Tensor) -> Tensor:
+    """Average pooling over 2^3 voxels, and linear interpolation back; shape kept."""
+    small = F.avg_pool3d(q[None], 2)
+    return F.interpolate(small, size=q.shape[1:], mode="trilinear", align_corners=False)[0]
+
+
+def _compare(views: Sequence[_View], where: Sequence[Tensor]) -> Rebuilt:
+    """Over all voxels of several views where it counts."""
+
+    def voxels(of: Sequence[Tensor]) -> Tensor:
+        return torch.cat([x[:, mask] for x, mask in zip(of, where, strict=True)], dim=1)
+
+    q = voxels([view.q for view in views])
+    if q.shape[1] < _FEWEST_VOXELS:
+        raise SynBTError(f"only {q.shape[1]} voxels of tissue to compare")
+    error = (voxels([view.codec for view in views]) - q).square().mean(1)
+    pooled = (voxels([view.pooled for view in views]) - q).square().mean(1)
+    gain = 10 * torch.log10(pooled.clamp_min(_LEAST_ERROR) / error.clamp_min(_LEAST_ERROR))
+    return Rebuilt(
+        _pair(10 * torch.log10(RANGE**2 / error.clamp_min(_LEAST_ERROR))),
+        _pair(gain),
+        _pair(1 - error / q.var(1, unbiased=False).clamp_min(_LEAST_ERROR)),
+    )
+
+
+def _pair(values: Tensor) -> tuple[float, float]:
+    pre, post = values.tolist()
+    return pre, post
+
+
+def _paint(synthesizer: TumorSynthesizer, prepared: Prepared, wish: Appearance) -> Tensor:
+    """One attempt, blended as in use: the window before the knee, shape `(2, n, n, n)`."""
+    asked = replace(prepared, recipe=replace(prepared.recipe, appearance=wish))
+    job, device = asked.job(synthesizer.texture.hole_margin_mm), synthesizer.device
+    here = replace(
+        job,
+        q=job.q.to(device),
+        mask=job.mask.to(device),
+        hole=job.hole.to(device),
+        known=job.known.to(device),
+    )
+    painted = synthesizer.texture(here)[0].to(prepared.linear.device)
+    return prepared.linear + blend_weight(prepared.distance) * (painted - prepared.linear)
