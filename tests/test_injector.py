@@ -467,3 +467,33 @@ def test_labels_are_in_the_way_unless_they_may_be_painted_over() -> None:
     assert result is not None
     assert torch.equal(injected.labels[0, 0] == 1, result.tumor)
     assert bool((injected.labels[0, 0][~result.tumor] == 4).all())
+
+
+def test_replayed_recipes_give_the_same_batch() -> None:
+    images, labels = batch(2)
+    injector, injected = inject(images=images, labels=labels)
+    recipes = [r.recipe if r is not None else None for r in injected.results]
+    again = injector.replay(images, labels, [json.loads(json.dumps(recipes[0])), None])
+    assert torch.equal(again.images[0], injected.images[0])
+    assert torch.equal(again.labels[0], injected.labels[0])
+    assert again.painted == (True, False)
+    assert torch.equal(again.images[1], images[1]) and not again.labels[1].any()
+
+
+def test_a_recipe_of_another_scan_is_refused() -> None:
+    images, labels = batch(1)
+    injector, injected = inject(images=images, labels=labels)
+    (result,) = injected.results
+    assert result is not None
+    with pytest.raises(SynBTError, match=r"recipes needs one entry a sample, 1, got 2"):
+        injector.replay(images, labels, [result.recipe] * 2)
+    with pytest.raises(SynBTError, match="was made for a volume of shape"):
+        injector.replay(images[..., 4:], labels[..., 4:], [result.recipe])
+
+
+def test_the_result_of_an_unusable_sample_says_why() -> None:
+    images, labels = batch(1)
+    images[0, 1] = 3.0
+    (result,) = inject(images=images, labels=labels)[1].results
+    assert result is not None and not result.painted
+    assert result.reason is not None and "post-contrast channel is constant" in result.reason

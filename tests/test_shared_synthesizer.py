@@ -19,6 +19,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.shared_synthesizer import (
     forget_shared_synthesizers,
+    settings_of_recipe,
     shared_synthesizer,
     warm_up,
 )
@@ -200,3 +201,10 @@ def test_a_gpu_in_a_forked_process_is_refused_with_what_to_use(
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
     with pytest.raises(SynBTError, match=r"forked worker.*ThreadDataLoader.*generator_device"):
         shared_synthesizer(settings, "cuda")
+
+
+def test_a_recipe_brings_its_steps_guidance_and_precision(settings: InjectionSettings) -> None:
+    texture = {"name": "diffusion", "steps": 7, "guidance": 1.5, "precision": "bf16"}
+    found = settings_of_recipe({"texture": texture}, settings)
+    assert found == replace(settings, steps=7, guidance=1.5, precision="bf16")
+    assert settings_of_recipe({}, settings) == settings

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Host, Wish
-from synbt_aug.shared_synthesizer import shared_synthesizer
+from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.placement import draw_seed
@@ -39,7 +39,8 @@ class Injected:
         images: Shape `(B, C, D, H, W)`, dtype and device of the input; a copy where something
             was painted.
         labels: Shape, dtype and device of the input.
-        results: One synthesis a sample; None where none was tried.
+        results: One synthesis a sample, with a reason where nothing could be painted; None where
+            none was asked for.
     """
 
     images: Tensor
@@ -123,6 +124,51 @@ class SynBTInjector:
             )
         return self._write(images, labels, results)
 
+    @torch.no_grad()
+    def replay(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        recipes: Sequence[Mapping[str, Any] | None],
+        spacing: Spacing = (1.0, 1.0, 1.0),
+        *,
+        valid: Tensor | None = None,
+    ) -> Injected:
+        """Paint again what was painted before.
+
+        Args:
+            images: As they were before, as for a call.
+            labels: Likewise.
+            recipes: As `Synthesis.recipe`, or read from its JSON; one a sample, None leaves it.
+                They bring intensity references, steps, guidance and precision along.
+            spacing: Voxel size, in mm.
+            valid: As for a call.
+
+        Returns:
+            The batch, with the same tumors.
+
+        Raises:
+            SynBTError: If shapes, channels or the number of recipes do not fit, or a recipe was
+                made with other weights or for another scan.
+        """
+        self._check(images, labels, valid, None)
+        if len(recipes) != len(images):
+            raise SynBTError(
+                f"recipes needs one entry a sample, {len(images)}, got {len(recipes)}."
+            )
+        results: list[Synthesis | None] = [None] * len(images)
+        for k, recipe in enumerate(recipes):
+            if recipe is None:
+                continue
+            settings = settings_of_recipe(recipe, self.settings)
+            synthesizer = self._given or shared_synthesizer(settings, images.device)
+            seen = None if valid is None else valid[k]
+            with plain_torch():
+                volume = self._volume(images[k], labels[k], spacing, seen)
+                results[k] = synthesizer.replay(volume, recipe)
+            self.counts["replayed"] += 1
+        return self._write(images, labels, results)
+
     def _results(
         self,
         images: Tensor,
@@ -140,6 +186,7 @@ class SynBTInjector:
         generators: dict[int, torch.Generator] = {}
         left: dict[int, int] = {}
         kinds: dict[int, str] = {}
+        results: list[Synthesis | None] = [None] * len(images)
         s = self.settings
         for k in range(len(images)):
             # Every sample draws the same numbers, whatever becomes of it: one sample's fate
@@ -153,6 +200,7 @@ class SynBTInjector:
             host = self._host(images[k], labels[k], spacing, valid, references, k)
             if isinstance(host, str):
                 logger.debug("unusable sample, it stays as it is: %s", host)
+                results[k] = unchanged(self._pair(images[k]), f"unusable sample: {host}")
                 self.counts["unusable sample"] += 1
                 continue
             hosts[k] = first[k] = host
@@ -172,7 +220,6 @@ class SynBTInjector:
                     hosts[k] = hosts[k].after(result)
                 if left[k] == 0 or not result.painted:
                     del left[k]
-        results: list[Synthesis | None] = [None] * len(images)
         for k, done in painted_on.items():
             synthesizer = self.synthesizer(first[k].volume.image.device)
             results[k] = synthesizer.together(first[k], done, seeds[k])
@@ -214,23 +261,30 @@ class SynBTInjector:
         references: Sequence[IntensityReference | None] | None,
         k: int,
     ) -> Host | str:
-        s = self.settings
-        pair = torch.stack([image[s.pre_channel], image[s.post_channel]])
-        open_labels = torch.tensor((0, s.tumor_label, *s.paint_over), device=label.device)
-        seen = label[0] >= 0
-        if valid is not None:
-            seen = seen & valid[k].to(device=seen.device, dtype=torch.bool)
         try:
-            volume = BreastVolume(
-                pair,
-                spacing,
-                tumor=label[0] == s.tumor_label,
-                forbidden=torch.isin(label[0], open_labels, invert=True),
-                valid=None if bool(seen.all()) else seen,
-            )
+            volume = self._volume(image, label, spacing, None if valid is None else valid[k])
             return Host.of(volume, None if references is None else references[k])
         except SynBTError as error:
             return str(error)
+
+    def _volume(
+        self, image: Tensor, label: Tensor, spacing: Spacing, valid: Tensor | None
+    ) -> BreastVolume:
+        s = self.settings
+        open_labels = torch.tensor((0, s.tumor_label, *s.paint_over), device=label.device)
+        seen = label[0] >= 0
+        if valid is not None:
+            seen = seen & valid.to(device=seen.device, dtype=torch.bool)
+        return BreastVolume(
+            self._pair(image),
+            spacing,
+            tumor=label[0] == s.tumor_label,
+            forbidden=torch.isin(label[0], open_labels, invert=True),
+            valid=None if bool(seen.all()) else seen,
+        )
+
+    def _pair(self, image: Tensor) -> Tensor:
+        return torch.stack([image[self.settings.pre_channel], image[self.settings.post_channel]])
 
     def _check(
         self,

@@ -13,10 +13,13 @@ stored in half the precision that it runs in).
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -79,6 +82,24 @@ def shared_synthesizer(
                 precision=settings.precision,
             )
         return found
+
+
+def settings_of_recipe(
+    recipe: Mapping[str, Any], settings: InjectionSettings = InjectionSettings()
+) -> InjectionSettings:
+    """Settings whose networks paint as a recipe's did.
+
+    Args:
+        recipe: As `Synthesis.recipe`; what it lacks is told when it is replayed.
+        settings: With its weights and bank.
+
+    Returns:
+        These settings with the recipe's steps, guidance and precision.
+    """
+    texture = recipe.get("texture")
+    known = ("steps", "guidance", "precision")
+    found = {k: texture[k] for k in known if isinstance(texture, Mapping) and k in texture}
+    return dataclasses.replace(settings, **found)
 
 
 def warm_up(settings: InjectionSettings = InjectionSettings()) -> None:
