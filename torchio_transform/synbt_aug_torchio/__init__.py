@@ -1,4 +1,23 @@
-"""The TorchIO adapter: SynBTTumor, PaintTumor and RecordIntensity.
+"""The TorchIO adapter: `SynBTTumor`, `PaintTumor` and `RecordIntensity`.
 
-Empty in this version; it comes with version 0.2.
+TorchIO tensors are (C, W, H, D) = (C, x, y, z) and go to the core as they lie: sites, shapes and
+spacings in a recipe made here are in (x, y, z) order, as stored. Recipes of the command line and
+of nnU-Net are in (z, y, x) order.
 """
+
+from __future__ import annotations
+
+from synbt_aug.errors import ExtraMissingError
+
+try:
+    import torchio  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torchio":
+        raise
+    raise ExtraMissingError("SynBTTumor for TorchIO", "torchio", "torchio") from error
+
+from synbt_aug_torchio.paint_tumor import PaintTumor
+from synbt_aug_torchio.record_intensity import INTENSITY_KEY, RecordIntensity, reference_of
+from synbt_aug_torchio.synbt_tumor import SynBTTumor
+
+__all__ = ["INTENSITY_KEY", "PaintTumor", "RecordIntensity", "SynBTTumor", "reference_of"]

@@ -1,0 +1,200 @@
+"""Which images of a subject are pre, post and label; nothing is loaded to find out.
+
+Structure that does not fit (names, channels, grids) is an error with the call to type. What is
+wrong with the values inside is found later, and costs one sample only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchio as tio
+
+from synbt_aug.errors import SynBTError
+
+#: The label's name where a subject has none and none was asked for.
+DEFAULT_LABEL = "label"
+
+#: Largest distance between the corners of two grids that still count as one, in voxels.
+_GRID_TOLERANCE_VOXELS = 0.1
+
+#: What TorchIO calls a bare tensor, array or image inside.
+_BARE = "default_image_name"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Where pre, post and label are.
+
+    Args:
+        pre: Name of the image that holds pre-contrast.
+        post: Likewise; the same name where one image holds both.
+        pre_channel: Channel of that image.
+        post_channel: Likewise.
+        label: Name of the label map; it need not be there yet.
+    """
+
+    pre: str
+    post: str
+    pre_channel: int
+    post_channel: int
+    label: str
+
+
+def find_fields(
+    subject: tio.Subject,
+    who: str,
+    names: tuple[str | None, str | None, str | None],
+    channels: tuple[int, int] = (0, 1),
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    *,
+    with_label: bool = True,
+) -> Fields:
+    """Find pre, post and label.
+
+    Args:
+        subject: As TorchIO gives it to a transform.
+        who: The transform's name, for errors.
+        names: Of pre, post and label; None looks for them.
+        channels: Of pre and post, where one image holds both.
+        include: The only images that may be used.
+        exclude: Images that may not.
+        with_label: False needs no label; its name is then `DEFAULT_LABEL`.
+
+    Raises:
+        SynBTError: If they are not there, ambiguous or left out, or lie on different grids.
+    """
+    if _BARE in subject:
+        raise SynBTError(
+            f"{who} works on two images and a label, which a bare tensor, array or image cannot "
+            f"carry. Pass a torchio.Subject, or a dict with {who}(include=('pre', 'post', "
+            f"'label'), label_keys=('label',))."
+        )
+    search = _Search(subject, who, include, exclude)
+    pre, post = search.images(names[0], names[1])
+    label = search.label(names[2]) if with_label else DEFAULT_LABEL
+    found = Fields(pre, post, *(channels if pre == post else (0, 0)), label)
+    search.check_channels(found, with_label)
+    for other in (found.post, found.label) if with_label else (found.post,):
+        if other in subject:
+            _check_grid(who, subject[found.pre], found.pre, subject[other], other)
+    return found
+
+
+class _Search:
+    def __init__(
+        self,
+        subject: tio.Subject,
+        who: str,
+        include: Sequence[str] | None,
+        exclude: Sequence[str] | None,
+    ) -> None:
+        self.subject, self.who = subject, who
+        self.everything = subject.get_images_dict(intensity_only=False)
+        allowed = subject.get_images_dict(intensity_only=False, include=include, exclude=exclude)
+        self.scans = {k: v for k, v in allowed.items() if isinstance(v, tio.ScalarImage)}
+        self.labels = {k: v for k, v in allowed.items() if isinstance(v, tio.LabelMap)}
+        self.left_out = [k for k in self.everything if k not in allowed]
+
+    def images(self, pre: str | None, post: str | None) -> tuple[str, str]:
+        if (pre is None) != (post is None):
+            raise self.error("needs both pre and post, or neither")
+        if pre is not None and post is not None:
+            for name in (pre, post):
+                if name not in self.scans:
+                    raise self.error(f"needs a ScalarImage called {name!r}")
+            return pre, post
+        if {"pre", "post"} <= set(self.scans):
+            return "pre", "post"
+        pairs = [name for name, image in self.scans.items() if image.shape[0] == 2]
+        if len(pairs) == 1:
+            return pairs[0], pairs[0]
+        raise self.error("needs ScalarImages called pre and post, or one with two channels")
+
+    def label(self, name: str | None) -> str:
+        if name is not None and name in self.labels:
+            return name
+        there = [k for k, v in self.everything.items() if isinstance(v, tio.LabelMap)]
+        if name is None and len(self.labels) == 1:
+            return next(iter(self.labels))
+        if not there:
+            name = name or DEFAULT_LABEL
+            if name in self.subject:
+                raise self.error(f"would write a label called {name!r}, but that is no LabelMap")
+            return name
+        if name is not None:
+            # Zeros under a mistyped name would let tumors be painted onto real ones.
+            raise self.error(
+                f"needs a LabelMap called {name!r} (a subject without tumor beside other label "
+                f"maps needs one of zeros)"
+            )
+        if not self.labels:
+            raise self.error("writes a label, but include or exclude leaves all LabelMaps out")
+        raise self.error("needs to know which LabelMap holds the tumors")
+
+    def check_channels(self, found: Fields, with_label: bool) -> None:
+        for name, channel in ((found.pre, found.pre_channel), (found.post, found.post_channel)):
+            count = self.scans[name].shape[0]
+            if found.pre != found.post and count != 1:
+                raise self.error(
+                    f"needs one channel in {name!r}, which has {count} (for channels of one image "
+                    f"give its name twice, with pre_channel= and post_channel=)"
+                )
+            if channel >= count:
+                raise self.error(f"needs channel {channel} of {name!r}, which has {count}")
+        label = self.labels.get(found.label) if with_label else None
+        if label is not None and (count := label.shape[0]) != 1:
+            raise self.error(
+                f"needs one channel in {found.label!r}, which has {count} (put it before OneHot)"
+            )
+
+    def error(self, problem: str) -> SynBTError:
+        scans = [f"{k} ({_channels(v.shape[0])})" for k, v in self.scans.items()]
+        parts = [
+            f"ScalarImages: {', '.join(scans) or 'none'}",
+            f"LabelMaps: {', '.join(self.labels) or 'none'}",
+        ]
+        if self.left_out:
+            parts.append(f"left out by include or exclude: {', '.join(self.left_out)}")
+        return SynBTError(
+            f"{self.who} {problem}. Found {'; '.join(parts)}. Type "
+            f"{self.who}(pre=..., post=..., label=...) with these names."
+        )
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
+
+
+def _check_grid(who: str, like: tio.Image, its: str, other: tio.Image, name: str) -> None:
+    if other is like:
+        return
+    advice = f"Put tio.ToCanonical() and tio.Resample({its!r}) before {who}."
+    shape, wanted = other.spatial_shape, like.spatial_shape
+    if shape != wanted:
+        raise SynBTError(
+            f"{who} needs {name!r} on the grid of {its!r}, {wanted} voxels, got {shape}. {advice}"
+        )
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float)
+    corners[:, :3] *= np.array(wanted) - 1
+    apart = (corners @ (other.affine - like.affine).T)[:, :3]
+    apart_mm = float(np.linalg.norm(apart, axis=1).max())
+    if apart_mm > _GRID_TOLERANCE_VOXELS * min(like.spacing):
+        raise SynBTError(
+            f"{who} needs {name!r} on the grid of {its!r}, but their affines differ: corners lie "
+            f"up to {apart_mm:.2f} mm apart ({its!r} is {like.orientation_str}, {name!r} is "
+            f"{other.orientation_str}). {advice}"
+        )
+
+
+def ensure_label(subject: tio.Subject, fields: Fields, tumor_label: int) -> None:
+    """Write a label of zeros where there is none, so that batches collate."""
+    if fields.label not in subject:
+        image = subject[fields.pre]
+        dtype = torch.uint8 if tumor_label <= 255 else torch.int32
+        zeros = torch.zeros((1, *image.spatial_shape), dtype=dtype)
+        subject.add_image(tio.LabelMap(tensor=zeros, affine=image.affine), fields.label)

@@ -1,0 +1,113 @@
+"""Intensity references of the whole case, kept where crops and loaders carry them along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchio as tio
+from torch import Tensor
+from torchio.transforms import Transform
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.intensity import IntensityReference, measure_reference
+from synbt_aug_torchio.exchange import plain_numpy
+from synbt_aug_torchio.fields import find_fields
+from synbt_aug_torchio.history import changed_since, warn_once, was_cropped
+
+#: The subject's key.
+INTENSITY_KEY = "synbt_intensity"
+
+
+class RecordIntensity(Transform):
+    """Record the intensity references of the whole case for a `SynBTTumor` after a crop.
+
+    Put it where the subject is whole and its intensities are those that `SynBTTumor` will see:
+    after normalisation, before crops. A crop measured by itself may show mostly tumor or fat,
+    and its tumors come out too bright or too dim.
+
+    The references are the item `"synbt_intensity"` of the subject: a float64 tensor of shape
+    (2, 2), rows pre and post, columns low and high in the image's units. TorchIO's crops and
+    patch samplers (so the `Queue`, too) copy all items of a subject, and `SubjectsLoader` stacks
+    them to (B, 2, 2): `[reference_of(r) for r in batch["synbt_intensity"]]` is what
+    `SynBTInjector` takes as `references`. Where they cannot be measured (constant or non-finite
+    signal) they are NaN, so that batches still collate, and are not used. An intensity transform
+    between this and `SynBTTumor` makes them wrong; that is told, and they are not used.
+
+    Args:
+        pre: Name of the pre-contrast image; None finds it as `SynBTTumor` does.
+        post: Likewise; the same name twice for two channels of one image.
+        pre_channel: Channel of pre, where one image holds both.
+        post_channel: Likewise.
+        **kwargs: As for every TorchIO transform.
+    """
+
+    def __init__(
+        self,
+        pre: str | None = None,
+        post: str | None = None,
+        pre_channel: int = 0,
+        post_channel: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pre, self.post = pre, post
+        self.pre_channel, self.post_channel = pre_channel, post_channel
+        self.args_names = ["pre", "post", "pre_channel", "post_channel"]
+
+    def apply_transform(self, subject: tio.Subject) -> tio.Subject:
+        """Measure and store."""
+        f = find_fields(
+            subject,
+            self.name,
+            (self.pre, self.post, None),
+            (self.pre_channel, self.post_channel),
+            self.include,
+            self.exclude,
+            with_label=False,
+        )
+        pre = subject[f.pre].data[f.pre_channel]
+        post = subject[f.post].data[f.post_channel]
+        dtype = torch.promote_types(pre.dtype, post.dtype)
+        try:
+            with plain_numpy():
+                image = torch.stack([pre.to(dtype), post.to(dtype)])
+                found = measure_reference(image)
+            values = [[low, high] for low, high in zip(found.low, found.high)]
+        except SynBTError as error:
+            warn_once(f"SynBT: a case without intensity references: {error}")
+            values = [[float("nan")] * 2] * 2
+        subject[INTENSITY_KEY] = torch.tensor(values, dtype=torch.float64)
+        subject.update_attributes()
+        return subject
+
+
+def reference_of(values: Tensor) -> IntensityReference | None:
+    """Recorded references of one subject, shape `(2, 2)`; None where they are NaN."""
+    if not bool(torch.isfinite(values).all()):
+        return None
+    (low_pre, high_pre), (low_post, high_post) = values.tolist()
+    return IntensityReference((low_pre, low_post), (high_pre, high_post))
+
+
+def recorded_reference(subject: tio.Subject, images: tuple[str, str]) -> IntensityReference | None:
+    """The references to paint with; None measures what is there.
+
+    Warns once where that is a crop, and where the recorded ones are of another signal.
+    """
+    values = subject.get(INTENSITY_KEY)
+    if not isinstance(values, Tensor):
+        if was_cropped(subject):
+            warn_once(
+                "SynBT: the subject was cropped, and its intensity references are measured on "
+                "the crop. Put RecordIntensity() before the crop to use the whole case's."
+            )
+        return None
+    if changer := changed_since(subject, RecordIntensity.__name__, images):
+        warn_once(
+            f"SynBT: {changer} came between RecordIntensity and the painting, so the recorded "
+            f"intensity references are of another signal and are not used. Put RecordIntensity "
+            f"after {changer}, or the painting before it."
+        )
+        return None
+    return reference_of(values)
