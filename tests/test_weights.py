@@ -49,6 +49,12 @@ def test_what_is_saved_is_loaded(folder: Path) -> None:
         assert torch.equal(loaded.autoencoder.state_dict()[key], value)
 
 
+def test_loading_leaves_torch_s_generator_where_it_was(folder: Path) -> None:
+    before = torch.get_rng_state()
+    load_weights(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_denoiser_is_stored_in_half_unless_told_otherwise(tmp_path: Path) -> None:
     exact = load_weights(save_weights(tiny_weights(), tmp_path / "whole", half=False))
     half = load_weights(save_weights(tiny_weights(), tmp_path / "half"))

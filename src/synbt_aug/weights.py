@@ -212,7 +212,8 @@ def load_weights(name: str | Path = SHIPPED) -> Weights:
             )
     where = f"The weights in {folder}"
     contract = Contract.from_dict(read_json(folder / "contract.json", "a contract"), where)
-    with plain_torch():
+    # A new network draws its first weights, which are overwritten, from the caller's generator.
+    with plain_torch(), torch.random.fork_rng(devices=[]):
         autoencoder = VQVAE(VQVAESettings.from_dict(dict(contract.autoencoder)))
         denoiser = Denoiser(DenoiserSettings.from_dict(dict(contract.denoiser)))
         _fill(autoencoder, _load_parts(folder, "autoencoder", files), where)
