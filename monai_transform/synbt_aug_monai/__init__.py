@@ -1,4 +1,35 @@
-"""The MONAI adapter: SynBTTumor, SynBTTumord and RecordIntensityd.
+"""The MONAI adapter: `SynBTTumor(d)`, `PaintTumor(d)` and `RecordIntensityd`.
 
-Empty in this version; it comes with version 0.2.
+Arrays go to the core as they lie, channel first: sites, shapes and spacings in a recipe made here
+are in the order of the array's axes, (x, y, z) for what `LoadImage` reads. Recipes of the command
+line and of nnU-Net are in (z, y, x) order.
 """
+
+from __future__ import annotations
+
+from synbt_aug_monai.paint import PaintTumor, PaintTumorD, PaintTumord, PaintTumorDict
+from synbt_aug_monai.record_intensity import (
+    INTENSITY_KEY,
+    RecordIntensityD,
+    RecordIntensityd,
+    RecordIntensityDict,
+    reference_of,
+)
+from synbt_aug_monai.tumor import SynBTTumor
+from synbt_aug_monai.tumor_dict import SynBTTumorD, SynBTTumord, SynBTTumorDict
+
+__all__ = [
+    "INTENSITY_KEY",
+    "PaintTumor",
+    "PaintTumorD",
+    "PaintTumorDict",
+    "PaintTumord",
+    "RecordIntensityD",
+    "RecordIntensityDict",
+    "RecordIntensityd",
+    "SynBTTumor",
+    "SynBTTumorD",
+    "SynBTTumorDict",
+    "SynBTTumord",
+    "reference_of",
+]

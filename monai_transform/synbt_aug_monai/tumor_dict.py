@@ -1,0 +1,164 @@
+"""The dictionary transform."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms.transform import MapTransform, RandomizableTransform
+from monai.utils import TransformBackends, convert_to_tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.intensity import IntensityReference
+from synbt_aug.volume import Spacing
+from synbt_aug_monai.keys import image_keys
+from synbt_aug_monai.options import call_text, settings_from
+from synbt_aug_monai.record_intensity import INTENSITY_KEY, reference_of
+from synbt_aug_monai.scan import read_scan, write_scan
+from synbt_aug_monai.tumor import SynBTTumor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+RECIPE_KEY = "synbt_recipe"
+OUTCOME_KEY = "synbt_outcome"
+
+_OWN = (
+    "keys",
+    "label_key",
+    "prob",
+    "spacing",
+    "settings",
+    "intensity_key",
+    "recipe_key",
+    "outcome_key",
+    "allow_missing_keys",
+)
+
+
+class SynBTTumord(RandomizableTransform, MapTransform):
+    """Paint synthetic breast tumors into the image and the label of a dictionary.
+
+        Compose([LoadImaged(["image", "label"]), ..., RecordIntensityd("image"),
+                 RandSpatialCropd(["image", "label"], 128), SynBTTumord(prob=0.5),
+                 RandAdjustContrastd("image")])
+
+    The same as `SynBTTumor`, which see, with entries in place of arguments. Each sample gets two
+    texts, which loaders collate to lists: `synbt_recipe`, what was painted as JSON, for
+    `PaintTumord` (empty where nothing was painted), and `synbt_outcome`: "painted", "not drawn",
+    or the reason why nothing could be painted.
+
+    Args:
+        keys: One image that holds pre and post, or the keys of pre and post; the label's among
+            them is left out.
+        label_key: Of the label.
+        prob: Probability of painting; the same as `probability`, .5 unless given.
+        spacing: Voxel size along the image's axes, in mm; None takes it from the affine.
+        settings: `InjectionSettings`; those given by name go before.
+        intensity_key: Where `RecordIntensityd` left its references, if it ran.
+        recipe_key: None leaves the recipe out.
+        outcome_key: None leaves the outcome out.
+        allow_missing_keys: Leave samples alone that lack an image or the label.
+        **kwargs: Fields of `InjectionSettings` by name.
+
+    Attributes:
+        outcome: Of the last call, as for `SynBTTumor`.
+        counts: Of all calls in this process, by outcome.
+
+    Raises:
+        SynBTError: If a name is unknown, a value is out of range, or shapes do not fit.
+        KeyError: If a key is missing.
+    """
+
+    backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        label_key: Hashable = "label",
+        prob: float | None = None,
+        *,
+        spacing: Spacing | None = None,
+        settings: InjectionSettings | None = None,
+        intensity_key: str = INTENSITY_KEY,
+        recipe_key: str | None = RECIPE_KEY,
+        outcome_key: str | None = OUTCOME_KEY,
+        allow_missing_keys: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        self.image_keys, self.label_key = image_keys(keys, label_key), label_key
+        MapTransform.__init__(self, (*self.image_keys, label_key), allow_missing_keys)
+        merged = settings_from(name, _OWN, settings, kwargs, prob)
+        if len(self.image_keys) == 2 and (merged.pre_channel, merged.post_channel) != (0, 1):
+            raise SynBTError(
+                f"pre_channel and post_channel are for one image that holds both; {name} has the "
+                f"keys {self.image_keys}. Leave them out."
+            )
+        self.painter = SynBTTumor(spacing=spacing, settings=merged)
+        RandomizableTransform.__init__(self, merged.probability)
+        self.intensity_key = intensity_key
+        self.recipe_key, self.outcome_key = recipe_key, outcome_key
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What became of the last call."""
+        return self.painter.outcome
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Calls in this process, by outcome."""
+        return self.painter.counts
+
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> Self:
+        """Seed; see MONAI. The array transform of the same seed paints the same."""
+        super().set_random_state(seed, state)
+        self.painter.set_random_state(seed, state)
+        return self
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw whether, and one integer that all else follows from."""
+        self.painter.prob = self.prob
+        self.painter.randomize()
+        self._do_transform = self.painter._do_transform
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Paint into a copy of the dictionary."""
+        d = dict(data)
+        self.randomize()
+        if len(list(self.key_iterator(d))) < len(self.keys):
+            missing = ", ".join(str(key) for key in self.keys if key not in d)
+            self._tell(d, f"{missing} is missing", None)
+            return d
+        images, label = [d[key] for key in self.image_keys], d[self.label_key]
+        scan = read_scan(type(self).__name__, images, label, self.painter.spacing)
+        injected = self.painter.inject(scan, self._recorded(d))
+        new, d[self.label_key] = write_scan(injected, images, label)
+        d.update(zip(self.image_keys, new, strict=True))
+        self._tell(d, self.outcome["reason"] or "painted", self.outcome["recipe"])
+        return d
+
+    def _recorded(self, d: Mapping[Hashable, Any]) -> IntensityReference | None:
+        recorded = d.get(self.intensity_key)
+        return None if recorded is None else reference_of(convert_to_tensor(recorded))
+
+    def _tell(self, d: dict[Hashable, Any], outcome: str, recipe: Mapping[str, Any] | None) -> None:
+        if self.recipe_key is not None:
+            d[self.recipe_key] = "" if recipe is None else json.dumps(recipe)
+        if self.outcome_key is not None:
+            d[self.outcome_key] = outcome
+
+    def __repr__(self) -> str:
+        described = {**self.painter.described(), "prob": self.prob}
+        keys = {"keys": self.image_keys, "label_key": self.label_key}
+        return call_text(type(self).__name__, {**keys, **described})
+
+
+SynBTTumorD = SynBTTumorDict = SynBTTumord
