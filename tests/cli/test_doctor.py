@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from synbt_aug.cli import doctor
 
 
 @pytest.fixture
@@ -53,3 +56,60 @@ def test_broken_weights_and_cases_are_said_and_counted(
     assert said.code == 1
     assert "damaged: its SHA-256 is not the manifest's" in said.out
     assert "no brighter in post than in pre" in said.out
+
+
+@pytest.mark.usefixtures("plain")
+def test_whether_the_weights_fit_the_dataset_is_said_figure_by_figure(
+    synbt: Callable, weights: Path, dataset: Path
+) -> None:
+    said = synbt("doctor", dataset, "--weights", weights)
+    # An untrained codec fits nothing; that is no defect of the machine.
+    assert said.code == 0, said.out
+    (line,) = (line for line in said.out.splitlines() if "SynBT fit:" in line)
+    assert "SynBT fit: poor (1 case, 1 tumor painted again): " in line
+    assert "fine-tune with `synbt train autoencoder --init WEIGHTS" in line
+    for figure in ("tissue", "order", "contrast", "enhancement", "repainting", "grain"):
+        assert f"  {figure}  " in said.out
+    assert "1 of 1 tumors brighter in post than pre" in said.out
+
+
+def as_nnunet(dataset: Path, folder: Path, cases: int, broken: int | None = None) -> Path:
+    """The one case several times over as an nnU-Net raw dataset."""
+    (folder / "imagesTr").mkdir(parents=True)
+    for number in range(cases):
+        for channel in (0, 1):
+            target = folder / f"imagesTr/C{number}_000{channel}.nii.gz"
+            shutil.copy(dataset / f"images/P1/p1_000{channel}.nii.gz", target)
+            if number == broken:
+                target.write_bytes(target.read_bytes()[:200])
+    names = {"channel_names": {"0": "pre", "1": "post"}, "labels": {"background": 0, "tumor": 1}}
+    names |= {"numTraining": cases, "file_ending": ".nii.gz"}
+    (folder / "dataset.json").write_text(json.dumps(names))
+    (folder / "labelsTr").mkdir()
+    for number in range(cases):
+        tumor = dataset / "segmentations/expert/P1.nii.gz"
+        shutil.copy(tumor, folder / f"labelsTr/C{number}.nii.gz")
+    return folder
+
+
+@pytest.mark.usefixtures("plain")
+def test_cases_of_an_nnunet_dataset_are_read_and_a_broken_one_is_left_out(
+    synbt: Callable, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    folder = as_nnunet(dataset, tmp_path / "Dataset001_Breast", 3, broken=1)
+    said = synbt("doctor", folder, "--weights", weights)
+    assert said.code == 1
+    assert "(2 cases, 2 tumors painted again)" in said.out
+    # Once, though the dataset's check and the fit both read it.
+    assert said.out.count("cannot be read") == 1
+
+
+def test_quick_leaves_the_fit_out(synbt: Callable, weights: Path, dataset: Path) -> None:
+    assert "SynBT fit" not in synbt("doctor", dataset, "--weights", weights, "--quick").out
+
+
+def test_cases_are_spread_evenly() -> None:
+    numbers = list(range(50))
+    assert doctor._spread(numbers, 5) == [0, 10, 20, 30, 40]
+    assert doctor._spread(numbers[:3], 5) == [0, 1, 2]
+    assert doctor._spread(numbers[:7], 5) == [0, 1, 2, 4, 5]

@@ -5,20 +5,25 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from synbt_aug.cli import generator
-from synbt_aug.cli.console import console, sentence_for
+from synbt_aug.cli.console import console, counting, sentence_for
 
 if TYPE_CHECKING:
     from synbt_aug.data import CaseFiles, TrainingCase
+    from synbt_aug.evaluate import FitCase
+
+T = TypeVar("T")
 
 FINE, MISSING, BROKEN = "[green]ok[/]", "[yellow]--[/]", "[bold red]no[/]"
+# Works, but not well.
+DOUBTFUL = "[yellow]??[/]"
 _EXTRAS = {
     "nnunet": ("nnunetv2", "batchgenerators", "batchgeneratorsv2"),
     "torchio": ("torchio",),
@@ -27,6 +32,8 @@ _EXTRAS = {
 }
 # Cases of a dataset that are read whole; the others are only listed.
 _CASES_READ = 5
+# What finding out whether the weights fit may take.
+_MOST_CASES, _MOST_SECONDS = 20, 60.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,10 @@ def doctor(
     ] = None,
     weights: generator.Weights = "shipped",
     device: generator.Device = "auto",
-    quick: Annotated[bool, typer.Option("--quick", help="Do not paint a tumor to try it.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Paint no tumor to try it, nor into the dataset's cases."),
+    ] = False,
 ) -> None:
     """Say what works here, and why not. Exit code 1 if something needed is broken."""
     broken = 0
@@ -52,6 +62,8 @@ def doctor(
     checks["generator"] = lambda: _generator(weights, device, quick)
     if dataset is not None:
         checks["dataset"] = lambda: _dataset(dataset)
+        if not quick:
+            checks["fit"] = lambda: _fit(dataset, weights, device)
     for name, check in checks.items():
         for finding in _guarded(name, check):
             broken += finding.state == BROKEN
@@ -162,12 +174,58 @@ def _dataset(folder: Path) -> Iterator[Finding]:
         yield Finding(BROKEN, "left out", f"and {len(files.skipped) - 10} more")
     if masks == 0:
         yield Finding(MISSING, "masks", "none: existing tumors could be painted over")
-    step = max(1, len(cases) // _CASES_READ)
-    for case in cases[::step][:_CASES_READ]:
+    for case in _spread(cases, _CASES_READ):
         try:
             yield _case(case)
         except ValueError as error:
             yield Finding(BROKEN, case.name, sentence_for(error) or str(error))
+
+
+def _spread(cases: Sequence[T], most: int) -> list[T]:
+    """At most so many cases, evenly over all of them."""
+    count = min(most, len(cases))
+    return [cases[k * len(cases) // count] for k in range(count)]
+
+
+def _fit(folder: Path, weights: str, device: str) -> Iterator[Finding]:
+    """Whether the weights fit the dataset: the verdict, then figure by figure."""
+    from synbt_aug.data import read_dataset
+    from synbt_aug.evaluate import measure_fit
+
+    synthesizer = generator.make_synthesizer(weights, device=device)
+    found = read_dataset(folder).cases
+    cases = _spread([case for case in found if case.label is not None] or found, _MOST_CASES)
+    unread: list[Finding] = []
+    with counting("Painting the dataset's tumors again") as tell:
+        fit = measure_fit(
+            _fit_cases(cases, unread),
+            synthesizer,
+            most_cases=_MOST_CASES,
+            max_seconds=_MOST_SECONDS,
+            on_case=lambda done: tell(done, len(cases)),
+        )
+    said = {case.name for case in _spread(found, _CASES_READ)}
+    yield from (finding for finding in unread if finding.what not in said)
+    yield Finding(FINE if fit.ok else DOUBTFUL, "fit", fit.line())
+    for figure in fit.findings:
+        yield Finding(FINE if figure.good else DOUBTFUL, f"  {figure.what}", figure.says)
+
+
+def _fit_cases(cases: Sequence[CaseFiles], unread: list[Finding]) -> Iterator[FitCase]:
+    """Cases as they are stored, read one at a time; what cannot be read goes to `unread`."""
+    from synbt_aug.data import read_mask, read_pair
+    from synbt_aug.evaluate import FitCase
+
+    for case in cases:
+        try:
+            pair = read_pair(case.pre, case.posts[0])
+            tumor = None
+            if case.label is not None:
+                tumor = read_mask(case.label, pair.pre, "The tumor mask", label=case.tumor_label)
+        except ValueError as error:
+            unread.append(Finding(BROKEN, case.name, sentence_for(error) or str(error)))
+            continue
+        yield FitCase(case.name, replace(pair.volume, tumor=tumor))
 
 
 def _case(files: CaseFiles) -> Finding:
