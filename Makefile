@@ -2,6 +2,8 @@
 # make test   everything that must hold: lint, types, floors, tests
 # make lint   the same without the tests
 # make clean  removes what these made
+# make compatibility  the nnU-Net trainer beside three releases of nnunetv2, as wheels and editable
+#                     (needs the network; 40 minutes)
 #
 # Sets itself up: the first call makes .venv and installs into it. PYTHON=... picks another Python.
 
@@ -11,7 +13,7 @@ DEMO_DIR ?= demo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint compatibility clean
 
 demo: $(VENV)/.ready
 	$(BIN)/synbt demo -o $(DEMO_DIR)
@@ -24,6 +26,9 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+compatibility: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/compatibility.py -o build/compatibility
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

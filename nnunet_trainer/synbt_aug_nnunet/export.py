@@ -21,6 +21,7 @@ import torch
 
 from synbt_aug.errors import ExtraMissingError, SynBTError, first_line
 from synbt_aug.files import check_output_folder
+from synbt_aug_nnunet.results import RECORD
 
 _NEEDED = ("dataset.json", "plans.json")
 _WELCOME = ("dataset_fingerprint.json",)
@@ -76,6 +77,8 @@ def export_model(
         for name, content in loaded.items():
             (unfinished / name).mkdir()
             torch.save({**content, "trainer_name": plain}, unfinished / name / checkpoint)
+            if (source / name / RECORD).is_file():
+                shutil.copyfile(source / name / RECORD, unfinished / name / RECORD)
         for file in (*_NEEDED, *(file for file in _WELCOME if (source / file).is_file())):
             shutil.copyfile(source / file, unfinished / file)
     return Export(target, tuple(name.removeprefix("fold_") for name in names), trainer, plain)
