@@ -115,7 +115,8 @@ class InjectionSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
     def gather(

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from nnunet_dataset import Dataset, FlatSynBT
+from synbt_aug.errors import SynBTError
+from synbt_aug_nnunet.mixin import SynBTMixin
+from synbt_aug_nnunet.trainers import nnUNetTrainerSynBT, nnUNetTrainerSynBT_p0
+
+Make = Callable[..., Any]
+
+
+def first_batch(trainer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One batch as the workers give it, and as the network gets it."""
+    seen: dict[str, Any] = {}
+    batch = next(trainer.dataloader_train)
+    given = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+    original = nnUNetTrainer.train_step
+
+    def catch(self: Any, ready: dict[str, Any]) -> Any:
+        seen.update(ready)
+        return original(self, ready)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nnUNetTrainer, "train_step", catch)
+        trainer.train_step(batch)
+    return given, seen
+
+
+def no_intensity_changes(trainer: Any) -> None:
+    """Leave only what a comparison with the worker's batch survives."""
+    kept = [
+        step
+        for step in trainer._synbt_augmentation.on_device.transforms
+        if type(step).__name__ in ("RemoveLabelTransform", "DownsampleSegForDSTransform")
+        or "Regions" in type(step).__name__
+    ]
+    trainer._synbt_augmentation.on_device.transforms[:] = kept
+
+
+# --- what is injected, where ---
+
+
+def test_workers_hand_over_plain_labels_and_the_network_gets_scales(nnunet: Make) -> None:
+    trainer = nnunet(Dataset(outside=True))
+    trainer.on_train_start()
+    given, ready = first_batch(trainer)
+    assert given["target"].shape == (2, 1, 56, 72, 72) and given["target"].dtype == torch.int16
+    assert [tuple(t.shape[2:]) for t in ready["target"]] == [(56, 72, 72), (28, 36, 36)]
+    assert all(int(t.min()) >= 0 for t in ready["target"])
+
+
+def test_tumors_are_painted_into_pre_and_post_with_their_label(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_PROBABILITY", "1")
+    monkeypatch.setenv("SYNBT_DIAMETER_MM", "9")
+    trainer = nnunet()
+    trainer.on_train_start()
+    no_intensity_changes(trainer)
+    injected = 0
+    for _ in range(3):
+        given, ready = first_batch(trainer)
+        old, new = given["target"].clamp_min(0), ready["target"][0]
+        for k in range(2):
+            added = (new[k] == 1) & (old[k] != 1)
+            changed = (ready["data"][k] != given["data"][k]).any(0)
+            if not bool(added.any()):
+                assert not bool(changed.any())
+                continue
+            injected += 1
+            assert int(added.sum()) == pytest.approx(np.pi / 6 * 9**3, rel=0.15)
+            post = (ready["data"][k, 1] - given["data"][k, 1])[added[0]]
+            assert float(post.mean()) > 0
+            # Real tumors keep their label and their voxels.
+            assert bool((new[k][old[k] == 1] == 1).all())
+            assert not bool((changed & (old[k, 0] == 1)).any())
+    assert injected >= 3
+    assert trainer._synbt_injection.pop_counts()["injected"] == injected
+
+
+def test_four_channels_anisotropic_and_sagittal_get_tumors_in_the_right_channels(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_PROBABILITY", "1")
+    monkeypatch.setenv("SYNBT_DIAMETER_MM", "12")
+    spacing = (0.7, 2.0, 0.7)
+    dataset = Dataset(
+        channels=("T2", "post", "pre", "DWI"), spacing=spacing, patch=(80, 36, 100), batch_size=3
+    )
+    trainer = nnunet(dataset)
+    trainer.on_train_start()
+    no_intensity_changes(trainer)
+    assert (trainer.synbt_settings.pre_channel, trainer.synbt_settings.post_channel) == (2, 1)
+    given, ready = first_batch(trainer)
+    changed = (ready["data"] != given["data"]).flatten(2).any(2)
+    assert not bool(changed[:, [0, 3]].any())
+    added = (ready["target"][0] == 1) & (given["target"] != 1)
+    sizes = [int(a.sum()) * float(np.prod(spacing)) for a in added if bool(a.any())]
+    assert sizes
+    for volume in sizes:
+        assert (6 * volume / np.pi) ** (1 / 3) == pytest.approx(12, abs=0.7)
+
+
+def test_regions_and_the_ignore_label_reach_the_loss(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_PROBABILITY", "1")
+    monkeypatch.setenv("SYNBT_DIAMETER_MM", "9")
+
+    def label_breast(data: np.ndarray, segmentation: np.ndarray) -> None:
+        segmentation[(segmentation == 0) & (data[0] > 60)] = 1
+        segmentation[:, 60:] = 3
+
+    labels = {"background": 0, "breast": [1, 2], "tumor": [2], "ignore": 3}
+    trainer = nnunet(
+        Dataset(labels=labels, regions_class_order=[1, 2], tumor=2, changes=label_breast)
+    )
+    trainer.on_train_start()
+    no_intensity_changes(trainer)
+    assert trainer.synbt_settings.paint_over == (1,)
+    given, ready = first_batch(trainer)
+    target = ready["target"][0]
+    assert target.shape[1] == 3 and target.dtype == torch.bool
+    breast, tumor, ignore = target.unbind(1)
+    assert torch.equal(ignore, given["target"][:, 0] == 3)
+    assert bool((breast | ~tumor).all()), "a tumor lies inside the breast region"
+    assert int(tumor.sum()) > int((given["target"] == 2).sum())
+
+
+def test_the_first_injected_patches_are_saved_as_pictures(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_PROBABILITY", "1")
+    monkeypatch.setenv("SYNBT_EXAMPLES", "1")
+    trainer = nnunet()
+    trainer.on_train_start()
+    for _ in range(2):
+        trainer.train_step(next(trainer.dataloader_train))
+    pictures = list((Path(trainer.output_folder) / "synbt_examples").glob("*.png"))
+    assert len(pictures) == 1
+
+
+# --- the control ---
+
+
+def test_without_injection_the_losses_are_those_of_plain_nnunet_bit_by_bit(nnunet: Make) -> None:
+    # With one sample a batch both draw the same random numbers in the same order.
+    losses = []
+    for kind in (nnUNetTrainer, nnUNetTrainerSynBT_p0):
+        trainer = nnunet(Dataset(batch_size=1), kind)
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            trainer.on_train_start()
+            torch.manual_seed(2)
+            np.random.seed(2)  # noqa: NPY002 (nnU-Net draws from it)
+            losses.append(
+                [float(trainer.train_step(next(trainer.dataloader_train))["loss"]) for _ in "abcd"]
+            )
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 4
+
+
+def test_validation_batches_are_nnunets_own(nnunet: Make) -> None:
+    trainer = nnunet()
+    trainer.on_train_start()
+    plain = nnUNetTrainer.get_validation_transforms([[1, 1, 1]])
+    kinds = [type(t) for t in trainer.dataloader_val.data_loader.transforms.transforms]
+    assert kinds == [type(t) for t in plain.transforms]
+    assert trainer.dataloader_val.data_loader.indices == ["d"]
+
+
+# --- settings, record, refusals ---
+
+
+def test_a_trainers_name_has_the_last_word(nnunet: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Named(FlatSynBT):
+        synbt_fixed: ClassVar = {"num_epochs": 7}
+
+    class NamedControl(Named):
+        synbt_fixed: ClassVar = {"probability": 0.0}
+
+    monkeypatch.setenv("SYNBT_NUM_EPOCHS", "3")
+    monkeypatch.setenv("SYNBT_NUM_ITERATIONS_PER_EPOCH", "5")
+    trainer = nnunet(Dataset(synbt={"probability": 0.25, "num_val_iterations_per_epoch": 2}), Named)
+    trainer.initialize()
+    assert trainer.num_epochs == trainer.lr_scheduler.max_steps == 7
+    assert trainer.num_iterations_per_epoch == 5
+    assert trainer.num_val_iterations_per_epoch == 2
+    assert trainer.synbt_settings.probability == 0.25
+    control = nnunet(trainer=NamedControl)
+    control.initialize()
+    assert control.num_epochs == 7 and control.synbt_settings.probability == 0
+
+
+def test_a_users_own_trainer_keeps_its_epochs(nnunet: Make) -> None:
+    class Short(nnUNetTrainer):
+        def initialize(self) -> None:
+            self.num_epochs = 3
+            super().initialize()
+
+    class Mine(SynBTMixin, Short):
+        pass
+
+    trainer = nnunet(trainer=Mine)
+    trainer.initialize()
+    assert trainer.num_epochs == 3
+
+
+def test_the_settings_are_saved_and_other_settings_refused(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = nnunet()
+    trainer.on_train_start()
+    folder = Path(trainer.output_folder)
+    record = json.loads((folder / "synbt.json").read_text())
+    assert record["settings"]["probability"] == 0.5 and record["training_cases"] == 3
+    trainer.save_checkpoint(str(folder / "checkpoint_latest.pth"))
+    nnunet().on_train_start()
+    monkeypatch.setenv("SYNBT_GENERATOR_DEVICE", "cpu")
+    nnunet().on_train_start()
+    monkeypatch.setenv("SYNBT_PROBABILITY", "0.75")
+    with pytest.raises(SynBTError, match=r"probability: 0\.5 there, 0\.75 now"):
+        nnunet().on_train_start()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (Dataset(patch=(48, 48)), "in 3D, but the configuration 3d_fullres has patches of 2"),
+        (Dataset(channels=("post",)), "two channels, pre- and post-contrast"),
+        (Dataset(labels={"background": 0, "x": 1, "y": 2}), "which one is the tumor"),
+        (Dataset(synbt={"probabilty": 1}), "no setting called probabilty"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_training(
+    nnunet: Make, dataset: Dataset, message: str
+) -> None:
+    with pytest.raises(SynBTError, match=message):
+        nnunet(dataset).initialize()
+
+
+def test_a_dataset_without_tumors_is_refused(nnunet: Make) -> None:
+    with pytest.raises(SynBTError, match="none of the 3 training cases has one of 6 mm.*shipped"):
+        nnunet(Dataset(radius_mm=0), nnUNetTrainerSynBT).on_train_start()
+
+
+def test_weights_that_saw_a_validation_case_are_refused(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    from analytic import tiny_weights
+    from synbt_aug.weights import save_weights
+
+    leaky = dataclasses.replace(tiny_weights(), card={"cases": ["d", "e"]})
+    monkeypatch.setenv("SYNBT_WEIGHTS", str(save_weights(leaky, tmp_path / "leaky")))
+    with pytest.raises(SynBTError, match=r"'leaky' were trained on 1 validation cases.*\(d\)"):
+        nnunet(trainer=nnUNetTrainerSynBT).on_train_start()
+
+
+# --- the rest of the life cycle ---
+
+
+def test_an_epoch_ends_with_a_line_on_what_was_injected(
+    nnunet: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = nnunet()
+    trainer.on_train_start()
+    trainer.on_epoch_start()
+    trainer.on_train_epoch_start()
+    outputs = [trainer.train_step(next(trainer.dataloader_train)) for _ in range(2)]
+    trainer.on_train_epoch_end(outputs)
+    line = [x for x in capsys.readouterr().out.splitlines() if "SynBT:" in x][-1]
+    assert "injected" in line and "ms an iteration" in line
+
+
+def test_prediction_builds_the_network_without_settings_or_weights() -> None:
+    assert nnUNetTrainerSynBT.build_network_architecture is nnUNetTrainer.build_network_architecture
+    assert "__init__" not in vars(SynBTMixin) and "__init__" not in vars(nnUNetTrainerSynBT)
+
+
+def test_an_anisotropic_plan_augments_in_two_dimensions(nnunet: Make) -> None:
+    trainer = nnunet(Dataset(spacing=(4.0, 1.0, 1.0), patch=(12, 48, 48)))
+    trainer.on_train_start()
+    steps = [type(s).__name__ for s in trainer._synbt_augmentation.in_workers.transforms]
+    assert steps == ["Convert3DTo2DTransform", "SpatialTransform", "Convert2DTo3DTransform"]
+    given, ready = first_batch(trainer)
+    assert ready["data"].shape == given["data"].shape
+
+
+def test_the_same_seed_draws_the_same_tumors_and_ranks_draw_others() -> None:
+    from synbt_aug_nnunet.injection import step_seed
+
+    seeds = {
+        step_seed(0, fold, rank, epoch, step)
+        for fold in range(2)
+        for rank in range(2)
+        for epoch in range(3)
+        for step in range(5)
+    }
+    assert len(seeds) == 2 * 2 * 3 * 5
+    assert step_seed(0, 1, 2, 3, 4) == step_seed(0, 1, 2, 3, 4) < 2**63
