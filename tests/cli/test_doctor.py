@@ -38,7 +38,7 @@ def test_a_healthy_machine_and_dataset(synbt: Callable, weights: Path, dataset: 
 @pytest.mark.usefixtures("plain")
 def test_a_tumor_is_painted_to_try(synbt: Callable, weights: Path) -> None:
     said = synbt("doctor", "--weights", weights)
-    assert said.code == 0 and "a 12 mm tumor on" in said.out
+    assert said.code == 0 and "an 18 mm tumor on" in said.out
 
 
 def test_broken_weights_and_cases_are_said_and_counted(

@@ -146,11 +146,12 @@ def _generator(weights: str, device: str, quick: bool) -> Iterator[Finding]:
     phantom = make_phantom(1_000_000, settings)
     image = torch.from_numpy(np.stack([phantom.pre, phantom.post[0]]))
     start = time.perf_counter()
-    result = synthesizer(BreastVolume(image), seed=0, diameter_mm=12.0)
+    # 12 mm is refused by the shipped weights once in two seeds, as too little visible.
+    result = synthesizer(BreastVolume(image), seed=0, diameter_mm=18.0)
     seconds = time.perf_counter() - start
     where = f"on {synthesizer.device} in {seconds:.1f} s"
     if result.painted:
-        yield Finding(FINE, "painting", f"a 12 mm tumor {where}")
+        yield Finding(FINE, "painting", f"an 18 mm tumor {where}")
     else:
         yield Finding(BROKEN, "painting", f"no tumor {where}: {result.reason}")
 
