@@ -13,6 +13,7 @@ import torchio as tio
 
 from analytic import breast, breast_image, painter
 from synbt_aug.errors import SynBTError
+from synbt_aug.injector import SynBTInjector
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.torchio import PaintTumor, RecordIntensity, SynBTTumor
 from synbt_aug.volume import BreastVolume
@@ -171,3 +172,13 @@ def test_the_core_paints_the_same_from_the_same_seed_and_references(
     volume = BreastVolume(pair_of(subject_of()))
     core = flat(volume, seed=recipe["seed"], diameter_mm=9.0)
     assert core.recipe == recipe and torch.equal(core.image, pair_of(after))
+
+
+def test_the_injector_replays_the_recipe_to_the_same_voxels(flat: TumorSynthesizer) -> None:
+    before = subject_of(label=empty_label())
+    after = painted(before, tumors=2)
+    injected = SynBTInjector(synthesizer=flat).replay(
+        pair_of(before)[None], before["tumor"].data[None], [after.history[0].recipe]
+    )
+    assert torch.equal(injected.images[0], pair_of(after))
+    assert torch.equal(injected.labels[0], after["tumor"].data)
