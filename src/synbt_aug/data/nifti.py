@@ -121,6 +121,22 @@ def read_scan(path: str | os.PathLike[str], what: str = "The scan") -> Scan:
     return scan
 
 
+def read_label(path: str | os.PathLike[str], what: str = "The mask") -> Scan:
+    """Read a mask or a label map; unlike a scan, it may be the same everywhere.
+
+    Args:
+        path: A `.nii` or `.nii.gz` file.
+        what: What the file is to be; opens the error messages.
+
+    Raises:
+        SynBTError: If the file is missing, damaged, no 3D image, or its values are not finite.
+    """
+    scan = _read(Path(path), what)
+    if scan.stored.dtype.kind == "f" and not np.isfinite(scan.stored).all():
+        raise SynBTError(f"{what} needs finite values, but {path} holds NaN or infinite voxels.")
+    return scan
+
+
 def read_mask(
     path: str | os.PathLike[str],
     like: Scan,
@@ -141,11 +157,9 @@ def read_mask(
     Raises:
         SynBTError: If the file cannot be read or lies on another grid.
     """
-    scan = _read(Path(path), what)
+    scan = read_label(path, what)
     check_same_grid(scan, like, what)
     values = scan.values()
-    if not np.isfinite(values).all():
-        raise SynBTError(f"{what} needs finite values, but {path} holds NaN or infinite voxels.")
     mask = values >= 0.5 if label is None else np.abs(values - label) < 0.5
     return torch.from_numpy(np.ascontiguousarray(mask))
 
