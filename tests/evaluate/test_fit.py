@@ -359,7 +359,7 @@ def test_shipped_weights_fit_a_phantom_but_not_the_swapped_one() -> None:
     made = make_phantom(1_000_001, PhantomSettings(shape=(96, 96, 80)))
     image = torch.stack([torch.from_numpy(made.pre), torch.from_numpy(made.post[0])]).float()
     volume = BreastVolume(image, made.spacing, tumor=torch.from_numpy(made.tumor))
-    weights = TumorSynthesizer("shipped")
+    weights = TumorSynthesizer("shipped", steps=4)
     good = measure_fit([case(volume)], weights)
     assert good.ok, good.line()
     bad = measure_fit([case(replace(volume, image=image.flip(0)))], weights)

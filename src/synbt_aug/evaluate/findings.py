@@ -15,9 +15,9 @@ Pair = tuple[float, float]
 #: Least share of the tissue's variance that the codec keeps.
 LEAST_EXPLAINED = 0.4
 
-#: How far the codec may stay behind 2x pooling, in dB, in ordinary tissue and in tumors.
+#: How far the codec may stay behind 2x pooling, in dB: in ordinary tissue, and in tumors in post.
+#: Pre-contrast tumors are flat, pooling averages their noise and is ahead by 1-3 dB on good data.
 MOST_BEHIND_DB = 2.0
-MOST_BEHIND_IN_TUMORS_DB = 3.0
 
 #: Share of tumors no brighter in post than in pre from which the order of the scans is in doubt:
 #: of the 313 phantom tumors of the shipped bank none is so.
@@ -140,9 +140,9 @@ class RealTumors:
         return Finding("enhancement", self.in_range >= LEAST_IN_RANGE, says, "denoiser")
 
     def _codec(self) -> Finding:
-        good = min(self.gain_db) >= -MOST_BEHIND_IN_TUMORS_DB
+        good = self.gain_db[1] >= -MOST_BEHIND_DB
         says = f"tumors rebuilt {_beside(self.gain_db)}"
-        says += "" if good else f" (at most {MOST_BEHIND_IN_TUMORS_DB:g} dB behind)"
+        says += "" if good else f" (at most {MOST_BEHIND_DB:g} dB behind in post)"
         return Finding("tumors", good, says, "autoencoder")
 
 
