@@ -1,0 +1,153 @@
+"""One recipe, one scan in one axis order: every host paints the same tumor.
+
+Promised is 1e-3 of the range; it is one function behind all of them, so that it is bitwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch import Tensor
+
+from analytic import MM, FlatTexture, breast, diffusion_painter, painter, reorder
+from synbt_aug import injector as injector_module
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.injector import SynBTInjector
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug_monai import PaintTumor, PaintTumord
+
+TEXTURES: dict[str, Callable[[], TumorSynthesizer]] = {
+    "formula": lambda: painter(FlatTexture()),
+    "diffusion": diffusion_painter,
+}
+
+Painted = tuple[Tensor, Tensor]
+
+
+def volume_of(spacing: Spacing, dtype: torch.dtype, sagittal: bool = False) -> BreastVolume:
+    volume = breast(spacing)
+    image = volume.image.to(dtype)
+    if not sagittal:
+        return BreastVolume(image, spacing)
+    order = (2, 0, 1)
+    turned = spacing[order[0]], spacing[order[1]], spacing[order[2]]
+    return BreastVolume(reorder(image, order, (1,)), turned)
+
+
+def affine_of(volume: BreastVolume) -> np.ndarray:
+    return np.diag([*volume.spacing, 1.0])
+
+
+def empty_label(volume: BreastVolume) -> Tensor:
+    return torch.zeros((1, *volume.shape), dtype=torch.int16)
+
+
+def through_the_injector(volume: BreastVolume, recipe: dict[str, Any]) -> Painted:
+    injector = SynBTInjector(InjectionSettings())
+    done = injector.replay(volume.image[None], empty_label(volume)[None], [recipe], volume.spacing)
+    return done.images[0], done.labels[0, 0]
+
+
+def through_monai_arrays(volume: BreastVolume, recipe: dict[str, Any]) -> Painted:
+    image, label = PaintTumor(recipe, spacing=volume.spacing)(
+        volume.image.numpy(), empty_label(volume).numpy()
+    )
+    return torch.from_numpy(image), torch.from_numpy(label)[0]
+
+
+def through_monai_dictionaries(volume: BreastVolume, recipe: dict[str, Any]) -> Painted:
+    affine = torch.from_numpy(affine_of(volume))
+    found = PaintTumord(("pre", "post"))(
+        {
+            "pre": MetaTensor(volume.image[:1], affine=affine),
+            "post": MetaTensor(volume.image[1:], affine=affine),
+            "label": MetaTensor(empty_label(volume), affine=affine),
+            "synbt_recipe": json.dumps(recipe),
+        }
+    )
+    image = torch.cat([found["pre"].as_tensor(), found["post"].as_tensor()])
+    return image, found["label"].as_tensor()[0]
+
+
+def through_torchio(volume: BreastVolume, recipe: dict[str, Any]) -> Painted:
+    tio = pytest.importorskip("torchio")
+    from synbt_aug_torchio import PaintTumor as PaintSubject
+
+    affine = affine_of(volume)
+    subject = tio.Subject(
+        pre=tio.ScalarImage(tensor=volume.image[:1], affine=affine),
+        post=tio.ScalarImage(tensor=volume.image[1:], affine=affine),
+        label=tio.LabelMap(tensor=empty_label(volume), affine=affine),
+    )
+    found = PaintSubject(recipe)(subject)
+    return torch.cat([found["pre"].data, found["post"].data]), found["label"].data[0]
+
+
+HOSTS = [
+    through_the_injector,
+    through_monai_arrays,
+    through_monai_dictionaries,
+    through_torchio,
+]
+
+
+@pytest.fixture(params=TEXTURES)
+def synthesizer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the core and all hosts paint with."""
+    made = TEXTURES[request.param]()
+    monkeypatch.setattr(injector_module, "shared_synthesizer", lambda *_: made)
+    try:
+        from synbt_aug_torchio import paint_tumor
+    except ImportError:
+        return made
+    monkeypatch.setattr(paint_tumor, "shared_synthesizer", lambda *_: made)
+    return made
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.__name__)
+@pytest.mark.parametrize(
+    "spacing, dtype, sagittal",
+    [
+        (MM, torch.float32, False),
+        ((0.7, 0.7, 2.0), torch.float32, False),
+        ((0.7, 0.7, 2.0), torch.int16, True),
+        (MM, torch.float64, True),
+    ],
+    ids=["1mm", "0.7x0.7x2mm", "sagittal-int16", "sagittal-float64"],
+)
+def test_a_recipe_of_the_core_paints_the_same_voxels_in_every_host(
+    synthesizer: TumorSynthesizer,
+    host: Callable[[BreastVolume, dict[str, Any]], Painted],
+    spacing: Spacing,
+    dtype: torch.dtype,
+    sagittal: bool,
+) -> None:
+    volume = volume_of(spacing, dtype, sagittal)
+    core = synthesizer(volume, seed=2, diameter_mm=10.0)
+    assert core.painted and core.recipe is not None, core.reason
+    image, label = host(volume, json.loads(json.dumps(core.recipe)))
+    assert image.dtype == dtype
+    assert torch.equal(image, core.image)
+    assert torch.equal(label == 1, core.tumor)
+
+
+def test_what_an_injector_draws_the_core_paints_from_the_same_seed(
+    synthesizer: TumorSynthesizer,
+) -> None:
+    volume = volume_of(MM, torch.float32)
+    injector = SynBTInjector(InjectionSettings(probability=1.0, diameter_mm=10.0), synthesizer)
+    done = injector(
+        volume.image[None], empty_label(volume)[None], generator=torch.Generator().manual_seed(1)
+    )
+    (drawn,) = done.results
+    assert drawn is not None and drawn.painted and drawn.recipe is not None
+    core = synthesizer(volume, seed=drawn.recipe["seed"], diameter_mm=10.0)
+    assert core.recipe == drawn.recipe
+    assert torch.equal(core.image, done.images[0])
