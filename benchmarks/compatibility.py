@@ -46,12 +46,13 @@ SMALL_MACHINE = {
     "SYNBT_NUM_ITERATIONS_PER_EPOCH": "4",
     "SYNBT_NUM_VAL_ITERATIONS_PER_EPOCH": "2",
     "SYNBT_PROBABILITY": "1",
-    "SYNBT_FIT_CASES": "1",
+    "SYNBT_STEPS": "3",
+    "SYNBT_FIT_CASES": "0",
     "nnUNet_n_proc_DA": "1",
     "nnUNet_def_n_proc": "1",
     "OMP_NUM_THREADS": "1",
 }
-BUILD_TOOLS = ("setuptools>=67.8", "wheel", "hatchling>=1.25")
+BUILD_TOOLS = ("setuptools>=67.8", "wheel", "hatchling>=1.25", "editables>=0.5")
 
 
 class StepFailed(Exception):
