@@ -94,7 +94,8 @@ def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
     if dataset.changes is not None:
         dataset.changes(data, segmentation)
     mean = data.mean((1, 2, 3), keepdims=True)
-    data = ((data - mean) / data.std((1, 2, 3), keepdims=True)).astype(np.float32)
+    sd = np.maximum(data.std((1, 2, 3), keepdims=True), 1e-6)
+    data = ((data - mean) / sd).astype(np.float32)
     if dataset.outside:
         segmentation[:, :, :6] = -1
         data[:, :, :, :6] = 0

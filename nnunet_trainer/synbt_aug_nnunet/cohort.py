@@ -190,7 +190,7 @@ class CohortCache:
 
     def _measure(self, name: str) -> None:
         stamp = self.cases.stamp(name)
-        case = _measured(name, self.cases.read(name))
+        case = _measured(name, self.cases)
         bank = self.folder / f"{name}.npz"
         bank.unlink(missing_ok=True)
         if case.templates:
@@ -261,8 +261,9 @@ def measured_cohort(
     return cohort
 
 
-def _measured(name: str, volume: BreastVolume) -> MeasuredCase:
+def _measured(name: str, cases: PreprocessedCases) -> MeasuredCase:
     try:
+        volume = cases.read(name)
         reference = measure_reference(volume.image, volume.valid)
         return MeasuredCase(name, reference, templates_of(volume, reference, name))
     except SynBTError as error:

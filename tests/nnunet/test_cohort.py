@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+
+from analytic import small_bank, tiny_weights
+from nnunet_dataset import CASES, PLANS, Dataset, write_dataset
+from synbt_aug.errors import SynBTError
+from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.tumor.appearance import measure_appearance
+from synbt_aug_nnunet.cohort import (
+    CohortCache,
+    PreprocessedCases,
+    measured_cohort,
+    refuse_leaks,
+)
+
+Cases = Callable[..., PreprocessedCases]
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Cases:
+    def make(dataset: Dataset | None = None, **changes: Any) -> PreprocessedCases:
+        folder = write_dataset(tmp_path, dataset or Dataset())
+        spacing = (dataset or Dataset()).spacing
+        found = PreprocessedCases(
+            folder / f"{PLANS}_3d_fullres", nnUNetDatasetBlosc2, spacing, 0, 1, 1
+        )
+        return dataclasses.replace(found, **changes)
+
+    return make
+
+
+def cohort_of(cases: PreprocessedCases, names: tuple[str, ...] = CASES, **how: Any) -> Any:
+    how = {"measures": True, "workers": 2, "say": lambda line: None, **how}
+    return measured_cohort(cases, names, **how)
+
+
+def test_references_and_templates_are_those_of_the_preprocessed_cases(cases: Cases) -> None:
+    found = cases()
+    cohort = cohort_of(found)
+    volume = found.read("a")
+    reference = measure_reference(volume.image)
+    assert cohort.references["a"] == reference
+    assert [t.source for t in cohort.templates] == list(CASES)
+    template = cohort.templates[0]
+    assert volume.tumor is not None
+    assert int(template.mask.sum()) == int(volume.tumor.sum())
+    whole = measure_appearance(to_linear(volume.image, reference), volume.tumor)
+    assert template.appearance.enhancement == pytest.approx(whole.enhancement, abs=0.02)
+
+
+def test_templates_are_at_a_millimetre_whatever_the_spacing(cases: Cases) -> None:
+    cohort = cohort_of(cases(Dataset(spacing=(2.0, 0.8, 0.8), radius_mm=8.0)))
+    for template in cohort.templates:
+        assert template.diameter_mm == pytest.approx(16.0, abs=0.8)
+
+
+def test_voxels_outside_the_image_are_not_valid(cases: Cases) -> None:
+    volume = cases(Dataset(outside=True)).read("a")
+    assert volume.valid is not None
+    assert not bool(volume.valid[:, :, :6].any()) and bool(volume.valid[:, :, 6:].all())
+
+
+def test_a_fold_holds_its_training_cases_and_no_others(cases: Cases) -> None:
+    found = cases()
+    cohort_of(found)
+    fold = cohort_of(found, ("a", "c"))
+    assert sorted(fold.references) == ["a", "c"]
+    assert {t.source for t in fold.bank().templates} == {"a", "c"}
+
+
+def test_cases_are_measured_once_and_again_only_when_their_files_change(
+    cases: Cases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = cases()
+    cache = CohortCache(found.folder.with_name("cache"), found)
+    told: list[tuple[int, int]] = []
+    cache.measure(CASES, workers=1, on_case=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert cache.missing(CASES) == []
+    os.utime(found.folder / "b.b2nd", (1, 1))
+    assert cache.missing(CASES) == ["b"]
+    other = CohortCache(cache.folder, dataclasses.replace(found, tumor_label=2))
+    assert other.missing(CASES) == list(CASES)
+
+
+def test_an_interrupted_measurement_goes_on(cases: Cases) -> None:
+    found = cases()
+    cache = CohortCache(found.folder.with_name("cache"), found)
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.measure(CASES, workers=1, on_case=stop)
+    left = cache.missing(CASES)
+    assert 1 <= len(left) <= 2
+    cache.measure(CASES, workers=1)
+    assert len(cache.load(CASES).references) == 4
+
+
+def test_a_half_written_note_is_measured_anew(cases: Cases) -> None:
+    found = cases()
+    cache = CohortCache(found.folder.with_name("cache"), found)
+    cache.measure(CASES, workers=1)
+    (cache.folder / "c.json").write_text('{"stamp"')
+    assert cache.missing(CASES) == ["c"]
+
+
+def test_other_ranks_wait_for_the_one_that_measures(cases: Cases) -> None:
+    import threading
+
+    found = cases()
+    waiting = threading.Thread(target=lambda: got.append(cohort_of(found, measures=False)))
+    got: list[Any] = []
+    waiting.start()
+    time.sleep(0.2)
+    assert not got
+    cohort_of(found)
+    waiting.join(timeout=20)
+    assert sorted(got[0].references) == list(CASES)
+
+
+def test_a_case_without_signal_is_told_and_does_not_stop_the_others(cases: Cases) -> None:
+    def empty_one(data: Any, segmentation: Any, seen: list[int] = []) -> None:  # noqa: B006
+        seen.append(1)
+        if len(seen) == 1:
+            data[:] = 0
+            segmentation[:] = 0
+
+    said: list[str] = []
+    cohort = cohort_of(cases(Dataset(changes=empty_one)), say=said.append)
+    assert cohort.references["a"] is None
+    assert [t.source for t in cohort.templates] == ["b", "c", "d"]
+    assert any(
+        "nothing can be injected into a: Intensity references need signal" in s for s in said
+    )
+
+
+def test_validation_cases_in_weights_or_bank_are_refused_by_name() -> None:
+    weights = dataclasses.replace(
+        tiny_weights(), card={"cases": ["x"], "autoencoder": {"cases": ["y", "z"]}}
+    )
+    refuse_leaks(weights, small_bank(), ["p", "q"])
+    with pytest.raises(SynBTError, match=r"trained on 2 validation cases of this fold \(x, y\)"):
+        refuse_leaks(weights, small_bank(), ["y", "p", "x"])
+    # The analytic bank names its templates by their category.
+    with pytest.raises(SynBTError, match=r"bank holds tumors of 1 validation cases.*\(rim\)"):
+        refuse_leaks(weights, small_bank(), ["rim"])
+
+
+def test_the_shipped_weights_name_the_phantoms_they_saw() -> None:
+    from synbt_aug.weights import load_weights
+
+    weights = load_weights()
+    with pytest.raises(SynBTError, match="phantom_0000007"):
+        refuse_leaks(weights, weights.bank, ["phantom_0000007"])
+    refuse_leaks(weights, weights.bank, ["phantom_1000007"])
+
+
+def test_a_measurement_is_json_and_a_bank(cases: Cases) -> None:
+    found = cases()
+    cohort_of(found)
+    folder = found.folder.with_name(f"synbt_{found.folder.name}")
+    note = json.loads((folder / "a.json").read_text())
+    assert note["templates"] == 1 and note["problem"] is None
+    assert (folder / "a.npz").is_file()
+    assert torch.tensor(note["reference"]["low"]).shape == (2,)

@@ -1,0 +1,75 @@
+"""What tests of the trainer run in processes of their own: importable by spawned ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from nnunet_dataset import FlatSynBT
+
+
+def draw_one(loader: Any, answers: Any) -> None:
+    torch.set_num_threads(1)
+    batch = next(loader)
+    answers.put((tuple(batch["data"].shape), str(batch["target"].dtype), list(batch["keys"])))
+
+
+class RankedSynBT(FlatSynBT):
+    """Trains on the CPU in two processes, where nnU-Net itself insists on GPUs."""
+
+    def initialize(self) -> None:
+        # nnU-Net's own `initialize`, but for DDP's device ids, which a CPU does not have.
+        import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as module
+
+        class Wrapped(torch.nn.parallel.DistributedDataParallel):
+            def __init__(self, network: Any, device_ids: Any = None) -> None:
+                super().__init__(network)
+
+        module.DDP = Wrapped
+        self.device = torch.device("cpu")
+        self.grad_scaler = None
+        super().initialize()
+
+
+def train_one_rank(rank: int, port: int, root: str) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "nnUNet_preprocessed": f"{root}/preprocessed", "nnUNet_results": f"{root}/results",
+        "nnUNet_raw": f"{root}/raw", "nnUNet_n_proc_DA": "0", "nnUNet_compile": "f",
+        "SYNBT_FIT_CASES": "0", "SYNBT_PROBABILITY": "1", "SYNBT_DIAMETER_MM": "9",
+    }  # fmt: skip
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    folder = Path(root) / "preprocessed/Dataset900_Analytic"
+    plans = json.loads((folder / "nnUNetPlans.json").read_text()) | {"continue_training": False}
+    trainer = RankedSynBT(
+        plans=plans, configuration="3d_fullres", fold=0,
+        dataset_json=json.loads((folder / "dataset.json").read_text()),
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    trainer.on_train_start()
+    seeds, paint = [], trainer._synbt_injection.injector.__call__
+
+    class Spy:
+        counts = trainer._synbt_injection.injector.counts
+
+        def __call__(self, *args: Any, generator: torch.Generator, **more: Any) -> Any:
+            seeds.append(generator.initial_seed())
+            return paint(*args, generator=generator, **more)
+
+    trainer._synbt_injection.injector = Spy()
+    trainer.on_train_epoch_start()
+    outputs = [trainer.train_step(next(trainer.dataloader_train)) for _ in range(2)]
+    trainer.on_train_epoch_end(outputs)
+    weights = torch.cat([p.detach().flatten() for p in trainer.network.parameters()])
+    everyone: list[Any] = [None, None]
+    dist.all_gather_object(everyone, (seeds, float(weights.double().sum())))
+    if rank == 0:
+        (Path(root) / "answer.json").write_text(json.dumps(everyone))
+    dist.barrier()
+    dist.destroy_process_group()
