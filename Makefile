@@ -1,4 +1,5 @@
-# make demo   tumors painted into phantoms made on the spot, and a report to look at
+# make demo   tumors painted into phantoms made on the spot, nnU-Net trained with some for a minute
+#             or two, and a report to look at; make demo DEMO_OPTIONS=--quick leaves nnU-Net out
 # make test   everything that must hold: lint, types, floors, tests
 # make lint   the same without the tests
 # make clean  removes what these made
@@ -10,13 +11,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
+DEMO_OPTIONS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: demo test lint compatibility clean
 
 demo: $(VENV)/.ready
-	$(BIN)/synbt demo -o $(DEMO_DIR)
+	$(BIN)/synbt demo -o $(DEMO_DIR) $(DEMO_OPTIONS)
 
 test: lint
 	$(BIN)/pytest -n 2
@@ -39,9 +41,9 @@ $(BIN)/python:
 		echo "Install one, or name it: make PYTHON=/path/to/python3.12 demo"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# The demo needs the core alone; the tests need every extra.
+# The demo trains and measures an nnU-Net; the tests need every extra.
 $(VENV)/.ready: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -e .
+	$(BIN)/python -m pip install -e ".[nnunet,eval]"
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml | $(BIN)/python

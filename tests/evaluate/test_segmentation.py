@@ -45,8 +45,8 @@ def test_two_sheets_are_as_far_apart_as_their_planes_in_mm() -> None:
 
 
 def test_a_box_shifted_by_a_voxel_overlaps_by_what_is_left() -> None:
-    # 6 wide, shifted by 1 along H: 5 of 6 columns are shared. Half of a voxel's 2 mm nowhere:
-    # the farthest surface voxel is one voxel of 2 mm away.
+    # 6 wide, shifted by one voxel of 2 mm along H: 5 of 6 columns are shared, and nothing is
+    # farther away than that voxel.
     score = score_case(_box((3, 4, 5)), _box((3, 5, 5)), (1.0, 2.0, 1.0))
     assert score.dice == pytest.approx(5 / 6)
     assert score.hd95_mm == 2.0

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synbt_aug.cli import generator
-from synbt_aug.cli.console import console, note
+from synbt_aug.cli.console import complain, console, note
 
 if TYPE_CHECKING:
+    from synbt_aug.page import Section
     from synbt_aug.phantom import Phantom
     from synbt_aug.pictures import BeforeAfter
     from synbt_aug.synthesizer import TumorSynthesizer
@@ -64,10 +65,14 @@ def demo(
     weights: generator.Weights = "shipped",
     device: generator.Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other breasts.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Without the nnU-Net training.")] = False,
 ) -> None:
-    """Make phantoms, paint tumors into them and write a report to look at."""
+    """Make phantoms, paint tumors into them, train nnU-Net with them, and write a report.
+
+    The training needs nnU-Net and MedPy (pip install 'synbt-aug[nnunet,eval]'); without them it is
+    left out. A demo that was stopped keeps the steps of it that were complete.
+    """
     from synbt_aug.files import check_output_folder
-    from synbt_aug.report import changed_outside, write_report
 
     check_output_folder(output)
     synthesizer = generator.make_synthesizer(weights, device=device)
@@ -87,35 +92,104 @@ def demo(
                 continue
             _write(output / f"case-{number + 1}", phantom, result)
             shown.append(_before_after(scene, phantom, volume, result, done - made))
-        outside = sum(changed_outside(case) for case in shown)
-        report = write_report(
-            output / "report.html",
-            shown,
-            title="Synthetic tumors in phantom breasts",
-            introduction=(
-                "Simulated breast DCE-MRI, made on the spot, and what synbt-aug painted into it. "
-                "Each row is one plane through the tumor: the whole slice, then pre-contrast, "
-                "post-contrast and their difference, before and after."
-            ),
-            summary={
-                "cases painted": f"{len(shown)} of {len(SCENES)}",
-                "seconds to paint one, mean": f"{sum(painting_s) / len(painting_s):.1f}",
-                "voxels changed outside the support": f"{outside:,}",
-            },
-            timings={
-                "making a phantom, mean": sum(phantom_s) / len(phantom_s),
-                "painting a case, mean": sum(painting_s) / len(painting_s),
-                "painting a case, longest": max(painting_s),
-            },
-            environment=_environment(synthesizer),
-            warnings=warnings,
-        )
+    painted = _Painted(shown, warnings, phantom_s, painting_s, _environment(synthesizer))
     for warning in warnings:
         note(warning)
-    note(f"{len(shown)} of {len(SCENES)} cases painted, {outside} voxels changed outside.")
+    note(f"{len(shown)} of {len(SCENES)} cases painted, {painted.outside} voxels changed outside.")
+    # Written before the training too: that may be interrupted.
+    report = _report(output, painted, _Training())
+    training = _train(output, synthesizer.device, weights, seed, quick)
+    report = _report(output, painted, training)
     note(f"Report: {report.resolve().as_uri()}")
-    if not shown:
+    if not shown or training.failed:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """The scenes, painted."""
+
+    shown: list[BeforeAfter]
+    warnings: list[str]
+    phantom_s: list[float]
+    painting_s: list[float]
+    environment: dict[str, Any]
+
+    @property
+    def outside(self) -> int:
+        from synbt_aug.report import changed_outside
+
+        return sum(changed_outside(case) for case in self.shown)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What the report says of the training; nothing before there was one."""
+
+    sections: list[Section] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: bool = False
+
+
+def _train(output: Path, device: object, weights: str, seed: int, quick: bool) -> _Training:
+    from synbt_aug.cli import demo_sections, demo_training
+    from synbt_aug.cli.steps import StepFailed
+
+    if quick:
+        return _Training([demo_sections.left_out_section()])
+    if missing := demo_training.missing_packages():
+        note(
+            f"The training with nnU-Net is left out ({', '.join(missing)} not installed): "
+            f"{demo_training.INSTALL}"
+        )
+        return _Training([demo_sections.left_out_section(missing)])
+    try:
+        trained = demo_training.train_on_phantoms(
+            output / "nnunet", device=str(device), weights=weights, seed=seed
+        )
+    except StepFailed as error:
+        for line in error.lines:
+            note(f"  {line}")
+        complain(str(error))
+        return _Training([demo_sections.failed_section(error)], failed=True)
+    note(demo_sections.in_one_line(trained))
+    return _Training(
+        demo_sections.training_sections(trained),
+        demo_training.figures(trained),
+        {f"nnU-Net, {name}": seconds for name, seconds in trained.seconds.items()},
+    )
+
+
+def _report(output: Path, painted: _Painted, training: _Training) -> Path:
+    from synbt_aug.report import write_report
+
+    seconds = painted.painting_s
+    return write_report(
+        output / "report.html",
+        painted.shown,
+        title="Synthetic tumors in phantom breasts",
+        introduction=(
+            "Simulated breast DCE-MRI, made on the spot, and what synbt-aug painted into it. "
+            "Each row is one plane through the tumor: the whole slice, then pre-contrast, "
+            "post-contrast and their difference, before and after."
+        ),
+        summary={
+            "cases painted": f"{len(painted.shown)} of {len(SCENES)}",
+            "seconds to paint one, mean": f"{sum(seconds) / len(seconds):.1f}",
+            "voxels changed outside the support": f"{painted.outside:,}",
+            **training.summary,
+        },
+        timings={
+            "making a phantom, mean": sum(painted.phantom_s) / len(painted.phantom_s),
+            "painting a case, mean": sum(seconds) / len(seconds),
+            "painting a case, longest": max(seconds),
+            **training.seconds,
+        },
+        environment=painted.environment,
+        warnings=painted.warnings,
+        sections=training.sections,
+    )
 
 
 def _phantom(scene: Scene, seed: int) -> tuple[Phantom, BreastVolume]:
