@@ -129,10 +129,10 @@ def run_program(
     program = find_program(command[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with log.open("w", encoding="utf-8") as file:
-        file.write(f"$ {shlex.join(command)}\n")
+    with (
+        log.open("w", encoding="utf-8") as file,
         # A session of its own: its workers are stopped with it.
-        running = subprocess.Popen(
+        subprocess.Popen(
             [program, *command[1:]],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -142,8 +142,10 @@ def run_program(
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
-        )
+        ) as running,
+    ):
         try:
+            file.write(f"$ {shlex.join(command)}\n")
             assert running.stdout is not None
             for line in running.stdout:
                 file.write(line)
