@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from small_scans import before_after
+from synbt_aug.chart import LineChart
+from synbt_aug.page import Section
 from synbt_aug.report import changed_outside, write_report
 
 
@@ -39,6 +41,9 @@ def _report(folder: Path, **changes: object) -> str:
         timings={"painting": 1.234},
         environment={"torch": "2.15"},
         warnings=["These weights are untrained."],
+        sections=[
+            Section("What else was done", [LineChart({"loss": [1.0, 0.5]}, "epoch", "loss")])
+        ],
     )
     return path.read_text(encoding="utf-8")
 
@@ -65,6 +70,11 @@ def test_text_is_escaped_and_figures_are_there(tmp_path: Path) -> None:
     assert "Tumors &lt;b&gt;in&lt;/b&gt; phantoms" in text
     for piece in ("20 mm", "&quot;seed&quot;: 7", "1.23 s", "untrained", "Not a medical device"):
         assert piece in text
+
+
+def test_sections_come_after_the_pictures(tmp_path: Path) -> None:
+    text = _report(tmp_path)
+    assert text.index('id="case-2"') < text.index("What else was done") < text.index("Timings")
 
 
 def test_voxels_changed_outside_the_support_are_counted() -> None:
