@@ -33,6 +33,7 @@ class _Page(HTMLParser):
 
 def _report(folder: Path, **changes: object) -> str:
     painting = before_after(**changes)
+    chart = LineChart({"loss": [1.0, 0.5]}, "epoch", "loss")
     path = write_report(
         folder / "report.html",
         [painting, painting],
