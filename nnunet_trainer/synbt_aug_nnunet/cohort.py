@@ -274,7 +274,7 @@ def refuse_leaks(weights: Weights, bank: TumorBank, validation: Iterable[str]) -
     """See that nothing of the fold's validation cases is in the generator.
 
     Args:
-        weights: Their card names the cases that they were trained on.
+        weights: Their card, and the bank that came with them, name the cases they were trained on.
         bank: Its templates name theirs.
         validation: The fold's validation cases.
 
@@ -297,7 +297,9 @@ def refuse_leaks(weights: Weights, bank: TumorBank, validation: Iterable[str]) -
 def _cases_of(weights: Weights) -> set[str]:
     card = weights.card
     parts = [card, card.get("autoencoder", {}), card.get("denoiser", {})]
-    return {str(name) for part in parts for name in part.get("cases", ())}
+    named = {str(name) for part in parts for name in part.get("cases", ())}
+    # The bank that came with the weights was cut from the cases they were trained on.
+    return named | {template.source for template in weights.bank.templates}
 
 
 def _shorten(names: Sequence[str], most: int = 5) -> str:

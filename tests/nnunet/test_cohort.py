@@ -17,6 +17,7 @@ from nnunet_dataset import CASES, PLANS, Dataset, write_dataset
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import measure_reference, to_linear
 from synbt_aug.tumor.appearance import measure_appearance
+from synbt_aug.tumor.bank import TumorBank
 from synbt_aug_nnunet.cohort import (
     CohortCache,
     PreprocessedCases,
@@ -143,9 +144,7 @@ def test_a_case_without_signal_is_told_and_does_not_stop_the_others(cases: Cases
     cohort = cohort_of(cases(Dataset(changes=empty_one)), say=said.append)
     assert cohort.references["a"] is None
     assert [t.source for t in cohort.templates] == ["b", "c", "d"]
-    assert any(
-        "nothing can be injected into a: Intensity references need signal" in s for s in said
-    )
+    assert any("nothing can be injected into a: BreastVolume needs signal" in s for s in said)
 
 
 def test_validation_cases_in_weights_or_bank_are_refused_by_name() -> None:
@@ -156,8 +155,11 @@ def test_validation_cases_in_weights_or_bank_are_refused_by_name() -> None:
     with pytest.raises(SynBTError, match=r"trained on 2 validation cases of this fold \(x, y\)"):
         refuse_leaks(weights, small_bank(), ["y", "p", "x"])
     # The analytic bank names its templates by their category.
-    with pytest.raises(SynBTError, match=r"bank holds tumors of 1 validation cases.*\(rim\)"):
+    with pytest.raises(SynBTError, match=r"'tiny' were trained on 1 validation cases.*\(rim\)"):
         refuse_leaks(weights, small_bank(), ["rim"])
+    other = TumorBank((small_bank().templates[0]._replace(source="q"),))
+    with pytest.raises(SynBTError, match=r"bank holds tumors of 1 validation cases.*\(q\)"):
+        refuse_leaks(weights, other, ["p", "q"])
 
 
 def test_the_shipped_weights_name_the_phantoms_they_saw() -> None:

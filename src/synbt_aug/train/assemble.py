@@ -43,7 +43,7 @@ def assemble_weights(
     networks = load_autoencoder(autoencoder), load_denoiser(denoiser)
     schedule = NoiseSchedule.from_dict(facts["denoiser"]["schedule"])
     training = {
-        name: {key: fact[key] for key in ("preset", "training", "seed") if key in fact}
+        name: {key: fact[key] for key in ("preset", "training", "seed", "cases") if key in fact}
         for name, fact in facts.items()
     }
     weights = Weights(

@@ -26,7 +26,7 @@ from synbt_aug.train.codec_losses import (
     make_discriminator,
 )
 from synbt_aug.train.crops import CropSampler, TrainingCase, jitter_intensity, resident
-from synbt_aug.train.files import load_autoencoder, save_network
+from synbt_aug.train.files import cases_seen, load_autoencoder, save_network
 from synbt_aug.train.perceptual import load_perceptual
 from synbt_aug.train.presets import AutoencoderPreset, VolumeStage
 from synbt_aug.training_loop import (
@@ -102,7 +102,10 @@ def train_autoencoder(
             f"The autoencoder in {init} has other settings than the preset {preset.name!r}: "
             f"{vqvae.settings}. Start from one of that preset, or without --init."
         )
-    trainer = _CodecTraining(fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s)
+    seen = cases_seen(cases, init, "autoencoder", output_dir if resume else None)
+    trainer = _CodecTraining(
+        fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s, seen
+    )
     left = preset.volumes.time_share if preset.volumes is not None else 0.0
     first_s = None if max_time_s is None else (1 - left) * max_time_s
     done = trainer.crops(first_s, resume=resume)
@@ -125,7 +128,9 @@ class _CodecTraining:
         judge: nn.Module | None,
         seed: int,
         save_every_s: float,
+        seen: list[str],
     ) -> None:
+        self.seen = seen
         self.fabric, self.preset, self.output_dir, self.seed = fabric, preset, output_dir, seed
         self.save_every_s = save_every_s
         self.sampler = CropSampler(resident(cases, fabric.device))
@@ -211,6 +216,7 @@ class _CodecTraining:
         def write(run: TrainingRun) -> None:
             training = {"stage": name, "steps": run.step, "seconds": round(run.elapsed_s, 1)}
             facts = {"preset": self.preset.to_dict(), "training": training, "seed": self.seed}
+            facts["cases"] = self.seen
             save_network(self.vqvae, self.output_dir, "autoencoder", facts)
 
         return TrainingRun(

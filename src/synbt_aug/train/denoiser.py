@@ -20,7 +20,7 @@ from synbt_aug.diffusion import Denoiser, add_noise
 from synbt_aug.diffusion.schedule import target
 from synbt_aug.errors import SynBTError
 from synbt_aug.train.crops import TrainingCase, resident
-from synbt_aug.train.files import load_autoencoder, load_denoiser, save_network
+from synbt_aug.train.files import cases_seen, load_autoencoder, load_denoiser, save_network
 from synbt_aug.train.pool import LatentPool
 from synbt_aug.train.presets import DenoiserPreset
 from synbt_aug.train.windows import ExampleSampler
@@ -113,6 +113,7 @@ def train_denoiser(
         seed,
         save_every_s,
         measure=init is None,
+        seen=cases_seen(cases, init, "denoiser", Path(output_dir) if resume else None),
     )
     return output_dir / "denoiser.safetensors"
 
@@ -129,6 +130,7 @@ def _train(
     save_every_s: float,
     *,
     measure: bool,
+    seen: list[str],
 ) -> None:
     denoiser = denoiser.to(fabric.device)
     average = AveragedWeights(denoiser, preset.average)
@@ -149,6 +151,7 @@ def _train(
             "preset": preset.to_dict(),
             "training": {"steps": run.step, "seconds": round(run.elapsed_s, 1)},
             "seed": seed,
+            "cases": seen,
         }
         save_network(saved, output_dir, "denoiser", facts)
 

@@ -6,7 +6,7 @@ The JSON holds the network's settings and how it was trained, as plain values;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,6 +69,32 @@ def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
         )
     facts: dict[str, Any] = read_json(path, f"the settings of a trained {name}")
     return facts
+
+
+def cases_seen(
+    cases: Iterable[object], init: str | Path | None, name: str, resumed: Path | None = None
+) -> list[str]:
+    """Names of all cases that a network has learned from, those of its start included.
+
+    Whoever validates on one of them must know.
+
+    Args:
+        cases: What it is trained on; those without a name are left out.
+        init: What it started from.
+        name: `autoencoder` or `denoiser`.
+        resumed: The training folder, when it goes on with an earlier run.
+    """
+    seen = {str(case.name) for case in cases if hasattr(case, "name")}
+    for start in (init, resumed):
+        if start is not None and (is_weights(start) or (Path(start) / f"{name}.json").exists()):
+            seen |= set(read_facts(start, name).get("cases", ()))
+            if is_weights(start):
+                weights = load_weights(str(start))
+                seen |= {
+                    *weights.card.get("cases", ()),
+                    *(t.source for t in weights.bank.templates),
+                }
+    return sorted(seen)
 
 
 def is_weights(folder: str | Path) -> bool:
