@@ -289,6 +289,12 @@ def test_settings_by_name_go_before_those_of_the_object() -> None:
     assert SynBTTumor(probability=0.9).settings.probability == 0.9
 
 
+def test_settings_of_another_kind_are_refused() -> None:
+    with pytest.raises(SynBTError, match=r"got dict. A dictionary is given as SynBTTumor\(\*\*"):
+        SynBTTumor(settings={"tumors": 2})  # type: ignore[arg-type]
+    assert SynBTTumor(**{"tumors": 2}).settings.tumors == 2
+
+
 def test_a_misspelt_setting_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(SynBTError, match="no setting called diametre_mm. There are: .*diameter_mm"):
         SynBTTumor(diametre_mm=9)

@@ -80,6 +80,11 @@ class SynBTTumor(RandomTransform):
         **kwargs: Any,
     ) -> None:
         values, torchio_values = _split(kwargs)
+        if settings is not None and not isinstance(settings, InjectionSettings):
+            raise SynBTError(
+                f"settings needs InjectionSettings, got {type(settings).__name__}. A dictionary "
+                f"is given as SynBTTumor(**dictionary)."
+            )
         if p is not None and values.setdefault("probability", p) != p:
             raise SynBTError(
                 f"p and probability are one setting, got {p} and {values['probability']}. Give one."
