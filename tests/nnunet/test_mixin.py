@@ -248,6 +248,11 @@ def test_what_cannot_be_trained_is_refused_before_training(
         nnunet(dataset).initialize()
 
 
+def test_the_second_stage_of_a_cascade_is_refused(nnunet: Make) -> None:
+    with pytest.raises(SynBTError, match="second stage of a cascade.*Train 3d_fullres"):
+        nnunet(Dataset(previous_stage="3d_lowres")).initialize()
+
+
 def test_a_dataset_without_tumors_is_refused(nnunet: Make) -> None:
     with pytest.raises(SynBTError, match="none of the 3 training cases has one of 6 mm.*shipped"):
         nnunet(Dataset(radius_mm=0), nnUNetTrainerSynBT).on_train_start()
