@@ -42,9 +42,7 @@ def _report(folder: Path, **changes: object) -> str:
         timings={"painting": 1.234},
         environment={"torch": "2.15"},
         warnings=["These weights are untrained."],
-        sections=[
-            Section("What else was done", [LineChart({"loss": [1.0, 0.5]}, "epoch", "loss")])
-        ],
+        sections=[Section("What else was done", [chart])],
     )
     return path.read_text(encoding="utf-8")
 
