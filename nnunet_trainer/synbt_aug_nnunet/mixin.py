@@ -21,6 +21,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from synbt_aug import __version__
+from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.fit import Fit, FitCase, measure_fit
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -214,11 +215,13 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         if most == 0 or not usable:
             return None
         chosen = usable[:: max(1, len(usable) // most)][:most]
-        fit = measure_fit(
-            (FitCase(name, cases.read(name), cohort.references[name]) for name in chosen),
-            synthesizer,
-            most_cases=most,
-        )
+        look = (FitCase(name, cases.read(name), cohort.references[name]) for name in chosen)
+        try:
+            fit = measure_fit(look, synthesizer, most_cases=most)
+        except SynBTError as error:
+            # It is a verdict, not a condition: what can be painted is tried case by case.
+            self.print_to_log_file(f"SynBT fit: unknown. {error}")
+            return None
         self.print_to_log_file(fit.line())
         return fit
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synbt_aug.errors import SynBTError
+from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "channel_names": {"0": "pre", "1": "post"},
+        "labels": {"background": 0, "tumor": 1},
+    }
+    return values | changes
+
+
+def test_the_dataset_gives_way_to_variables_and_both_to_the_trainers_name() -> None:
+    dataset = described(synbt={"probability": 0.1, "num_epochs": 10, "tumors": 2})
+    settings = gather_settings(
+        dataset, {"num_epochs": 1}, {"SYNBT_PROBABILITY": "0.2", "SYNBT_NUM_EPOCHS": "20"}
+    )
+    assert (settings.probability, settings.num_epochs, settings.tumors) == (0.2, 1, 2)
+
+
+def test_channels_labels_and_tissue_are_read_from_their_names() -> None:
+    settings = gather_settings(
+        described(
+            channel_names={"0": "T2", "1": "post", "2": "pre"},
+            labels={"background": 0, "breast": 1, "vessel": 2, "tumor": 3, "FGT": 4},
+        ),
+        environment={},
+    )
+    assert (settings.pre_channel, settings.post_channel) == (2, 1)
+    assert settings.tumor_label == 3 and settings.paint_over == (1, 4)
+
+
+def test_what_is_set_is_not_guessed() -> None:
+    settings = gather_settings(
+        described(
+            channel_names={"0": "pre", "1": "post", "2": "post 2"},
+            labels={"background": 0, "breast": 1, "tumor": 2},
+            synbt={"paint_over": []},
+        ),
+        environment={"SYNBT_POST_CHANNEL": "2", "SYNBT_TUMOR_LABEL": "1"},
+    )
+    assert (settings.pre_channel, settings.post_channel) == (0, 2)
+    assert settings.tumor_label == 1 and settings.paint_over == ()
+
+
+def test_several_post_scans_leave_the_first() -> None:
+    names = {str(k): name for k, name in enumerate(["pre", "post 1", "post 2", "post 3"])}
+    assert gather_settings(described(channel_names=names), environment={}).post_channel == 1
+
+
+def test_labels_without_names_are_refused() -> None:
+    with pytest.raises(SynBTError, match=r"dataset\.json names no label"):
+        gather_settings(described(labels={"background": 0}), environment={})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_epochs": 0}, "num_epochs needs a number from 1 on, got 0"),
+        ({"num_val_iterations_per_epoch": -1}, "needs a number from 1 on, got -1"),
+        ({"fit_cases": -1}, "fit_cases needs a number from 0 on, got -1"),
+        ({"probability": 2}, "probability needs a number from 0 to 1"),
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SynBTError, match=message):
+        TrainerSettings(**values)
+
+
+def test_what_is_learned_does_not_depend_on_where_and_how_it_is_shown() -> None:
+    a = TrainerSettings(generator_device="cpu", fit_cases=1, examples=0)
+    assert a.learned_from() == TrainerSettings().learned_from()
+    assert a.learned_from() != TrainerSettings(num_epochs=5).learned_from()
