@@ -49,7 +49,6 @@ def make_case(seed: int) -> dict[str, MetaTensor]:
 
 def main(epochs: int = 2) -> list[float]:
     """Train; returns the losses."""
-    torch.set_num_threads(2)
     TRANSFORM.set_random_state(0)
     dataset = CacheDataset([make_case(seed) for seed in range(2)], TRANSFORM, progress=False)
     loader = DataLoader(dataset, batch_size=1, shuffle=True)
