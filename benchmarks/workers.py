@@ -4,9 +4,11 @@
 
 The networks are those of the `tiny` preset, untrained, and paint over healthy tissue (what they
 paint would not pass for a tumor): the figures are about loading, sampling, writing and memory,
-not about the networks. Memory is the proportional set size of all workers together, which counts
-shared pages once. The start-up is that of a fresh process after its imports: weights and bank
-loaded, ready to paint, with the shipped weights where they are there.
+not about the networks. Memory is given twice: resident, of the largest worker, which is what must
+stay flat; and proportional, of all workers together, which counts shared pages once and grows
+for a while as forked workers touch what they share with the parent. The start-up is that of a
+fresh process after its imports: weights and bank loaded, ready to paint, with the shipped weights
+where they are there.
 """
 
 from __future__ import annotations
@@ -55,13 +57,13 @@ def tiny_folder(folder: Path) -> str:
     return str(save_weights(weights, folder / "tiny"))
 
 
-def memory_mb(processes: list[int]) -> float:
-    """Proportional set size of these processes, in MB."""
-    total = 0
+def memory_mb(processes: list[int], kind: str) -> list[float]:
+    """Either "Rss" or "Pss" of each of these processes, in MB."""
+    found = []
     for process in processes:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1e3
+        found += [int(line.split()[1]) / 1e3 for line in lines if line.startswith(f"{kind}:")]
+    return found
 
 
 def main() -> None:
@@ -105,7 +107,12 @@ def main() -> None:
             seen.add(hashlib.sha256(np.ascontiguousarray(post.numpy())).hexdigest())
             if number % max(1, options.samples // 10) == 0 or number == options.samples - 1:
                 workers = [p.pid for p in multiprocessing.active_children() if p.pid]
-                print(f"sample {number:4d}: workers hold {memory_mb(workers):7.0f} MB", flush=True)
+                resident, shared = memory_mb(workers, "Rss"), memory_mb(workers, "Pss")
+                print(
+                    f"sample {number:4d}: resident {max(resident):5.0f} MB in the largest worker, "
+                    f"proportional {sum(shared):5.0f} MB in all",
+                    flush=True,
+                )
         took = time.perf_counter() - first
     unpainted = options.samples - painted
     print(f"first sample after {first - begin:.1f} s ({options.start})")
