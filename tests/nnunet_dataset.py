@@ -104,7 +104,8 @@ def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
     locations = {tuple(k) if isinstance(k, list) else k: found for k in keys}
     if "ignore" in dataset.labels:
         known = [np.ravel(v).tolist() for n, v in dataset.labels.items() if n != "ignore"]
-        locations[(-1, *sorted({v for values in known for v in values}))] = np.argwhere(segmentation[None] >= 0)[:500]
+        annotated = np.argwhere(segmentation[None] >= 0)[:500]
+        locations[(-1, *sorted({v for values in known for v in values}))] = annotated
     nnUNetDatasetBlosc2.save_case(
         data, segmentation[None].astype(np.int8), {"class_locations": locations},
         str(folder / name), chunks=data.shape, blocks=data.shape,
