@@ -14,7 +14,15 @@ from synbt_aug.cli.steps import StepFailed
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import write_json
 
-_PLAN = Plan(cases=2, held_out=2, shape=(48, 48, 48), tumor_mm=10.0, patch=(32, 32, 32), epochs=2)
+_PLAN = Plan(
+    cases=2,
+    held_out=2,
+    shape=(48, 48, 48),
+    tumor_mm=10.0,
+    patch=(32, 32, 32),
+    epochs=2,
+    iterations=12,
+)
 _LOG = """x: SynBT fit: good (2 cases)
 x: Epoch 0
 x: SynBT: 3 injected, 2 skipped (no room 2), 19 left as they are; injection 900 ms + augmentation 50 ms an iteration
@@ -205,4 +213,14 @@ def test_the_plan_is_small_enough_for_two_cores() -> None:
     plan = Plan()
     # A tumor painted takes seconds on a CPU: not many more than a minute of it.
     assert plan.epochs * plan.iterations * 2 * plan.probability <= 40
-    assert min(n - p for n, p in zip(plan.shape, plan.patch, strict=True)) >= 0
+    assert min(n - p for n, p in zip(plan.shape[::-1], plan.patch, strict=True)) >= 0
+
+
+def test_long_commands_are_broken_as_a_shell_reads_them(trained: Trained) -> None:
+    import shlex
+
+    typed = "\n".join(demo_training.as_typed(trained))
+    assert max(len(line) for line in typed.splitlines() if " -" in line) <= 110
+    # The shell joins what a backslash breaks.
+    read = [shlex.split(line) for line in typed.replace("\\\n", " ").splitlines()]
+    assert read[-3:] == [list(command) for command in trained.commands]

@@ -93,7 +93,7 @@ def _what_was_done(trained: Trained) -> Section:
         _TITLE,
         [
             Paragraph(
-                f"A network of a few thousand weights, trained for {n} iterations on {plan.cases} "
+                f"A very small network, trained for {n} iterations on {plan.cases} "
                 f"phantoms: this demonstrates that the parts work together, from pip install to a "
                 f"score. It says nothing about what synthetic tumors gain.",
                 "warning",
@@ -136,7 +136,7 @@ def _examples(paths: Sequence[Path]) -> list[Section]:
                     "the tumor; noise, blur, contrast and the rest of nnU-Net's augmentation come "
                     "after, so that real and synthetic tumors get the same."
                 ),
-                Gallery(pictures, columns=1 if len(pictures) == 1 else 2),
+                Gallery(pictures, columns=1),
             ],
         )
     ]

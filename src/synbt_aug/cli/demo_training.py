@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +44,7 @@ class Plan:
         held_out: Phantoms to predict and score.
         shape: Voxels of a phantom along X, Y, Z, of 1 mm.
         tumor_mm: Diameter of its tumor, about; small enough to leave room for another one.
-        patch: Voxels of a training patch.
+        patch: Voxels of a training patch along Z, Y, X.
         epochs, iterations, val_iterations: Of the training; the last two an epoch.
         probability: Of injecting into a sample.
         fit_cases: Looked at for the verdict on the weights.
@@ -50,11 +52,12 @@ class Plan:
 
     cases: int = 10
     held_out: int = 4
-    shape: tuple[int, int, int] = (96, 96, 80)
-    tumor_mm: float = 18.0
-    patch: tuple[int, int, int] = (64, 64, 64)
+    shape: tuple[int, int, int] = (80, 80, 72)
+    tumor_mm: float = 14.0
+    # The whole phantom: in half of it, every second injection found no room.
+    patch: tuple[int, int, int] = (72, 80, 80)
     epochs: int = 8
-    iterations: int = 12
+    iterations: int = 10
     val_iterations: int = 2
     probability: float = 0.15
     fit_cases: int = 2
@@ -294,11 +297,16 @@ def _phantom_settings(plan: Plan) -> PhantomSettings:
 
 def as_typed(trained: Trained) -> list[str]:
     """The commands of the run, for a terminal."""
-    import shlex
-
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in trained.folders.items()]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in trained.settings.items()]
-    return lines + [shlex.join(command) for command in trained.commands]
+    settings = {**trained.folders, **trained.settings}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+    for command in trained.commands:
+        start, *rest = textwrap.wrap(
+            shlex.join(command), 96, break_long_words=False, break_on_hyphens=False
+        )
+        lines += [start, *(f"    {more}" for more in rest)]
+        for k in range(len(lines) - 1 - len(rest), len(lines) - 1):
+            lines[k] += " \\"
+    return lines
 
 
 def figures(trained: Trained) -> dict[str, Any]:
