@@ -3,7 +3,7 @@
     python benchmarks/weights_figures.py -n 10
 
 Prints Markdown: how the codec reconstructs, how asked-for appearance comes out, how much of the
-labels is visible, how many wishes for small tumors are painted, and what painting "nothing" changes.
+labels is visible, how many wishes for a size are painted, and what painting "nothing" changes.
 """
 
 from __future__ import annotations
