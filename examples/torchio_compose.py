@@ -41,7 +41,7 @@ def make_subject(seed: int) -> tio.Subject:
 
 def main() -> int:
     """One epoch; returns how many samples hold a tumor."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     subjects = [make_subject(seed) for seed in (0, 1)] * 2
     # Loaded here once, the networks are shared by workers that are forked.
     warm_up()
