@@ -137,7 +137,7 @@ def test_the_sections_say_what_was_done_and_do_not_boast(trained: Trained) -> No
     page = "".join(section.html() for section in sections)
     for words in (
         "nnUNetv2_train 1 3d_fullres 0 -tr nnUNetTrainerSynBT",
-        "export SYNBT_PROBABILITY=0.2",
+        "export SYNBT_PROBABILITY=0.1",
         "It says nothing about what synthetic tumors gain",
         "SynBT fit: good (2 cases)",
         "4 of 48",
