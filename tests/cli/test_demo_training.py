@@ -220,7 +220,11 @@ def test_long_commands_are_broken_as_a_shell_reads_them(trained: Trained) -> Non
     import shlex
 
     typed = "\n".join(demo_training.as_typed(trained))
-    assert max(len(line) for line in typed.splitlines() if " -" in line) <= 110
-    # The shell joins what a backslash breaks.
+    # The shell joins what a backslash breaks, but not within quotes: each line stands alone.
+    assert all(shlex.split(line.removesuffix("\\")) for line in typed.splitlines())
+    assert " \\\n    " in typed
     read = [shlex.split(line) for line in typed.replace("\\\n", " ").splitlines()]
-    assert read[-3:] == [list(command) for command in trained.commands]
+    planning, tiny, *others = read[-4:]
+    assert [planning, *others] == [list(command) for command in trained.commands]
+    assert tiny[:2] == ["python", "-c"] and len(tiny) == 3
+    compile(tiny[2], "typed", "exec")

@@ -101,8 +101,8 @@ def _what_was_done(trained: Trained) -> Section:
             Paragraph("What was run, as one would type it:"),
             Commands(as_typed(trained)),
             Paragraph(
-                f"On your own data, leave out the SYNBT_NUM_* lines and -p {_plans(trained)}, a "
-                f"network so small that it trains on two cores."
+                f"On your own data, leave out the SYNBT_NUM_* lines, the tiny plan (a network so "
+                f"small that it trains on two cores), -p {_plans(trained)} and --disable_tta."
             ),
             Facts(rows),
         ],
