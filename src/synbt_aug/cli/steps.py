@@ -23,7 +23,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
 
 _LAST_LINES = 15
-_GRACE_S = 10.0
+_GRACE_S = 3.0
 
 
 class StepFailed(SynBTError):
