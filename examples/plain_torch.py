@@ -26,7 +26,6 @@ def make_batch(seeds: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def main(steps: int = 4) -> list[float]:
     """Train for a few steps; returns the losses."""
-    torch.set_num_threads(2)
     network = UNet(3, 2, 2, channels=(8, 16, 32), strides=(2, 2), norm="INSTANCE")
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     loss_function = DiceCELoss(to_onehot_y=True, softmax=True)
