@@ -9,6 +9,7 @@ A network of this size and training shows that the parts work together, and noth
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -201,9 +202,9 @@ def train_on_phantoms(
 
     for name, stamp, work, makes in (
         ("phantoms", phantoms, make, (raw,)),
-        ("planning", {"patch": list(plan.patch)}, prepare, (preprocessed,)),
-        ("training", {"settings": settings, "device": place}, train, (results,)),
-        ("prediction", {"device": place}, predict, (predictions,)),
+        ("planning", {"command": planning, "patch": list(plan.patch)}, prepare, (preprocessed,)),
+        ("training", {"command": training, "settings": settings}, train, (results,)),
+        ("prediction", {"command": predicting}, predict, (predictions,)),
     ):
         report(name, steps.do(name, stamp, work, makes))
     curves = read_curves((folder / "logs/train.log").read_text(encoding="utf-8"))
@@ -303,7 +304,7 @@ def as_typed(trained: Trained) -> list[str]:
     dataset = Path(trained.folders["nnUNet_preprocessed"]) / DATASET
     tiny = (
         "from synbt_aug_nnunet.tiny_plan import write_tiny_plan; "
-        f"write_tiny_plan({str(dataset)!r}, patch={trained.plan.patch})"
+        f"write_tiny_plan({json.dumps(str(dataset))}, patch={trained.plan.patch})"
     )
     planning, *others = trained.commands
     for command in (planning, ["python", "-c", tiny], *others):
