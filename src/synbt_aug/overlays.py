@@ -1,7 +1,7 @@
 """A prediction beside its reference: slices with outlines of both.
 
-Arrays alone, in the (z, y, x) of files whose x runs to the left and y to the back or not: the
-pictures are as the voxels lie, since nothing here is to be read as a radiologist would.
+Pictures lie as the voxels do, (z, y, x) with z upwards: axes are not turned by an affine, so that
+left and right are the file's.
 """
 
 from __future__ import annotations
