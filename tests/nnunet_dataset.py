@@ -36,7 +36,6 @@ class Dataset:
     patch: tuple[int, ...] = SHAPE
     batch_size: int = 2
     batch_dice: bool = False
-    dummy_2d: bool = False
     tumor: int = 1
     radius_mm: float = 6.0
     """Of every case's tumor; 0 for none."""
@@ -171,5 +170,5 @@ def _plans(dataset: Dataset) -> dict[str, Any]:
 class FlatSynBT(nnUNetTrainerSynBT):
     """The trainer with a texture whose paint is known, for tests."""
 
-    def _synbt_generator(self, cohort: Any, validation: Any) -> Any:
+    def _synbt_generator(self, weights: Any, cohort: Any, validation: Any) -> Any:
         return painter()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform, ImageOnlyTransform
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
@@ -21,6 +21,8 @@ from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from batchgeneratorsv2.transforms.utils.seg_to_regions import ConvertSegmentationToRegionsTransform
 from torch import Tensor
+
+from synbt_aug.errors import SynBTError
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,28 @@ def split(transforms: BasicTransform, device: torch.device) -> SplitAugmentation
         transforms: As `get_training_transforms` returns them. Where none is spatial, as in
             nnU-Net's trainers without augmentation, everything runs on the device.
         device: Where the second part runs.
+
+    Raises:
+        SynBTError: If intensities are changed before the spatial transforms.
     """
-    steps = list(transforms.transforms) if hasattr(transforms, "transforms") else [transforms]
+    steps = _flat(transforms)
     spatial = (SpatialTransform, Convert2DTo3DTransform)
     last = max((k for k, step in enumerate(steps) if isinstance(_inner(step), spatial)), default=-1)
+    if early := [step for step in steps[:last] if isinstance(_inner(step), ImageOnlyTransform)]:
+        raise SynBTError(
+            f"{type(_inner(early[0])).__name__} changes intensities before the spatial transforms, "
+            f"and with that before the injection, which needs them as they were measured. Put it "
+            f"behind the spatial transforms in get_training_transforms."
+        )
     behind = [_for_device(step, device) for step in steps[last + 1 :]]
     return SplitAugmentation(ComposeTransforms(steps[: last + 1]), ComposeTransforms(behind))
+
+
+def _flat(transforms: BasicTransform) -> list[BasicTransform]:
+    """The steps of nested compositions, in order."""
+    if not isinstance(transforms, ComposeTransforms):
+        return [transforms]
+    return [step for part in transforms.transforms for step in _flat(part)]
 
 
 def _inner(step: BasicTransform) -> BasicTransform:
@@ -81,12 +99,16 @@ def _for_device(step: BasicTransform, device: torch.device) -> BasicTransform:
     """The same transform, where it would otherwise mix tensors of two devices."""
     if device.type == "cpu":
         return step
-    inner = _inner(step)
-    if isinstance(inner, ConvertSegmentationToRegionsTransform):
-        inner.regions = [region.to(device) for region in inner.regions]
-    if isinstance(inner, GaussianBlurTransform):
-        here = _BlurOnDevice(inner)
-        return RandomTransform(here, step.apply_probability) if inner is not step else here
+    if isinstance(step, GaussianBlurTransform):
+        return _BlurOnDevice(step)
+    if isinstance(step, ConvertSegmentationToRegionsTransform):
+        step.regions = [region.to(device) for region in step.regions]
+    # Choices and chances hold transforms of their own.
+    if isinstance(inner := getattr(step, "transform", None), BasicTransform):
+        step.transform = _for_device(inner, device)
+    for name in ("transforms", "list_of_transforms"):
+        if isinstance(inner := getattr(step, name, None), list):
+            setattr(step, name, [_for_device(one, device) for one in inner])
     return step
 
 

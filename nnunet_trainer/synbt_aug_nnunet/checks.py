@@ -12,8 +12,6 @@ def check_plan(
     configuration: str,
     patch_size: Sequence[int],
     is_cascaded: bool,
-    input_channels: int,
-    channels: tuple[int, int],
 ) -> None:
     """See that a configuration is one that tumors can be painted into.
 
@@ -21,11 +19,9 @@ def check_plan(
         configuration: Its name.
         patch_size: Of the network.
         is_cascaded: Whether it is the second stage of a cascade.
-        input_channels: Of the network.
-        channels: Pre and post.
 
     Raises:
-        SynBTError: For 2D configurations, cascades, and where a channel is missing.
+        SynBTError: For 2D configurations and second stages.
     """
     if len(patch_size) != 3:
         raise SynBTError(
@@ -37,10 +33,5 @@ def check_plan(
         raise SynBTError(
             f"{configuration} is the second stage of a cascade: its input holds the first stage's "
             f"prediction, which knows nothing of a tumor painted now. Train 3d_fullres, or take "
-            f"nnUNetTrainer for this stage."
-        )
-    if max(channels) >= input_channels:
-        raise SynBTError(
-            f"SynBT needs channels {channels[0]} (pre) and {channels[1]} (post), but the network "
-            f"has {input_channels} input channels. Set SYNBT_PRE_CHANNEL and SYNBT_POST_CHANNEL."
+            f"nnUNetTrainer for both stages."
         )

@@ -10,6 +10,8 @@ are percentiles, so those of the scaled case are the scaled references: nothing 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -66,13 +68,16 @@ class PreprocessedCases:
 
     def stamp(self, name: str) -> dict[str, Any]:
         """What a measurement of the case depends on."""
-        files = sorted(self.folder.glob(f"{name}.*")) + sorted(self.folder.glob(f"{name}_seg.*"))
-        # An unpacked copy of the same data may appear at any time.
-        states = [(f.name, f.stat()) for f in files if f.suffix in (".b2nd", ".npz")]
+        # Not .npy: an unpacked copy of the same data may appear at any time.
+        states = {}
+        for file in (f"{name}.b2nd", f"{name}_seg.b2nd", f"{name}.npz"):
+            with contextlib.suppress(FileNotFoundError):
+                found = (self.folder / file).stat()
+                states[file] = [found.st_size, found.st_mtime_ns]
         return {
             "format": _FORMAT,
             "contract": CONTRACT_VERSION,
-            "files": {name: [state.st_size, state.st_mtime_ns] for name, state in states},
+            "files": states,
             "spacing": list(self.spacing),
             "channels": [self.pre_channel, self.post_channel],
             "tumor_label": self.tumor_label,
@@ -142,19 +147,18 @@ class CohortCache:
 
     def measure(
         self,
-        names: Sequence[str],
+        todo: Sequence[str],
         *,
         workers: int,
         on_case: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Measure what is missing, in parallel.
+        """Measure cases, in parallel.
 
         Args:
-            names: Cases wanted.
+            todo: Those that are `missing`.
             workers: Threads: decompression and resampling leave Python's lock.
-            on_case: Called with (cases measured, cases that were missing).
+            on_case: Called with (cases measured, all of these).
         """
-        todo = self.missing(names)
         if not todo:
             return
         check_output_folder(self.folder)
@@ -189,10 +193,11 @@ class CohortCache:
         return bool(found.get("stamp") == self.cases.stamp(name))
 
     def _measure(self, name: str) -> None:
+        if self._is_measured(name):
+            return  # by another fold that was started at the same time
         stamp = self.cases.stamp(name)
         case = _measured(name, self.cases)
         bank = self.folder / f"{name}.npz"
-        bank.unlink(missing_ok=True)
         if case.templates:
             TumorBank(case.templates).save(bank)
         reference = None if case.reference is None else case.reference.to_dict()
@@ -222,6 +227,7 @@ def measured_cohort(
     cases: PreprocessedCases,
     names: Sequence[str],
     *,
+    fallback: Path,
     measures: bool,
     workers: int,
     say: Callable[[str], None],
@@ -229,17 +235,18 @@ def measured_cohort(
     """The cohort of a fold, measured where it is not yet.
 
     Args:
-        cases: The preprocessed dataset.
+        cases: The preprocessed dataset; measurements are kept beside it.
         names: The fold's training cases.
+        fallback: Where they are kept when that place cannot be written to.
         measures: Whether this process measures what is missing; others wait for it.
         workers: Threads.
         say: Takes a line on progress at most every ten seconds.
     """
-    cache = CohortCache(cases.folder.with_name(f"synbt_{cases.folder.name}"), cases)
+    cache = _cache(cases, names, fallback)
     if not measures:
         # No barrier: measuring a large dataset may take longer than one waits.
         while cache.missing(names):
-            time.sleep(1.0)
+            time.sleep(2.0)
         return cache.load(names)
     if missing := cache.missing(names):
         say(
@@ -254,20 +261,32 @@ def measured_cohort(
             last = time.monotonic()
             say(f"SynBT: measured {done} of {total} cases")
 
-    cache.measure(names, workers=workers, on_case=tell)
+    cache.measure(missing, workers=workers, on_case=tell)
     cohort = cache.load(names)
     for problem in cohort.problems[:5]:
-        say(f"SynBT: nothing can be injected into {problem}")
+        say(f"SynBT: {problem}")
     return cohort
+
+
+def _cache(cases: PreprocessedCases, names: Sequence[str], fallback: Path) -> CohortCache:
+    beside = cases.folder.with_name(f"synbt_{cases.folder.name}")
+    cache = CohortCache(beside, cases)
+    place = beside if beside.is_dir() else beside.parent
+    if os.access(place, os.W_OK) or not cache.missing(names):
+        return cache
+    return CohortCache(fallback, cases)
 
 
 def _measured(name: str, cases: PreprocessedCases) -> MeasuredCase:
     try:
         volume = cases.read(name)
         reference = measure_reference(volume.image, volume.valid)
-        return MeasuredCase(name, reference, templates_of(volume, reference, name))
     except SynBTError as error:
         return MeasuredCase(name, None, problem=str(error))
+    try:
+        return MeasuredCase(name, reference, templates_of(volume, reference, name))
+    except SynBTError as error:
+        return MeasuredCase(name, reference, problem=f"its tumors give no shapes: {error}")
 
 
 def refuse_leaks(weights: Weights, bank: TumorBank, validation: Iterable[str]) -> None:

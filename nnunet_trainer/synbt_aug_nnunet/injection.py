@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.injector import Injected, SynBTInjector
+from synbt_aug.injector import Injected, SynBTInjector, is_out_of_memory
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.pictures import BeforeAfter, preview
-from synbt_aug.volume import Spacing
+from synbt_aug.volume import Spacing, Synthesis
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 
 # Counts that are no failures.
@@ -31,9 +31,10 @@ class BatchInjection:
     Args:
         injector: None injects nothing; the augmentation is the same.
         augmentation: nnU-Net's, in two parts.
-        references: Intensity references by case.
+        references: Intensity references by case; None for a case that has none, which is left
+            alone. Of cases that are not there, the patch is measured.
         spacing: Voxel size along the batch's axes, in mm.
-        device: Of the training.
+        device: Where all this runs.
     """
 
     def __init__(
@@ -63,30 +64,49 @@ class BatchInjection:
             generator: On the CPU.
 
         Returns:
-            The batch as nnU-Net's own `train_step` takes it, on the device, and what was
-            injected, before the augmentation.
+            The batch as nnU-Net's own `train_step` takes it, and what was injected, before the
+            augmentation.
         """
         start = time.perf_counter()
-        data, target = batch["data"], batch["target"]
+        data, target = _to(batch["data"], self.device), _to(batch["target"], self.device)
         injected = None
-        # On Apple's GPU some of the mask arithmetic does not exist.
-        place = torch.device("cpu") if self.device.type == "mps" else self.device
-        data, target = _to(data, place), _to(target, place)
         if self.injector is not None:
-            cases = [self.references.get(str(key)) for key in batch["keys"]]
-            injected = self.injector(
-                data, target, self.spacing, generator=generator, references=cases
-            )
-            # The augmentation writes in place, and the pictures want what was before.
-            data = injected.images if any(injected.painted) else data
-            target = injected.labels
-        data, target = _to(data, self.device), _to(target, self.device)
+            injected = self._inject(data, target, [str(key) for key in batch["keys"]], generator)
+            data, target = injected.images, injected.labels
         between = time.perf_counter()
         data, target = self.augmentation.finish(data, target)
         self.iterations += 1
         self.seconds["injection"] += between - start
         self.seconds["augmentation"] += time.perf_counter() - between
         return {**batch, "data": data, "target": target}, injected
+
+    def _inject(
+        self, data: Tensor, target: Tensor, keys: list[str], generator: torch.Generator
+    ) -> Injected:
+        """Inject into the samples of cases that can take tumors."""
+        assert self.injector is not None
+        usable = [k for k, key in enumerate(keys) if self.references.get(key, True) is not None]
+        if len(usable) == len(keys):
+            cases = [self.references.get(key) for key in keys]
+            try:
+                return self.injector(
+                    data, target, self.spacing, generator=generator, references=cases
+                )
+            except (RuntimeError, MemoryError) as error:
+                # What fails while painting is counted by the injector; this is around it.
+                if not is_out_of_memory(error):
+                    raise
+                self.injector.counts["out of memory"] += len(keys)
+                return Injected(data, target, (None,) * len(keys))
+        self.injector.counts["case without intensity references"] += len(keys) - len(usable)
+        results: list[Synthesis | None] = [None] * len(keys)
+        if usable:
+            part = self._inject(data[usable], target[usable], [keys[k] for k in usable], generator)
+            data, target = data.clone(), target.clone()
+            data[usable], target[usable] = part.images, part.labels
+            for k, result in zip(usable, part.results, strict=True):
+                results[k] = result
+        return Injected(data, target, tuple(results))
 
     def pop_counts(self) -> Counter[str]:
         """What became of the samples since the last call."""
@@ -97,7 +117,10 @@ class BatchInjection:
         return counts
 
     def pop_milliseconds(self) -> dict[str, float]:
-        """Mean time an iteration since the last call, in ms."""
+        """Mean time an iteration since the last call, in ms.
+
+        Of the augmentation on a GPU it is what asking for it takes: the GPU works on meanwhile.
+        """
         mean = {k: 1000 * s / max(self.iterations, 1) for k, s in self.seconds.items()}
         self.iterations = 0
         self.seconds = dict.fromkeys(self.seconds, 0.0)

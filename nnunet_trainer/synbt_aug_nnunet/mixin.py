@@ -10,6 +10,7 @@ only and need no generator. There is no `__init__`: nnU-Net reads its arguments 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.fit import Fit, FitCase, measure_fit
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tumor.bank import load_bank
+from synbt_aug.weights import SHIPPED, Weights, load_weights
 from synbt_aug_nnunet.augmentation import SplitAugmentation, split
 from synbt_aug_nnunet.checks import check_plan
 from synbt_aug_nnunet.cohort import (
@@ -68,46 +71,50 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             for name in _DURATIONS:
                 if getattr(self.synbt_settings, name) is not None:
                     setattr(self, name, getattr(self.synbt_settings, name))
+            check_plan(
+                configuration=self.configuration_name,
+                patch_size=self.configuration_manager.patch_size,
+                is_cascaded=self.is_cascaded,
+            )
         super().initialize()
-        check_plan(
-            configuration=self.configuration_name,
-            patch_size=self.configuration_manager.patch_size,
-            is_cascaded=self.is_cascaded,
-            input_channels=self.num_input_channels,
-            channels=self._synbt_channels,
-        )
 
     def on_train_start(self) -> None:
         """Measure the cohort, load the generator, say whether it fits; then as nnU-Net does."""
         if not self.was_initialized:
             self.initialize()
         settings, lead = self.synbt_settings, self.local_rank == 0
-        learned_from = {**settings.learned_from(), "weights": None, "bank": None}
         if lead:
             self.print_to_log_file(f"SynBT {__version__}: {_in_force(settings)}")
+        learned_from = {**settings.learned_from(), "weights": None, "bank": None}
         synthesizer, fit = None, None
         cohort = FoldCohort({}, ())
         if settings.probability > 0:
             names, validation = self.do_split()
+            weights = load_weights(settings.weights)
+            learned_from |= {"weights": weights.digest, "bank": _bank_in_words(settings, names)}
+        if lead:
+            defaults = TrainerSettings().learned_from()
+            refuse_other_settings(Path(self.output_folder), learned_from, defaults)
+        if settings.probability > 0:
             cases = self._synbt_cases()
             cohort = measured_cohort(
-                cases, names, measures=lead, workers=get_allowed_n_proc_DA(),
+                cases,
+                names,
+                fallback=Path(self.output_folder_base) / f"synbt_{cases.folder.name}",
+                measures=lead,
+                workers=get_allowed_n_proc_DA(),
                 say=self.print_to_log_file,
-            )  # fmt: skip
-            synthesizer = self._synbt_generator(cohort, validation)
-            learned_from["weights"] = synthesizer.weights.digest
-            learned_from["bank"] = synthesizer.bank.digest
-        if lead:
-            refuse_other_settings(Path(self.output_folder), learned_from)
-            if synthesizer is not None and self.current_epoch == 0:
+            )
+            synthesizer = self._synbt_generator(weights, cohort, validation)
+            if lead and self.current_epoch == 0:
                 fit = self._synbt_fit(synthesizer, cases, cohort)
         super().on_train_start()
         self._synbt_injection = BatchInjection(
             None if synthesizer is None else SynBTInjector(settings, synthesizer),
-            self._synbt_augmentation,
+            self._synbt_parts(),
             cohort.references,
             self._synbt_spacing,
-            self.device,
+            self._synbt_place,
         )
         self._synbt_step = 0
         self._synbt_examples_left = settings.examples if lead else 0
@@ -125,7 +132,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
         """nnU-Net's transforms up to the spatial ones; the rest waits for the device."""
         self._synbt_augmentation = split(
-            super().get_training_transforms(*args, **kwargs), self.device
+            super().get_training_transforms(*args, **kwargs), self._synbt_place
         )
         return self._synbt_augmentation.in_workers
 
@@ -154,6 +161,12 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         """As nnU-Net does, and a line on what was injected."""
         super().on_train_epoch_end(train_outputs)
         self._synbt_step = 0
+        if self._synbt_injection.iterations == 0:
+            raise SynBTError(
+                f"Nothing was injected in this epoch: {type(self).__name__} has a train_step of "
+                f"its own that does not call super().train_step(batch). Let it, and list "
+                f"SynBTMixin first: class Mine(SynBTMixin, MyTrainer)."
+            )
         counts = self._synbt_injection.pop_counts()
         if self.is_ddp:
             everyone: list[Any] = [None] * dist.get_world_size()
@@ -178,6 +191,20 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         d, h, w = self.configuration_manager.spacing
         return float(d), float(h), float(w)
 
+    @property
+    def _synbt_place(self) -> torch.device:
+        """Where tumors are painted: not on Apple's GPU, which lacks some of the arithmetic."""
+        return torch.device("cpu") if self.device.type == "mps" else self.device
+
+    def _synbt_parts(self) -> SplitAugmentation:
+        if not hasattr(self, "_synbt_augmentation"):
+            raise SynBTError(
+                f"{type(self).__name__} makes its data loaders without SynBTMixin's "
+                f"get_training_transforms. List SynBTMixin first, class Mine(SynBTMixin, "
+                f"MyTrainer), and ask self.get_training_transforms for the transforms."
+            )
+        return self._synbt_augmentation
+
     def _synbt_cases(self) -> PreprocessedCases:
         return PreprocessedCases(
             Path(self.preprocessed_dataset_folder),
@@ -187,14 +214,16 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             self.synbt_settings.tumor_label,
         )
 
-    def _synbt_generator(self, cohort: FoldCohort, validation: Sequence[str]) -> TumorSynthesizer:
+    def _synbt_generator(
+        self, weights: Weights, cohort: FoldCohort, validation: Sequence[str]
+    ) -> TumorSynthesizer:
         """Weights and bank, refused where they hold what the fold validates on."""
         settings = self.synbt_settings
         device = settings.generator_device
         if device == "auto":
-            device = "cpu" if self.device.type == "mps" else str(self.device)
+            device = str(self._synbt_place)
         synthesizer = TumorSynthesizer(
-            settings.weights,
+            weights,
             bank=cohort.bank() if settings.bank is None else settings.bank,
             device=device,
             steps=settings.steps,
@@ -224,6 +253,17 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             return None
         self.print_to_log_file(fit.line())
         return fit
+
+
+def _bank_in_words(settings: TrainerSettings, names: Sequence[str]) -> str:
+    """What tells two banks apart: a named file's content, or the cases the fold's is cut from.
+
+    The fold's own is measured anew on every machine, and its figures follow the CPU's rounding.
+    """
+    if settings.bank is None:
+        digest = hashlib.sha256("/".join(sorted(names)).encode()).hexdigest()[:12]
+        return f"of {len(names)} training cases ({digest})"
+    return "shipped" if settings.bank == SHIPPED else load_bank(settings.bank).digest
 
 
 def _in_force(settings: TrainerSettings) -> str:

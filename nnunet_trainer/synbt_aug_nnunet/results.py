@@ -17,12 +17,15 @@ from synbt_aug.files import read_json, write_json
 RECORD = "synbt.json"
 
 
-def refuse_other_settings(folder: Path, learned_from: Mapping[str, Any]) -> None:
+def refuse_other_settings(
+    folder: Path, learned_from: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
     """See that results in a folder, if any, were made with the same settings.
 
     Args:
         folder: The fold's results folder.
         learned_from: What decides the result, JSON-ready.
+        defaults: Of those settings: what a record made before a setting existed stands for.
 
     Raises:
         SynBTError: If there are checkpoints made with others; it lists what differs.
@@ -30,7 +33,8 @@ def refuse_other_settings(folder: Path, learned_from: Mapping[str, Any]) -> None
     record = folder / RECORD
     if not record.is_file() or not any(folder.glob("checkpoint_*.pth")):
         return
-    before = read_json(record, "the record of a training with SynBT").get("learned_from", {})
+    kept = read_json(record, "the record of a training with SynBT").get("learned_from", {})
+    before = {**defaults, **kept}
     names = sorted(set(before) | set(learned_from))
     differ = [
         f"{name}: {before.get(name)} there, {learned_from.get(name)} now"

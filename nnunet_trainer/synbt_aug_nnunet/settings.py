@@ -8,6 +8,8 @@ in dataset.json, `SYNBT_*` variables, and what the trainer's own name says
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +76,22 @@ def gather_settings(
     Raises:
         SynBTError: If a setting cannot be read, or the dataset lacks a channel or a tumor label.
     """
-    section = dict(dataset_json.get("synbt", {}))
-    asked = TrainerSettings.gather(section, environment)
-    given = set(section) | _set_by_environment(environment)
+    section = dataset_json.get("synbt", {})
+    if not isinstance(section, Mapping):
+        raise SynBTError(
+            f'The "synbt" section of dataset.json needs names and values, such as '
+            f'{{"probability": 0.3}}, got {section!r}.'
+        )
+    fixed = dict(fixed or {})
+    names = {f.name for f in dataclasses.fields(TrainerSettings)}
+    if unknown := sorted(set(fixed) - names):
+        raise SynBTError(
+            f"synbt_fixed of the trainer has no setting called {', '.join(unknown)}. There are: "
+            f"{', '.join(sorted(names))}."
+        )
+    _refuse_typos(names, environment)
+    asked = dataclasses.replace(TrainerSettings.gather(section, environment), **fixed)
+    given = set(section) | set(fixed) | _set_by_environment(environment)
     pre, posts = channels_of(
         dataset_json,
         asked.pre_channel if "pre_channel" in given else None,
@@ -88,11 +103,19 @@ def gather_settings(
     found: dict[str, Any] = {"pre_channel": pre, "post_channel": posts[0], "tumor_label": label}
     if "paint_over" not in given:
         found["paint_over"] = breast_labels_of(dataset_json, label)
-    return dataclasses.replace(asked, **found, **(fixed or {}))
+    return dataclasses.replace(asked, **found)
+
+
+def _refuse_typos(names: set[str], environment: Mapping[str, str] | None) -> None:
+    """A mistyped variable would train for days with the default; others' variables are fine."""
+    for name in _set_by_environment(environment) - names:
+        if close := difflib.get_close_matches(name, names, n=1, cutoff=0.85):
+            raise SynBTError(
+                f"There is no setting SYNBT_{name.upper()}: did you mean "
+                f"SYNBT_{close[0].upper()}? Unset it, or correct its name."
+            )
 
 
 def _set_by_environment(environment: Mapping[str, str] | None) -> set[str]:
-    import os
-
     values = os.environ if environment is None else environment
     return {name[6:].lower() for name in values if name.startswith("SYNBT_")}

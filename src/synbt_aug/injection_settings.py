@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from synbt_aug.errors import SynBTError
 from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
@@ -95,6 +97,14 @@ class InjectionSettings:
                 f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got "
                 f"{self.precision!r}."
             )
+        if self.generator_device != "auto":
+            try:
+                torch.device(self.generator_device)
+            except RuntimeError as error:
+                raise SynBTError(
+                    f"generator_device needs 'auto', or a device such as 'cpu' or 'cuda:1', got "
+                    f"{self.generator_device!r}."
+                ) from error
         if self.tumor_label < 1:
             raise SynBTError(f"tumor_label needs a number from 1 on, got {self.tumor_label}.")
         self.wish()

@@ -246,9 +246,7 @@ class SynBTInjector:
 
     @staticmethod
     def _failed(host: Host, error: Exception) -> Synthesis:
-        # By name: torch.OutOfMemoryError is not in every torch that we take.
-        name = type(error).__name__
-        kind = "out of memory" if name in ("OutOfMemoryError", "MemoryError") else "error"
+        kind = "out of memory" if is_out_of_memory(error) else "error"
         logger.warning("SynBT: an injection failed (%s), the real sample stays: %s", kind, error)
         return unchanged(host.volume.image, f"{kind}: {first_line(error)}")
 
@@ -328,6 +326,12 @@ class SynBTInjector:
             images[k, s.pre_channel], images[k, s.post_channel] = result.image
             labels[k, 0][result.tumor.to(labels.device)] = s.tumor_label
         return Injected(images, labels, tuple(results))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python ran out of memory."""
+    # By name: torch.OutOfMemoryError is not in every torch that we take.
+    return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
 
 
 def _outcome(result: Synthesis, kind: str) -> str:

@@ -109,6 +109,24 @@ def test_a_region_of_one_value_can_be_the_tumor() -> None:
     assert breast_labels_of(described, 2) == (1,)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "breast": 1},
+        {"background": 0, "tumor": [1, 2], "necrosis": [2]},
+        {"background": 0, "tumor": [1, 2]},
+        {"background": 0, "left tumor": 1, "right tumor": 2},
+    ],
+)
+def test_a_tumor_label_is_not_guessed(labels: dict[str, object]) -> None:
+    with pytest.raises(SynBTError, match="which one is the tumor"):
+        tumor_label_of({"labels": labels})
+
+
+def test_the_only_label_is_the_tumor_whatever_it_is_called() -> None:
+    assert tumor_label_of({"labels": {"background": 0, "target": 3}}) == 3
+
+
 def test_a_tumor_label_that_is_not_there_is_refused() -> None:
     with pytest.raises(SynBTError, match=r"mass \(1\), vessel \(2\)\), got 7"):
         tumor_label_of({"labels": {"background": 0, "mass": 1, "vessel": 2}}, 7)

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.random import OneOfTransform, RandomTransform
 from batchgeneratorsv2.transforms.utils.seg_to_regions import ConvertSegmentationToRegionsTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from synbt_aug.errors import SynBTError
 from synbt_aug_nnunet.augmentation import _BlurOnDevice, split
 
 CPU = torch.device("cpu")
@@ -104,6 +107,26 @@ def test_another_device_gets_regions_and_blur_of_its_own() -> None:
     assert {r.device.type for r in regions.regions} == {"meta"}
     assert any(isinstance(s, _BlurOnDevice) for s in steps)
     assert not any(isinstance(s, GaussianBlurTransform) for s in steps)
+
+
+def test_choices_and_compositions_are_prepared_for_the_device_too() -> None:
+    blur = GaussianBlurTransform((0.5, 1.0))
+    nested = ComposeTransforms([OneOfTransform([blur]), RandomTransform(copy.deepcopy(blur))])
+    (choice, chance) = split(nested, torch.device("meta")).on_device.transforms
+    assert isinstance(choice.list_of_transforms[0], _BlurOnDevice)
+    assert isinstance(chance.transform, _BlurOnDevice)
+
+
+def test_nested_compositions_are_cut_where_flat_ones_are() -> None:
+    whole = nnunet_transforms()
+    parts = split(ComposeTransforms([copy.deepcopy(whole)]), CPU)
+    assert names(parts.in_workers) == ["SpatialTransform"]
+
+
+def test_intensities_changed_before_the_spatial_part_are_refused() -> None:
+    steps = [GaussianBlurTransform((0.5, 1.0)), *nnunet_transforms().transforms]
+    with pytest.raises(SynBTError, match="GaussianBlurTransform changes intensities before"):
+        split(ComposeTransforms(steps), CPU)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

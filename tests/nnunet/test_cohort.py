@@ -42,7 +42,13 @@ def cases(tmp_path: Path) -> Cases:
 
 
 def cohort_of(cases: PreprocessedCases, names: tuple[str, ...] = CASES, **how: Any) -> Any:
-    how = {"measures": True, "workers": 2, "say": lambda line: None, **how}
+    how = {
+        "fallback": cases.folder.with_name("fallback"),
+        "measures": True,
+        "workers": 2,
+        "say": lambda line: None,
+        **how,
+    }
     return measured_cohort(cases, names, **how)
 
 
@@ -107,7 +113,7 @@ def test_an_interrupted_measurement_goes_on(cases: Cases) -> None:
         cache.measure(CASES, workers=1, on_case=stop)
     left = cache.missing(CASES)
     assert 1 <= len(left) <= 2
-    cache.measure(CASES, workers=1)
+    cache.measure(left, workers=1)
     assert len(cache.load(CASES).references) == 4
 
 
@@ -144,7 +150,7 @@ def test_a_case_without_signal_is_told_and_does_not_stop_the_others(cases: Cases
     cohort = cohort_of(cases(Dataset(changes=empty_one)), say=said.append)
     assert cohort.references["a"] is None
     assert [t.source for t in cohort.templates] == ["b", "c", "d"]
-    assert any("nothing can be injected into a: BreastVolume needs signal" in s for s in said)
+    assert any("a: BreastVolume needs signal" in s for s in said)
 
 
 def test_validation_cases_in_weights_or_bank_are_refused_by_name() -> None:

@@ -45,11 +45,12 @@ def test_plan_train_predict_and_export_with_nnunets_commands(tmp_path: Path) -> 
     said = run(
         train, tmp_path,
         SYNBT_NUM_ITERATIONS_PER_EPOCH="4", SYNBT_NUM_VAL_ITERATIONS_PER_EPOCH="2",
-        SYNBT_FIT_CASES="1", SYNBT_STEPS="2",
+        SYNBT_FIT_CASES="1", SYNBT_STEPS="4", SYNBT_PROBABILITY="1", SYNBT_DIAMETER_MM="18",
     )  # fmt: skip
-    assert "SynBT fit:" in said
+    assert "SynBT fit:" in said and "fit: unknown" not in said
     line = re.search(r"SynBT: (\d+) injected.*an iteration", said)
-    assert line is not None, said
+    assert line is not None and int(line[1]) >= 1, said
+    assert "error" not in line[0], line[0]
     model = tmp_path / "results" / DATASET / f"{TRAINER}__nnUNetPlansTiny__3d_fullres"
     assert (model / "fold_0/checkpoint_final.pth").is_file()
     assert (model / "fold_0/synbt.json").is_file()

@@ -39,6 +39,31 @@ def test_references_are_looked_up_by_case() -> None:
     assert second["reference"] == reference.to_dict() != first["reference"]
 
 
+def test_a_case_without_references_is_left_alone_and_counted() -> None:
+    injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, {"case0": None}, MM, CPU)
+    given = batch()
+    before = given["data"].clone()
+    ready, injected = injection(given, seeded())
+    assert injected is not None and injected.painted == (False, True)
+    assert torch.equal(ready["data"][0], before[0])
+    assert not torch.equal(ready["data"][1], before[1])
+    counts = injection.pop_counts()
+    assert counts == {"case without intensity references": 1, "injected": 1}
+
+
+def test_out_of_memory_around_the_painting_leaves_the_whole_batch() -> None:
+    class Full(SynBTInjector):
+        def __call__(self, *args: Any, **more: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    injection = BatchInjection(Full(ALWAYS, painter()), NOTHING, {}, MM, CPU)
+    given = batch()
+    before = given["data"].clone()
+    ready, _ = injection(given, seeded())
+    assert torch.equal(ready["data"], before)
+    assert injection.pop_counts() == {"out of memory": 2}
+
+
 def test_without_an_injector_a_batch_is_only_augmented() -> None:
     given = batch()
     ready, injected = BatchInjection(None, NOTHING, {}, MM, CPU)(given, seeded())

@@ -275,6 +275,73 @@ def test_weights_that_saw_a_validation_case_are_refused(
 # --- the rest of the life cycle ---
 
 
+def test_a_training_goes_on_with_its_settings_and_measures_nothing_anew(
+    nnunet: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = nnunet(Dataset(batch_dice=True))
+    trainer.on_train_start()
+    trainer.train_step(next(trainer.dataloader_train))
+    file = str(Path(trainer.output_folder) / "checkpoint_latest.pth")
+    trainer.save_checkpoint(file)
+    capsys.readouterr()
+    again = nnunet()
+    again.load_checkpoint(file)
+    again.on_train_start()
+    assert again.current_epoch == 1
+    assert "measuring" not in capsys.readouterr().out
+    weights = [p.detach() for p in trainer.network.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(weights, again.network.parameters()))
+    assert json.loads((Path(again.output_folder) / "synbt.json").read_text())["templates"] >= 1
+
+
+def test_fold_all_trains_on_every_case(nnunet: Make) -> None:
+    trainer = nnunet(fold="all")
+    trainer.on_train_start()
+    assert sorted(trainer._synbt_injection.references) == ["a", "b", "c", "d"]
+
+
+def test_a_read_only_dataset_is_measured_beside_the_results(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Root may write everywhere: what `os.access` says is put in its mouth.
+    monkeypatch.setattr("synbt_aug_nnunet.cohort.os.access", lambda *_: False)
+    trainer = nnunet()
+    trainer.on_train_start()
+    kept = Path(trainer.output_folder_base) / "synbt_nnUNetPlans_3d_fullres"
+    assert len(list(kept.glob("*.json"))) == 3
+    assert str(kept) in capsys.readouterr().out
+
+
+def test_the_fit_is_told_at_the_start(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYNBT_FIT_CASES", "1")
+    trainer = nnunet()
+    trainer.on_train_start()
+    said = capsys.readouterr().out
+    assert "SynBT fit:" in said and "fit: unknown" not in said
+    record = json.loads((Path(trainer.output_folder) / "synbt.json").read_text())
+    assert record["fit"]["cases"] == 1
+
+
+def test_a_trainer_that_keeps_its_steps_from_the_mixin_is_told(nnunet: Make) -> None:
+    class OwnStep(FlatSynBT):
+        def train_step(self, batch: dict[str, Any]) -> Any:
+            return {"loss": np.float32(1)}
+
+    class OwnLoaders(FlatSynBT):
+        def get_training_transforms(self, *args: Any, **more: Any) -> Any:
+            return nnUNetTrainer.get_training_transforms(*args, **more)
+
+    trainer = nnunet(trainer=OwnStep)
+    trainer.on_train_start()
+    trainer.on_train_epoch_start()
+    with pytest.raises(SynBTError, match="OwnStep has a train_step of its own"):
+        trainer.on_train_epoch_end([trainer.train_step({})])
+    with pytest.raises(SynBTError, match="OwnLoaders makes its data loaders without"):
+        nnunet(trainer=OwnLoaders).on_train_start()
+
+
 def test_an_epoch_ends_with_a_line_on_what_was_injected(
     nnunet: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

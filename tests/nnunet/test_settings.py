@@ -77,3 +77,31 @@ def test_what_is_learned_does_not_depend_on_where_and_how_it_is_shown() -> None:
     a = TrainerSettings(generator_device="cpu", fit_cases=1, examples=0)
     assert a.learned_from() == TrainerSettings().learned_from()
     assert a.learned_from() != TrainerSettings(num_epochs=5).learned_from()
+
+
+def test_the_trainers_class_can_settle_channels_and_labels() -> None:
+    dataset = described(
+        channel_names={"0": "a", "1": "b", "2": "c"}, labels={"background": 0, "x": 1, "y": 2}
+    )
+    fixed = {"tumor_label": 2, "pre_channel": 2, "post_channel": 1, "paint_over": (1,)}
+    settings = gather_settings(dataset, fixed, {})
+    assert (settings.tumor_label, settings.pre_channel, settings.post_channel) == (2, 2, 1)
+    assert settings.paint_over == (1,)
+    with pytest.raises(SynBTError, match=r"synbt_fixed .* no setting called probabilty"):
+        gather_settings(described(), {"probabilty": 1}, {})
+
+
+def test_a_mistyped_variable_is_told_and_others_are_left_alone() -> None:
+    gather_settings(described(), environment={"SYNBT_REAL_DATA": "/", "SYNBT_NO_HOOK": "1"})
+    with pytest.raises(SynBTError, match="SYNBT_PROBABILTY: did you mean SYNBT_PROBABILITY"):
+        gather_settings(described(), environment={"SYNBT_PROBABILTY": "1"})
+
+
+def test_a_section_that_is_no_section_is_refused() -> None:
+    with pytest.raises(SynBTError, match=r"needs names and values.*got \[1\]"):
+        gather_settings(described(synbt=[1]), environment={})
+
+
+def test_a_device_that_torch_does_not_know_is_refused() -> None:
+    with pytest.raises(SynBTError, match="generator_device needs 'auto'.*got 'gpu'"):
+        TrainerSettings(generator_device="gpu")

@@ -199,13 +199,19 @@ def tumor_label_of(
                 f"tumor_label needs a label of {where} ({_listed(values)}), got {asked}."
             )
         return int(asked)
-    if len(values) <= 1:
-        return next(iter(values.values()), None)
-    tumors = [n for n in values if any(word in n.lower() for word in _TUMOR_WORDS)]
-    if len(tumors) == 1:
+    tumors = [n for n in labels if _is_tumor(n) and n in values]
+    parted = [n for n in labels if _is_tumor(n) and n not in values]
+    if not values and not parted:
+        return None
+    if len(values) == 1 and not parted:
+        (name,) = values
+        if tumors or not any(word in name.lower() for word in _BREAST_WORDS):
+            return values[name]
+    if len(tumors) == 1 and not parted:
         return values[tumors[0]]
+    listed = _listed({name: labels[name] for name in (*values, *parted)})
     raise SynBTError(
-        f"{where} has the labels {_listed(values)}: which one is the tumor? Set "
+        f"{where} has the labels {listed}: which one is the tumor? Set "
         f'SYNBT_TUMOR_LABEL, or add "synbt": {{"tumor_label": VALUE}} to dataset.json.'
     )
 
@@ -220,11 +226,14 @@ def breast_labels_of(described: Mapping[str, Any], tumor_label: int | None) -> t
     found = {
         value
         for name, label in described.get("labels", {}).items()
-        if any(word in name.lower() for word in _BREAST_WORDS)
-        and not any(word in name.lower() for word in _TUMOR_WORDS)
+        if any(word in name.lower() for word in _BREAST_WORDS) and not _is_tumor(name)
         for value in (label if isinstance(label, (list, tuple)) else [label])
     }
     return tuple(sorted(int(value) for value in found - {0, tumor_label}))
+
+
+def _is_tumor(name: str) -> bool:
+    return any(word in name.lower() for word in _TUMOR_WORDS)
 
 
 def _values(labels: Mapping[str, Any]) -> dict[str, int]:
@@ -237,7 +246,7 @@ def _values(labels: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
-def _listed(values: Mapping[str, int]) -> str:
+def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} ({value})" for name, value in values.items())
 
 
