@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from synbt_aug import BreastVolume, TumorSynthesizer
-from synbt_aug.painting import Host, Wish, finish, prepare, visibility
+from synbt_aug.host import Host
+from synbt_aug.painting import Wish, finish, prepare, visibility
 from synbt_aug.phantom import make_phantom
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from analytic import MM, FlatTexture, breast, ellipsoid, seeded, small_bank
 from synbt_aug.errors import SynBTError
+from synbt_aug.host import Host
 from synbt_aug.intensity import from_linear, to_linear
 from synbt_aug.mask import blend_weight
 from synbt_aug.painting import (

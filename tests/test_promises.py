@@ -52,11 +52,12 @@ from analytic import (
 from synbt_aug.data.nifti import read_pair, write_painted
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
+from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import measure_reference
 from synbt_aug.mask import sphere_voxels
-from synbt_aug.painting import Host, Wish, from_recipe, prepare
+from synbt_aug.painting import Wish, from_recipe, prepare
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from analytic import digest, seeded, with_image
 from synbt_aug.hole import fill_hole
+from synbt_aug.host import Host
 from synbt_aug.intensity import measure_reference
-from synbt_aug.painting import Host, Wish, prepare
+from synbt_aug.painting import Wish, prepare
 from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TumorInpainter, join

@@ -23,7 +23,8 @@ from analytic import (
     tiny_weights,
 )
 from synbt_aug.errors import SynBTError
-from synbt_aug.painting import Host, Wish
+from synbt_aug.host import Host
+from synbt_aug.painting import Wish
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError, first_line
+from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference
-from synbt_aug.painting import Host, Wish
+from synbt_aug.painting import Wish
 from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
+from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
-from synbt_aug.painting import Host, Prepared, Wish, finish, from_recipe, prepare, visibility
+from synbt_aug.painting import Prepared, Wish, finish, from_recipe, prepare, visibility
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import Texture, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance

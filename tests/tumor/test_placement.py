@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytic import MM, ball, breast, examples, seeded, small_bank
+from synbt_aug.host import Host
 from synbt_aug.mask import bounding_box, sphere_voxels
-from synbt_aug.painting import Host
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.placement import (
     LOG_SD,

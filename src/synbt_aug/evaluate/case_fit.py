@@ -17,9 +17,10 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
+from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference, knee, to_linear
 from synbt_aug.mask import blend_weight, bounding_box, dilate_mm, gaussian
-from synbt_aug.painting import Host, Prepared, Wish, prepare
+from synbt_aug.painting import Prepared, Wish, prepare
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import SMALLEST_VOXELS
