@@ -16,7 +16,6 @@ from synbt_aug.mask import blend_weight
 from synbt_aug.painting import (
     ATTEMPTS,
     RETRY_ENHANCEMENT,
-    Host,
     Prepared,
     Wish,
     finish,
