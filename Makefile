@@ -4,7 +4,7 @@
 # make lint   the same without the tests
 # make clean  removes what these made
 # make compatibility  the nnU-Net trainer beside three releases of nnunetv2, as wheels and editable
-#                     (needs the network; 40 minutes)
+#                     (needs the network; 20 minutes)
 #
 # Sets itself up: the first call makes .venv and installs into it. PYTHON=... picks another Python.
 

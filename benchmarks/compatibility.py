@@ -7,7 +7,7 @@ environment of its own, with no step but the two installs. In it `nnUNetv2_train
 nnUNetTrainerSynBT_1epoch` on tiny phantoms, `nnUNetv2_predict`, `synbt nnunet-export`; then the
 export predicts where synbt-aug is not installed, which must give the same files; then synbt-aug is
 uninstalled, which must leave no file. Prints a Markdown table; the log of each command lies in the
-folder. Twelve environments take about 40 minutes on two cores and 6 GB of disk.
+folder. Twelve environments take about 20 minutes on two idle cores, and 7 GB of disk.
 
 All environments see one base environment with torch and every other dependency, so that they differ
 in these two packages alone. A later run takes the base and the data as they are; delete the folder
@@ -227,7 +227,7 @@ def try_one(row: Row, work: Path, base: Environment, wheel: Path, source: Path) 
         injected = re.findall(r"SynBT: (\d+) injected", here.log("train").read_text())
         if not injected:
             raise StepFailed(f"the trainer says nothing of injections, see {here.log('train')}")
-        return f"{injected[-1]} tumors"
+        return f"yes, {injected[-1]} injected"
 
     def predict() -> str:
         which = ("-d", 901, "-c", CONFIGURATION, "-tr", TRAINER, "-p", PLANS, "-f", 0)
