@@ -40,12 +40,12 @@ def test_plan_train_predict_and_export_with_nnunets_commands(tmp_path: Path) -> 
     for name in ("preprocessed", "results"):
         (tmp_path / name).mkdir()
     run("nnUNetv2_plan_and_preprocess -d 903 -c 3d_fullres -npfp 1 -np 1", tmp_path)
-    write_tiny_plan(tmp_path / "preprocessed" / DATASET, patch=(48, 48, 48))
+    write_tiny_plan(tmp_path / "preprocessed" / DATASET, patch=(64, 80, 80))
     train = f"nnUNetv2_train 903 3d_fullres 0 -tr {TRAINER} -p nnUNetPlansTiny -device cpu"
     said = run(
         train, tmp_path,
-        SYNBT_NUM_ITERATIONS_PER_EPOCH="4", SYNBT_NUM_VAL_ITERATIONS_PER_EPOCH="2",
-        SYNBT_FIT_CASES="1", SYNBT_STEPS="4", SYNBT_PROBABILITY="1", SYNBT_DIAMETER_MM="18",
+        SYNBT_NUM_ITERATIONS_PER_EPOCH="6", SYNBT_NUM_VAL_ITERATIONS_PER_EPOCH="2",
+        SYNBT_FIT_CASES="1", SYNBT_STEPS="4", SYNBT_PROBABILITY="1", SYNBT_DIAMETER_MM="15",
     )  # fmt: skip
     assert "SynBT fit:" in said and "fit: unknown" not in said
     line = re.search(r"SynBT: (\d+) injected.*an iteration", said)

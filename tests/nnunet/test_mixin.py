@@ -67,7 +67,10 @@ def test_tumors_are_painted_into_pre_and_post_with_their_label(
     trainer.on_train_start()
     no_intensity_changes(trainer)
     injected = 0
-    for _ in range(3):
+    # nnU-Net draws its patches unseeded, and some hold no site.
+    for _ in range(8):
+        if injected >= 2:
+            break
         given, ready = first_batch(trainer)
         old, new = given["target"].clamp_min(0), ready["target"][0]
         for k in range(2):
@@ -83,7 +86,7 @@ def test_tumors_are_painted_into_pre_and_post_with_their_label(
             # Real tumors keep their label and their voxels.
             assert bool((new[k][old[k] == 1] == 1).all())
             assert not bool((changed & (old[k, 0] == 1)).any())
-    assert injected >= 3
+    assert injected >= 2
     assert trainer._synbt_injection.pop_counts()["injected"] == injected
 
 
@@ -100,11 +103,15 @@ def test_four_channels_anisotropic_and_sagittal_get_tumors_in_the_right_channels
     trainer.on_train_start()
     no_intensity_changes(trainer)
     assert (trainer.synbt_settings.pre_channel, trainer.synbt_settings.post_channel) == (2, 1)
-    given, ready = first_batch(trainer)
-    changed = (ready["data"] != given["data"]).flatten(2).any(2)
-    assert not bool(changed[:, [0, 3]].any())
-    added = (ready["target"][0] == 1) & (given["target"] != 1)
-    sizes = [int(a.sum()) * float(np.prod(spacing)) for a in added if bool(a.any())]
+    sizes: list[float] = []
+    for _ in range(6):
+        given, ready = first_batch(trainer)
+        changed = (ready["data"] != given["data"]).flatten(2).any(2)
+        assert not bool(changed[:, [0, 3]].any())
+        added = (ready["target"][0] == 1) & (given["target"] != 1)
+        sizes += [int(a.sum()) * float(np.prod(spacing)) for a in added if bool(a.any())]
+        if sizes:
+            break
     assert sizes
     for volume in sizes:
         assert (6 * volume / np.pi) ** (1 / 3) == pytest.approx(12, abs=0.7)
@@ -127,13 +134,17 @@ def test_regions_and_the_ignore_label_reach_the_loss(
     trainer.on_train_start()
     no_intensity_changes(trainer)
     assert trainer.synbt_settings.paint_over == (1,)
-    given, ready = first_batch(trainer)
-    target = ready["target"][0]
-    assert target.shape[1] == 3 and target.dtype == torch.bool
-    breast, tumor, ignore = target.unbind(1)
-    assert torch.equal(ignore, given["target"][:, 0] == 3)
-    assert bool((breast | ~tumor).all()), "a tumor lies inside the breast region"
-    assert int(tumor.sum()) > int((given["target"] == 2).sum())
+    for _ in range(8):
+        given, ready = first_batch(trainer)
+        target = ready["target"][0]
+        assert target.shape[1] == 3 and target.dtype == torch.bool
+        breast, tumor, ignore = target.unbind(1)
+        assert torch.equal(ignore, given["target"][:, 0] == 3)
+        assert bool((breast | ~tumor).all()), "a tumor lies inside the breast region"
+        if int(tumor.sum()) > int((given["target"] == 2).sum()):
+            break
+    else:
+        pytest.fail("nothing was injected")
 
 
 def test_the_first_injected_patches_are_saved_as_pictures(
@@ -143,8 +154,10 @@ def test_the_first_injected_patches_are_saved_as_pictures(
     monkeypatch.setenv("SYNBT_EXAMPLES", "1")
     trainer = nnunet()
     trainer.on_train_start()
-    for _ in range(2):
+    for _ in range(8):
         trainer.train_step(next(trainer.dataloader_train))
+        if trainer._synbt_injection.injector.counts["injected"] >= 2:
+            break
     pictures = list((Path(trainer.output_folder) / "synbt_examples").glob("*.png"))
     assert len(pictures) == 1
 

@@ -49,6 +49,5 @@ def test_two_ranks_share_the_weights_and_draw_different_tumors(
     counted = re.findall(r"SynBT: (\d+) injected(?:, (\d+) skipped)?", line)[0]
     # Two ranks, two steps, one sample each, all of them drawn.
     assert sum(int(n or 0) for n in counted) == 4, line
-    assert int(counted[0]) >= 1
     records = list((tmp_path / "results").rglob("synbt.json"))
     assert len(records) == 1
