@@ -45,7 +45,7 @@ def run(cases: list[dict[str, Any]], workers: int, seed: int, kind: Any = DataLo
     return recipes(kind(dataset, batch_size=1, num_workers=workers, generator=generator))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 2, 4])
 def test_no_sample_is_painted_twice_alike_and_a_seed_gives_the_run_again(
     sample: Sample, workers: int
 ) -> None:
