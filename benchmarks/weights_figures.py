@@ -131,18 +131,34 @@ def null_change(
     return found
 
 
+def print_sizes(synthesizer: TumorSynthesizer, hosts: list[BreastVolume], per_size: int) -> None:
+    """The table of `painted_by_size`."""
+    print("\n| size asked, mm | painted | why not |\n|---|---|---|")
+    sizes = ((6.0, 9.0), (9.0, 13.0), (13.0, 17.0), (17.0, 25.0))
+    for (low, high), painted, tried, why in painted_by_size(synthesizer, hosts, sizes, per_size):
+        print(f"| {low:g}-{high:g} | {painted} of {tried} | {why} |")
+
+
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("-n", type=int, default=10, help="phantoms")
+    parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first phantom")
+    parser.add_argument("--per-size", type=int, default=5, help="wishes a phantom and size range")
+    parser.add_argument("--sizes-only", action="store_true", help="only how many are painted")
     options = parser.parse_args()
     started = time.perf_counter()
     synthesizer = TumorSynthesizer(options.weights)
-    phantoms = [make_phantom(FIRST_SEED + k) for k in range(options.n)]
+    phantoms = [make_phantom(options.first + k) for k in range(options.n)]
     hosts = [BreastVolume(stack(p), p.spacing, tumor=torch.from_numpy(p.tumor)) for p in phantoms]
-    print(f"Weights {synthesizer.weights.digest[:12]}, {options.n} phantoms from {FIRST_SEED}.\n")
+    print(
+        f"Weights {synthesizer.weights.digest[:12]}, {options.n} phantoms from {options.first}.\n"
+    )
+    if options.sizes_only:
+        print_sizes(synthesizer, hosts, options.per_size)
+        return
     print("| reconstruction, PSNR for a range of 2 | median |\n|---|---|")
     for name, values in codec_rows(synthesizer, phantoms).items():
         print(f"| {name} | {np.median(values):.2f} |")
@@ -159,10 +175,7 @@ def main() -> None:
         f"\nError of the asked-for enhancement {np.abs(found - asked).mean():.2f} (mean absolute), "
         f"correlation {np.corrcoef(asked, found)[0, 1]:.2f}, {len(pairs)} tumors of 18 mm."
     )
-    print("\n| size asked, mm | painted | why not |\n|---|---|---|")
-    sizes = ((6.0, 9.0), (9.0, 13.0), (13.0, 17.0), (17.0, 25.0))
-    for (low, high), painted, tried, why in painted_by_size(synthesizer, hosts, sizes, seeds=5):
-        print(f"| {low:g}-{high:g} | {painted} of {tried} | {why} |")
+    print_sizes(synthesizer, hosts, options.per_size)
     null = np.array(null_change(synthesizer, hosts))
     print(
         f"\nNull paints: mean change of post {np.abs(null[:, 0]).mean():.3f} reference ranges "
