@@ -1,0 +1,83 @@
+"""A network's tissue map made plausible: which voxels are breast, and what lies around it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from synbt_aug.tissue.labels import TissueLabel
+
+#: Parts of breast smaller than this share of the largest are no second breast, and smaller than
+#: this many cm3 no breast.
+SMALLEST_SHARE = 0.05
+SMALLEST_CM3 = 1.0
+
+#: Holes in a breast up to this size, in cm3, are clips and specks; an implant is larger.
+LARGEST_HOLE_CM3 = 2.0
+
+
+@dataclass(frozen=True)
+class Breast:
+    """What is breast on the working grid.
+
+    Args:
+        inside: Breast fat and fibroglandular tissue, boolean, shape `(d, h, w)`.
+        outside: Skin, air and what lies behind, boolean, same shape. Voxels without signal are
+            neither: a crop ends there, and not the breast.
+        gland: Share of fibroglandular tissue, float32, same shape; 0 beyond `inside`.
+    """
+
+    inside: np.ndarray
+    outside: np.ndarray
+    gland: np.ndarray
+
+
+def clean(
+    probability: np.ndarray, valid: np.ndarray | None, grid_mm: tuple[float, float, float]
+) -> Breast:
+    """Keep the breasts of a tissue map: large parts, their holes filled.
+
+    Args:
+        probability: By `TissueLabel`, shape `(5, d, h, w)`.
+        valid: Voxels with signal, boolean, shape `(d, h, w)`; None means all.
+        grid_mm: Voxel size, in mm.
+    """
+    fat, gland = probability[TissueLabel.FAT], probability[TissueLabel.GLAND]
+    # Fat and gland together: at their border neither may be the likeliest.
+    found = fat + gland >= 0.5
+    if valid is not None:
+        found &= valid
+    voxel_cm3 = math.prod(grid_mm) / 1000
+    inside = _large_parts(found, voxel_cm3)
+    if not inside.any():
+        return Breast(inside, ~inside, np.zeros_like(gland))
+    holes = _holes(inside, voxel_cm3)
+    if valid is not None:
+        holes &= valid
+    inside |= holes
+    outside = ~inside if valid is None else ~inside & valid
+    return Breast(inside, outside, np.where(inside & ~holes, gland, 0).astype(np.float32))
+
+
+def _large_parts(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:
+    parts, count = ndimage.label(mask)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1) * voxel_cm3
+    sizes[0] = 0
+    large = sizes >= max(SMALLEST_SHARE * sizes.max(), SMALLEST_CM3)
+    kept: np.ndarray = large[parts]
+    return kept
+
+
+def _holes(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:
+    """Small parts of the rest that nothing joins to the end of the volume."""
+    parts, count = ndimage.label(~mask)
+    small = np.bincount(parts.ravel(), minlength=count + 1) * voxel_cm3 <= LARGEST_HOLE_CM3
+    small[0] = False
+    for axis in range(3):
+        for end in (0, -1):
+            small[np.take(parts, end, axis)] = False
+    holes: np.ndarray = small[parts]
+    return holes

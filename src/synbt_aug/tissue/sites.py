@@ -1,0 +1,256 @@
+"""Where in a scan a tumor may sit, from its tissues.
+
+A tumor starts in fibroglandular tissue or at its border, keeps away from skin, nipple and chest
+wall, from tumors that are there, and from vessels and nodes. A mask of the user's takes the place
+of all this but the tumors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.tissue.cleaning import Breast, clean
+from synbt_aug.tissue.enhancing import enhancing_structures
+from synbt_aug.tissue.sides import sides
+from synbt_aug.tissue.site_map import SiteMap
+from synbt_aug.tissue.tissue_map import TissueMap, grid_shape, to_grid
+from synbt_aug.volume import Spacing
+
+__all__ = ["CLEARANCE_MM", "FAR_SHARE", "MARGIN_MM", "SiteMap", "find_sites", "sites_of_roi"]
+
+#: Least distance of a tumor from skin, nipple and chest wall, in mm, judged at voxel centres.
+MARGIN_MM = 5.0
+
+#: Tissue kept around tumors that are there already, in mm.
+CLEARANCE_MM = 6.0
+
+#: Reach of "at the gland's border", in mm: the weight is 1 on the border, .3 4 mm from it.
+BORDER_MM = 4.0
+
+#: Weight of fat far from gland, at most, and its share of all draws, at most: a fatty breast
+#: has ten times more fat than gland.
+FAR_WEIGHT = 0.05
+FAR_SHARE = 0.05
+
+#: Less fibroglandular tissue than this, in cm3, is none.
+LEAST_GLAND_CM3 = 0.5
+
+#: A shorter field of view shows too little to tell tissues apart, in mm.
+SMALLEST_VIEW_MM = 24.0
+
+
+def find_sites(
+    tissue: TissueMap,
+    level: Tensor | None = None,
+    occupied: Tensor | None = None,
+    valid: Tensor | None = None,
+    real_tumor: Tensor | None = None,
+) -> SiteMap:
+    """Find where a tumor may sit.
+
+    Args:
+        tissue: Of the scan.
+        level: Signal of pre and post above `low` over the reference range on the tissue's
+            grid, `(to_linear(to_grid(image)) + 1) / 2`, shape `(2, d, h, w)`. None looks for no
+            vessels and nodes.
+        occupied: Existing tumors and other forbidden places, boolean, shape `(D, H, W)`.
+        valid: Voxels that carry signal, boolean, shape `(D, H, W)`; None means all.
+        real_tumor: Boolean, shape `(D, H, W)`; breasts that hold any of it are left out. None
+            leaves none out.
+
+    Returns:
+        A site map; where there is nowhere to go, its `reason` says why.
+    """
+    place = _Place(tissue.shape, tissue.spacing)
+    view = [n * mm for n, mm in zip(tissue.shape, tissue.spacing, strict=True)]
+    if min(view) < SMALLEST_VIEW_MM:
+        return place.nowhere(
+            f"the volume is only {' x '.join(f'{mm:.0f}' for mm in view)} mm, and shows too little "
+            f"to tell where a tumor may go ({SMALLEST_VIEW_MM:.0f} mm along each axis would do)"
+        )
+    signal = place.all_of(valid)
+    breast = clean(tissue.probability.cpu().numpy(), signal, place.grid_mm)
+    if not breast.inside.any():
+        return place.nowhere("no breast is in view")
+    if float(breast.gland.sum()) * place.voxel_cm3 < LEAST_GLAND_CM3:
+        return place.nowhere("the breast in view has no fibroglandular tissue")
+    box = _box(breast.inside)
+    breast = Breast(breast.inside[box], breast.outside[box], breast.gland[box])
+    depth = _distance(~breast.outside, place.grid_mm) - min(place.grid_mm) / 2
+    allowed = breast.inside & (depth >= MARGIN_MM)
+    if not allowed.any():
+        return place.nowhere(
+            f"the breast in view is nowhere {MARGIN_MM:.0f} mm away from skin and chest wall"
+        )
+    if real_tumor is not None and bool(real_tumor.any()):
+        allowed &= _free_side(breast.inside, depth, place.any_of(real_tumor)[box], place.grid_mm)
+        if not allowed.any():
+            return place.nowhere("there is no breast in view without a real tumor")
+    weight = _weight(breast, allowed, place.grid_mm)
+    if level is not None:
+        around = _smooth(breast.gland, place.grid_mm)
+        seen = level[(slice(None), *box)].cpu().numpy()
+        structures, nodes = enhancing_structures(seen, breast.inside, around, place.grid_mm)
+        allowed &= ~nodes
+        weight[structures | ~allowed] = 0
+    return place.site_map(box, allowed, weight, occupied)
+
+
+def sites_of_roi(
+    roi: Tensor,
+    spacing: Spacing,
+    occupied: Tensor | None = None,
+    valid: Tensor | None = None,
+    real_tumor: Tensor | None = None,
+) -> SiteMap:
+    """Sites that a user marked, in place of those that tissues allow.
+
+    Args:
+        roi: Where a tumor may go: boolean, or weights in [0, 1], shape `(D, H, W)`.
+        spacing: Voxel size, in mm.
+        occupied: As for `find_sites`.
+        valid: As for `find_sites`.
+        real_tumor: As for `find_sites`; parts of the roi that do not touch are its sides.
+
+    Returns:
+        A site map; a tumor lies inside the roi as a whole, its centre where the weight is high.
+    """
+    d, h, w = roi.shape
+    place = _Place((d, h, w), spacing)
+    if not bool((roi > 0).any()):
+        return place.nowhere("the roi marks no voxel")
+    share, weight = to_grid(
+        torch.stack([(roi > 0).to(torch.float32), roi.to(torch.float32)]), spacing
+    ).cpu()
+    inside = share.numpy() >= 0.5
+    if not inside.any():
+        return place.nowhere("the roi is thinner than 2 mm everywhere")
+    signal = place.all_of(valid)
+    allowed = inside if signal is None else inside & signal
+    if not allowed.any():
+        return place.nowhere("the roi marks only voxels without signal")
+    box = _box(inside)
+    allowed = allowed[box]
+    if real_tumor is not None and bool(real_tumor.any()):
+        depth = _distance(inside[box], place.grid_mm)
+        allowed &= _free_side(inside[box], depth, place.any_of(real_tumor)[box], place.grid_mm)
+        if not allowed.any():
+            return place.nowhere("there is no part of the roi without a real tumor")
+    return place.site_map(box, allowed, np.where(allowed, weight.numpy()[box], 0), occupied)
+
+
+class _Place:
+    """A working grid, and the way of masks and results to it and from it."""
+
+    def __init__(self, shape: tuple[int, int, int], spacing: Spacing) -> None:
+        self.shape, self.spacing = shape, spacing
+        self.grid = grid_shape(shape, spacing)
+        f_d, f_h, f_w = (n / g for n, g in zip(shape, self.grid, strict=True))
+        self.factors = f_d, f_h, f_w
+        self.grid_mm = f_d * spacing[0], f_h * spacing[1], f_w * spacing[2]
+        self.voxel_cm3 = math.prod(self.grid_mm) / 1000
+
+    def any_of(self, mask: Tensor) -> np.ndarray:
+        """Grid voxels that hold any of a mask on the host's grid."""
+        share = to_grid(mask[None].to(torch.float32), self.spacing)[0]
+        found: np.ndarray = (share > 1e-4).cpu().numpy()
+        return found
+
+    def all_of(self, mask: Tensor | None) -> np.ndarray | None:
+        """Grid voxels that a mask fills; None where there is no mask."""
+        return None if mask is None else ~self.any_of(~mask)
+
+    def nowhere(self, reason: str) -> SiteMap:
+        return SiteMap.nowhere(self.grid, self.factors, self.spacing, f"no site: {reason}")
+
+    def site_map(
+        self,
+        box: tuple[slice, ...],
+        allowed: np.ndarray,
+        weight: np.ndarray,
+        occupied: Tensor | None,
+    ) -> SiteMap:
+        """Keep away from what is there, measure depths, and fill the whole grid."""
+        if occupied is not None and bool(occupied.any()):
+            near = _near(self.any_of(occupied), self.grid_mm)[box]
+            if not (allowed & ~near).any():
+                return self.nowhere("existing tumors and forbidden places leave no room")
+            allowed = allowed & ~near
+        if not (weight[allowed] > 0).any():
+            return self.nowhere("vessels and lymph nodes leave no room")
+        depth, everywhere = np.zeros(self.grid, np.float32), np.zeros(self.grid, bool)
+        heavy = np.zeros(self.grid, np.float32)
+        depth[box] = np.where(allowed, _distance(allowed, self.grid_mm), 0)
+        everywhere[box] = allowed
+        heavy[box] = np.where(allowed, weight, 0)
+        return SiteMap(
+            torch.from_numpy(heavy),
+            torch.from_numpy(depth),
+            torch.from_numpy(everywhere),
+            self.factors,
+            self.spacing,
+        )
+
+
+def _box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The mask's box and a voxel around: nothing nearer to a voxel of it lies beyond."""
+    box = []
+    for axis in range(3):
+        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+        box.append(slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2))
+    return tuple(box)
+
+
+def _distance(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """Distance of each True voxel to the nearest False one, in mm; large when there is none."""
+    if mask.all():
+        return np.full(mask.shape, 1e3, np.float32)
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=grid_mm), np.float32)
+
+
+def _near(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """Voxels within `CLEARANCE_MM` of a mask."""
+    reach = [math.ceil(CLEARANCE_MM / mm) for mm in grid_mm]
+    box = tuple(
+        slice(max(s.start - r, 0), s.stop + r) for s, r in zip(_box(mask), reach, strict=True)
+    )
+    near = np.zeros_like(mask)
+    distance = ndimage.distance_transform_edt(~mask[box], sampling=grid_mm)
+    near[box] = distance <= CLEARANCE_MM
+    return near
+
+
+def _free_side(
+    inside: np.ndarray, depth: np.ndarray, tumor: np.ndarray, grid_mm: tuple[float, float, float]
+) -> np.ndarray:
+    """The breasts that hold no tumor."""
+    side = sides(inside, depth, grid_mm)
+    taken = np.unique(side[tumor & inside])
+    return (side > 0) & ~np.isin(side, taken)
+
+
+def _smooth(share: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    sigma = [BORDER_MM / mm for mm in grid_mm]
+    return np.asarray(ndimage.gaussian_filter(share, sigma, mode="nearest", truncate=2.5))
+
+
+def _weight(breast: Breast, allowed: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """1 in gland and on its border, falling off into the fat."""
+    # Half of what is around a border is gland: there the blurred share is .5.
+    near = np.clip(np.maximum(breast.gland, 2 * _smooth(breast.gland, grid_mm)), 0, 1)
+    near[~allowed] = 0
+    far = allowed & (near < FAR_WEIGHT)
+    weight = np.where(far, 0, near)
+    close = float(weight.sum())
+    if close > 0:
+        most = FAR_SHARE / (1 - FAR_SHARE) * close / max(int(far.sum()), 1)
+        weight[far] = min(FAR_WEIGHT, most)
+    else:
+        # What gland there is lies too close to the skin: the places nearest to it.
+        weight[far] = FAR_WEIGHT
+    return np.asarray(weight, np.float32)
