@@ -1,30 +1,52 @@
-"""The tumor bank: what becomes a template, and what the file keeps."""
+"""The tumor bank: what the file keeps, groups, and banks that are joined."""
 
 from __future__ import annotations
 
+import os
+import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from analytic import ball, ellipsoid, seeded, small_bank
+from analytic import ball, seeded, small_bank
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import signed_distance_mm
-from synbt_aug.tumor.appearance import Appearance, measure_appearance
+from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import (
-    SMALLEST_VOXELS,
     Template,
     TumorBank,
     build_bank,
-    cut_template,
+    join_banks,
     load_bank,
     template_distance,
+    template_signal,
 )
+from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, StoredSignal
 
-SHAPE = (60, 50, 40)
-SIGNAL = torch.rand((2, *SHAPE), generator=seeded())
+#: Of a ball of 4 voxels, as the first release named it.
+FIRST_DIGEST = "bbf7f06e111e73f06e1463e572258f40c4c86d93b09825a24fd03914adf9d6f2"
+
+
+def with_signal(template: Template, seed: int = 0) -> Template:
+    """The template with noise for its signal."""
+    shape = (2, *(n + 2 * SIGNAL_MARGIN_MM for n in template.mask.shape))
+    return template._replace(signal=torch.randn(shape, generator=seeded(seed)).half())
+
+
+def bank_with_signals() -> TumorBank:
+    return TumorBank(tuple(with_signal(t, k) for k, t in enumerate(small_bank().templates)))
+
+
+def as_group(templates: tuple[Template, ...], name: str = "case") -> tuple[Template, ...]:
+    """Lesions 20 mm apart along the first axis."""
+    return tuple(
+        t._replace(group=name, offset_mm=(20.0 * k, 0.5, -3.0)) for k, t in enumerate(templates)
+    )
 
 
 def test_an_empty_bank_is_refused() -> None:
@@ -100,47 +122,6 @@ def test_a_template_knows_its_diameter() -> None:
     assert small_bank().templates[1].diameter_mm == pytest.approx(14.0, abs=0.2)
 
 
-# --- cutting templates ---
-
-
-def test_a_template_is_the_tumor_cropped_with_its_appearance() -> None:
-    mask = ellipsoid(SHAPE, (30, 22, 18), (9, 6, 5))
-    template = cut_template(mask, SIGNAL, source="case 7")
-    assert template is not None
-    assert template.mask.shape == (18, 12, 10)
-    assert int(template.mask.sum()) == int(mask.sum())
-    assert template.appearance == measure_appearance(SIGNAL, mask)
-    assert template.source == "case 7"
-
-
-def test_a_fragment_is_no_template() -> None:
-    small = torch.zeros(SHAPE, dtype=torch.bool)
-    small.view(-1)[: SMALLEST_VOXELS - 1] = True
-    assert cut_template(small, SIGNAL) is None
-    assert cut_template(torch.zeros(SHAPE, dtype=torch.bool), SIGNAL) is None
-    small.view(-1)[SMALLEST_VOXELS - 1] = True
-    assert cut_template(small, SIGNAL) is not None
-
-
-def test_stray_parts_are_dropped_and_large_ones_kept() -> None:
-    main = ellipsoid(SHAPE, (20, 20, 20), (8, 8, 8))
-    second = ellipsoid(SHAPE, (40, 20, 20), (5, 5, 5))
-    stray = ellipsoid(SHAPE, (50, 40, 30), (2, 2, 2))
-    template = cut_template(main | second | stray, SIGNAL)
-    assert template is not None
-    assert int(template.mask.sum()) == int((main | second).sum())
-
-
-def test_surroundings_that_do_not_count_are_left_out() -> None:
-    mask = ellipsoid(SHAPE, (30, 22, 18), (9, 6, 5))
-    around = torch.zeros(SHAPE, dtype=torch.bool)
-    around[:30] = True
-    template = cut_template(mask, SIGNAL, around)
-    assert template is not None
-    assert template.appearance == measure_appearance(SIGNAL, mask, around=around)
-    assert template.appearance != measure_appearance(SIGNAL, mask)
-
-
 def test_fragments_are_left_out_of_a_bank() -> None:
     one = small_bank().templates[0]
     assert len(build_bank([one, None, one])) == 2
@@ -154,3 +135,164 @@ def test_a_template_s_distance_has_two_millimetres_around_it() -> None:
     padded = torch.nn.functional.pad(mask, (2,) * 6)
     assert torch.equal(distance, signed_distance_mm(padded, limit_mm=16.0))
     assert template_distance(bank, 3) is distance
+
+
+# --- groups ---
+
+
+def test_lesions_of_one_case_know_each_other_largest_first() -> None:
+    small, middle, large, *_ = small_bank().templates
+    bank = TumorBank((small, *as_group((middle, large))))
+    assert bank.groups == {"case": (2, 1)}
+    assert bank.companions(0) == (0,)
+    assert bank.companions(1) == bank.companions(2) == (2, 1)
+
+
+def test_groups_and_offsets_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
+    saved = TumorBank((*as_group(small_bank().templates[:2]), small_bank().templates[2]))
+    loaded = load_bank(saved.save(tmp_path / "bank.npz"))
+    assert [t.group for t in loaded.templates] == ["case", "case", ""]
+    assert loaded.templates[1].offset_mm == (20.0, 0.5, -3.0)
+    assert loaded.templates[2].offset_mm == (0.0, 0.0, 0.0)
+    assert loaded.digest == saved.digest
+
+
+def test_the_digest_tells_groups_offsets_and_voxels_apart() -> None:
+    plain = small_bank().templates[:2]
+    grouped = as_group(plain)
+    moved = (grouped[0], grouped[1]._replace(offset_mm=(21.0, 0.5, -3.0)))
+    signal = (with_signal(plain[0]), plain[1])
+    other = (with_signal(plain[0], seed=1), plain[1])
+    banks = [TumorBank(t) for t in (plain, grouped, moved, signal, other)]
+    assert len({bank.digest for bank in banks}) == 5
+
+
+def test_a_bank_without_groups_and_voxels_keeps_the_name_that_recipes_know() -> None:
+    # As the manifest of the first weights names it, and recipes made with them.
+    ball_bank = TumorBank((Template(ball(4, 2), Appearance(0.5, 0.25, 1.0, 0.0, "mass"), "a"),))
+    assert ball_bank.digest == FIRST_DIGEST
+
+
+# --- voxels ---
+
+
+def test_voxels_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
+    saved = bank_with_signals()
+    loaded = load_bank(saved.save(tmp_path / "bank.npz"))
+    assert loaded.has_signal and loaded.digest == saved.digest
+    for index, template in enumerate(saved.templates):
+        assert isinstance(template.signal, torch.Tensor)
+        found = template_signal(loaded, index)
+        assert found.dtype == torch.float16 and torch.equal(found, template.signal)
+
+
+def test_voxels_stay_in_the_file_until_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bank_with_signals().save(tmp_path / "bank.npz")
+    opened: list[str] = []
+    read = zipfile.ZipFile.open
+
+    def watched(archive: zipfile.ZipFile, name: Any, *rest: Any, **more: Any) -> Any:
+        opened.append(str(name))
+        return read(archive, name, *rest, **more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", watched)
+    bank = load_bank(path)
+    assert "bits.npy" in opened and not any(name.startswith("signal_") for name in opened)
+    template_signal(bank, 2)
+    assert [name for name in opened if name.startswith("signal_")] == ["signal_00002.npy"]
+
+
+def test_stored_voxels_travel_to_another_process_as_a_name(tmp_path: Path) -> None:
+    bank = load_bank(bank_with_signals().save(tmp_path / "bank.npz"))
+    sent = pickle.dumps(bank.templates[5])
+    assert len(sent) < 20_000 < bank_with_signals().templates[5].signal.nbytes  # type: ignore[union-attr]
+    assert torch.equal(pickle.loads(sent).signal.read(), template_signal(bank, 5))
+
+
+def test_stored_voxels_are_found_from_another_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank_with_signals().save(tmp_path / "bank.npz")
+    monkeypatch.chdir(tmp_path)
+    bank = load_bank("bank.npz")
+    monkeypatch.chdir(os.sep)
+    assert template_signal(bank, 0).dtype == torch.float16
+
+
+def test_voxels_of_a_file_that_was_written_anew_are_refused(tmp_path: Path) -> None:
+    path = bank_with_signals().save(tmp_path / "bank.npz")
+    bank = load_bank(path)
+    TumorBank((with_signal(small_bank().templates[0], seed=9),)).save(path)
+    with pytest.raises(SynBTError, match="has been written anew since. Load the bank again"):
+        template_signal(bank, 0)
+    path.unlink()
+    with pytest.raises(SynBTError, match="bank.npz, which can no longer be read"):
+        template_signal(bank, 1)
+
+
+def test_a_bank_of_masks_alone_says_how_to_get_voxels() -> None:
+    assert not small_bank().has_signal
+    with pytest.raises(SynBTError, match="holds masks alone. Build one with `synbt bank build"):
+        template_signal(small_bank(), 0)
+
+
+def test_a_file_without_voxels_has_the_members_of_older_ones(tmp_path: Path) -> None:
+    with zipfile.ZipFile(small_bank().save(tmp_path / "bank.npz")) as archive:
+        assert sorted(archive.namelist()) == [
+            f"{name}.npy" for name in ("bits", "categories", "numbers", "shapes", "sources")
+        ]
+
+
+def test_the_same_bank_gives_the_same_file(tmp_path: Path) -> None:
+    one = bank_with_signals().save(tmp_path / "one.npz").read_bytes()
+    assert bank_with_signals().save(tmp_path / "two.npz").read_bytes() == one
+
+
+# --- joining banks ---
+
+
+def test_joined_banks_hold_what_either_holds_once() -> None:
+    all_six = small_bank().templates
+    joined = join_banks([TumorBank(all_six[:4]), TumorBank(all_six[2:]), TumorBank(all_six[:1])])
+    assert joined.digest == small_bank().digest
+
+
+def test_a_bank_joined_with_nothing_is_itself() -> None:
+    bank = TumorBank((*as_group(small_bank().templates[:3][::-1]), small_bank().templates[4]))
+    assert join_banks([bank]).digest == bank.digest
+
+
+def test_lesions_of_a_case_are_joined_as_one() -> None:
+    one, two, three = small_bank().templates[:3]
+    pair, more = as_group((two, one)), as_group((three, one), "other")
+    joined = join_banks([TumorBank(pair), TumorBank(more), TumorBank(pair), TumorBank((one,))])
+    assert [t.group for t in joined.templates] == ["case", "case", "other", "other", ""]
+
+
+def test_groups_of_one_name_and_other_lesions_stay_apart() -> None:
+    one, two, three = small_bank().templates[:3]
+    joined = join_banks([TumorBank(as_group((two, one))), TumorBank(as_group((three, one)))])
+    assert joined.groups == {"case": (0, 1), "case (2)": (2, 3)}
+
+
+def test_of_two_that_differ_in_voxels_alone_the_one_with_voxels_is_kept() -> None:
+    masks, voxels = small_bank(), bank_with_signals()
+    for order in ([masks, voxels], [voxels, masks]):
+        assert join_banks(order).digest == voxels.digest
+
+
+def test_joining_nothing_is_refused() -> None:
+    with pytest.raises(SynBTError, match="at least one template, got none"):
+        join_banks([])
+
+
+def test_joined_voxels_are_read_from_their_own_files(tmp_path: Path) -> None:
+    banks = bank_with_signals().templates[:2], bank_with_signals().templates[2:]
+    files = [TumorBank(b).save(tmp_path / f"{k}.npz") for k, b in enumerate(banks)]
+    joined = join_banks(load_bank(file) for file in files)
+    assert all(isinstance(t.signal, StoredSignal) for t in joined.templates)
+    whole = load_bank(joined.save(tmp_path / "joined.npz"))
+    assert whole.digest == bank_with_signals().digest
+    assert torch.equal(template_signal(whole, 5), template_signal(bank_with_signals(), 5))

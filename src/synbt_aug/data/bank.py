@@ -8,33 +8,39 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from synbt_aug.data.cohort import TrainingCase, instances, number_tumors, to_one_mm
+from synbt_aug.data.cohort import TrainingCase, number_tumors, to_one_mm
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
 from synbt_aug.intensity import IntensityReference, inverse_knee, knee, to_linear
 from synbt_aug.mask import bounding_box
-from synbt_aug.tumor.bank import Template, TumorBank, build_bank, cut_template
+from synbt_aug.tumor.bank import TumorBank, build_bank
+from synbt_aug.tumor.template import Template, cut_case
 from synbt_aug.volume import BreastVolume
 
 # Tissue that is read around a case's tumors, in mm: beyond the shell of `measure_appearance`.
 _AROUND_MM = 20.0
 
 
-def bank_of(cases: Iterable[TrainingCase]) -> TumorBank:
-    """Cut a template of every tumor.
+def bank_of(cases: Iterable[TrainingCase], *, voxels: bool = False) -> TumorBank:
+    """Cut a template of every tumor; those of one case stay together.
 
     Give it the training cases of a fold alone: a bank that holds validation tumors leaks them.
+
+    Args:
+        cases: With their tumors.
+        voxels: Keep the images' signal around the tumors, for tumors that are copied. A bank
+            with voxels is as private as the images; weights folders come without.
 
     Raises:
         SynBTError: If there is no tumor of 6 mm or more.
     """
-    templates: list[Template | None] = []
+    templates: list[Template] = []
     for case in cases:
         if not case.instances:
             continue
         q = case.q.float()
-        templates += _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name)
-    if not any(templates):
+        templates += _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name, voxels)
+    if not templates:
         raise SynBTError(
             "A tumor bank needs tumors of at least 6 mm; these cases hold none. Are there masks?"
         )
@@ -42,17 +48,18 @@ def bank_of(cases: Iterable[TrainingCase]) -> TumorBank:
 
 
 def templates_of(
-    volume: BreastVolume, reference: IntensityReference, source: str
+    volume: BreastVolume, reference: IntensityReference, source: str, *, voxels: bool = False
 ) -> tuple[Template, ...]:
-    """Cut a template of every tumor of one volume, at 1 mm.
+    """Cut a template of every tumor of one volume, at 1 mm; those of the case are a group.
 
     Args:
         volume: With its tumors; any spacing and scale.
         reference: Its intensity references.
         source: The case's name.
+        voxels: Keep the signal around the tumors.
 
     Returns:
-        Those of 6 mm and more; none where there is no tumor.
+        Those of 6 mm and more, the largest first; none where there is no tumor.
     """
     if volume.tumor is None or not bool(volume.tumor.any()):
         return ()
@@ -65,8 +72,7 @@ def templates_of(
     valid = torch.ones_like(tumor, dtype=torch.bool)
     if volume.valid is not None:
         valid = _mask_at_one_mm(volume.valid[box], volume)
-    found = _cut_all(linear, knee(linear), valid, tumor, source)
-    return tuple(template for template in found if template is not None)
+    return _cut_all(linear, knee(linear), valid, tumor, source, voxels)
 
 
 def _mask_at_one_mm(mask: Tensor, volume: BreastVolume) -> Tensor:
@@ -74,9 +80,7 @@ def _mask_at_one_mm(mask: Tensor, volume: BreastVolume) -> Tensor:
 
 
 def _cut_all(
-    linear: Tensor, q: Tensor, valid: Tensor, tumor: Tensor, source: str
-) -> list[Template | None]:
+    linear: Tensor, q: Tensor, valid: Tensor, tumor: Tensor, source: str, voxels: bool
+) -> tuple[Template, ...]:
     around = tissue(q[None])[0] & valid & (tumor == 0)
-    return [
-        cut_template(tumor == found.number, linear, around, source) for found in instances(tumor)
-    ]
+    return cut_case(tumor, linear, around, source, voxels=voxels, valid=valid)

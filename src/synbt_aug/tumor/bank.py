@@ -1,7 +1,7 @@
 """A bank of tumor templates: real shapes at 1 mm, each with what it looked like.
 
-Shape and appearance are kept together, since they belong together: rims are large, non-mass
-lesions ragged. The file holds packed bits and numbers, no voxels of any image.
+The file holds packed bits and numbers. Voxels of the images are in it only where the bank was
+built with them; they stay in the file until they are painted.
 """
 
 from __future__ import annotations
@@ -9,27 +9,22 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import written_whole
-from synbt_aug.mask import equivalent_diameter_mm, signed_distance_mm
-from synbt_aug.tumor.appearance import CATEGORIES, Appearance, measure_appearance
-
-#: A template smaller than this is a fragment: 6 mm across.
-SMALLEST_VOXELS = 113
-
-#: Parts of a lesion smaller than this share of its largest part are dropped.
-_SMALL_PART = 0.1
+from synbt_aug.mask import signed_distance_mm
+from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.template import StoredSignal
+from synbt_aug.tumor.template import Template as Template
 
 # What NumPy and zipfile raise on files that are damaged, or no archives.
 _DAMAGED = (
@@ -45,25 +40,6 @@ _DAMAGED = (
 )
 
 _NUMBERS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
-
-
-class Template(NamedTuple):
-    """One tumor of the bank.
-
-    Args:
-        mask: Boolean, shape `(a, b, c)` at 1 mm, cropped to the tumor.
-        appearance: As measured where it came from.
-        source: Which case it came from.
-    """
-
-    mask: Tensor
-    appearance: Appearance
-    source: str
-
-    @property
-    def diameter_mm(self) -> float:
-        """Equivalent-sphere diameter, in mm."""
-        return equivalent_diameter_mm(int(self.mask.sum()))
 
 
 @dataclass(frozen=True)
@@ -97,22 +73,74 @@ class TumorBank:
         """Indices of the templates of one category."""
         return [k for k, t in enumerate(self.templates) if t.appearance.category == category]
 
+    @property
+    def has_signal(self) -> bool:
+        """Whether every template comes with the voxels of its image."""
+        return all(t.signal is not None for t in self.templates)
+
+    @cached_property
+    def groups(self) -> Mapping[str, tuple[int, ...]]:
+        """Lesions of one case by the group's name: indices of the templates, largest first."""
+        found: dict[str, list[int]] = {}
+        for index, template in enumerate(self.templates):
+            if template.group:
+                found.setdefault(template.group, []).append(index)
+        return {
+            name: tuple(sorted(members, key=lambda k: -int(self.templates[k].mask.sum())))
+            for name, members in found.items()
+        }
+
+    def companions(self, index: int) -> tuple[int, ...]:
+        """The lesions of a template's case, itself among them, largest first."""
+        group = self.templates[index].group
+        return self.groups[group] if group else (index,)
+
     def save(self, path: str | Path) -> Path:
         """Write one compressed `.npz`, without pickles; the file appears whole or not at all."""
         path = Path(path)
         masks = [t.mask.numpy() for t in self.templates]
-        with written_whole(path) as unfinished:
-            np.savez_compressed(
-                unfinished,
-                bits=np.concatenate([np.packbits(m) for m in masks]),
-                shapes=np.array([m.shape for m in masks], dtype=np.int16),
-                numbers=np.stack([_numbers(t.appearance) for t in self.templates]),
-                categories=np.array(
-                    [_category(t.appearance) for t in self.templates], dtype=np.int8
-                ),
-                sources=np.array([t.source for t in self.templates]),
-            )
+        content = {
+            "bits": np.concatenate([np.packbits(m) for m in masks]),
+            "shapes": np.array([m.shape for m in masks], dtype=np.int16),
+            "numbers": np.stack([_numbers(t.appearance) for t in self.templates]),
+            "categories": np.array(
+                [_category(t.appearance) for t in self.templates], dtype=np.int8
+            ),
+            "sources": np.array([t.source for t in self.templates]),
+        }
+        if self.groups:
+            content["groups"] = np.array([t.group for t in self.templates])
+            content["offsets"] = np.stack([_offset(t) for t in self.templates])
+        if any(t.signal is not None for t in self.templates):
+            content["signals"] = np.array([t.signal_digest for t in self.templates])
+        with (
+            written_whole(path) as unfinished,
+            zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            # As np.savez_compressed does, which wants all signals in memory at once.
+            for name, array in content.items():
+                _write_array(archive, name, array)
+            for index, template in enumerate(self.templates):
+                if template.signal is not None:
+                    _write_array(archive, _member(index), _tensor(template.signal).numpy())
         return path
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _member(index: int) -> str:
+    return f"signal_{index:05d}"
+
+
+def _tensor(signal: Tensor | StoredSignal) -> Tensor:
+    return signal.read() if isinstance(signal, StoredSignal) else signal
+
+
+def _offset(template: Template) -> np.ndarray:
+    return np.array(template.offset_mm, dtype=np.float32)
 
 
 def _numbers(appearance: Appearance) -> np.ndarray:
@@ -132,6 +160,10 @@ def _digest(templates: Sequence[Template]) -> str:
         digest.update(np.packbits(template.mask.numpy()).tobytes())
         digest.update(_numbers(template.appearance).tobytes())
         digest.update(repr(template.appearance.category).encode())
+        # What older banks lack adds nothing: recipes name them by their digests.
+        if template.group:
+            digest.update(repr(template.group).encode() + _offset(template).tobytes())
+        digest.update(template.signal_digest.encode())
     return digest.hexdigest()
 
 
@@ -147,7 +179,8 @@ def load_bank(path: str | Path) -> TumorBank:
             f"A tumor bank needs a .npz file, {path} is not there. Build one with "
             f"`synbt bank build DATASET -o {path.name}`."
         )
-    return _load_bank(str(path), path.stat().st_mtime_ns)
+    # Absolute: signals are read later, perhaps from another working folder.
+    return _load_bank(str(path.absolute()), path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
@@ -155,29 +188,49 @@ def _load_bank(path: str, _modified: int) -> TumorBank:
     try:
         # Opened here: np.load leaves files open that turn out to be no archives.
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            content = {key: file[key] for key in file.files}
-        bits, shapes = content["bits"], content["shapes"].astype(int)
-        numbers, categories = content["numbers"], content["categories"]
-        sources = [str(s) for s in content["sources"]]
-        templates = []
-        start = 0
-        for shape, values, category, source in zip(
-            shapes, numbers, categories, sources, strict=True
-        ):
-            size = int(np.prod(shape))
-            end = start + (size + 7) // 8
-            mask = np.unpackbits(bits[start:end], count=size).reshape(shape).astype(bool)
-            start = end
-            known = {n: float(v) for n, v in zip(_NUMBERS, values, strict=True) if v == v}
-            name = None if category < 0 else CATEGORIES[int(category)]
-            appearance = Appearance(**known, category=name)
-            templates.append(Template(torch.from_numpy(mask), appearance, source))
+            content = {key: file[key] for key in file.files if not key.startswith("signal_")}
+        templates = list(_unpacked(content, path))
     except _DAMAGED as error:
         raise SynBTError(
             f"{path} was to be a tumor bank, but cannot be read ({error}). Copy it again, or "
             f"build one with `synbt bank build DATASET`."
         ) from error
     return TumorBank(tuple(templates))
+
+
+def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
+    bits, sources = content["bits"], content["sources"]
+    count = len(sources)
+    groups = content.get("groups", [""] * count)
+    offsets = content.get("offsets", np.zeros((count, 3), np.float32))
+    signals = content.get("signals", [""] * count)
+    start = 0
+    for index, (shape, values, category, source, group, offset, signal) in enumerate(
+        zip(
+            content["shapes"].astype(int),
+            content["numbers"],
+            content["categories"],
+            sources,
+            groups,
+            offsets,
+            signals,
+            strict=True,
+        )
+    ):
+        size = int(np.prod(shape))
+        end = start + (size + 7) // 8
+        mask = np.unpackbits(bits[start:end], count=size).reshape(shape).astype(bool)
+        start = end
+        known = {n: float(v) for n, v in zip(_NUMBERS, values, strict=True) if v == v}
+        d, h, w = (float(mm) for mm in offset)
+        yield Template(
+            torch.from_numpy(mask),
+            Appearance(**known, category=None if category < 0 else CATEGORIES[int(category)]),
+            str(source),
+            str(group),
+            (d, h, w),
+            StoredSignal(path, _member(index), str(signal)) if signal else None,
+        )
 
 
 @lru_cache(maxsize=256)
@@ -196,41 +249,71 @@ def template_distance(bank: TumorBank, index: int) -> Tensor:
     )
 
 
-def cut_template(
-    mask: Tensor, linear: Tensor, around: Tensor | None = None, source: str = ""
-) -> Template | None:
-    """Make a template of one tumor.
+def template_signal(bank: TumorBank, index: int) -> Tensor:
+    """A template's signal with `SIGNAL_MARGIN_MM` around it, float16, read where it is stored.
 
-    Args:
-        mask: One lesion in its case at 1 mm, boolean, shape `(D, H, W)`.
-        linear: The case's signal by `intensity.to_linear`, shape `(2, D, H, W)`.
-        around: Tissue that counts as surroundings, as for `measure_appearance`.
-        source: The case's name.
-
-    Returns:
-        The template without its stray parts; None for a fragment (under 6 mm).
+    Raises:
+        SynBTError: If the bank was built without voxels, or its file has changed.
     """
-    parts, count = ndimage.label(mask.numpy())
-    if count == 0:
-        return None
-    sizes = np.bincount(parts.ravel())[1:]
-    keep = np.flatnonzero(sizes >= _SMALL_PART * sizes.max()) + 1
-    kept = np.isin(parts, keep)
-    if kept.sum() < SMALLEST_VOXELS:
-        return None
-    box = ndimage.find_objects(kept.astype(np.int8))[0]
-    wide = tuple(
-        slice(max(s.start - 10, 0), min(s.stop + 10, n))
-        for s, n in zip(box, kept.shape, strict=True)
-    )
-    appearance = measure_appearance(
-        linear[(slice(None), *wide)],
-        torch.from_numpy(kept[wide]),
-        around=None if around is None else around[wide],
-    )
-    return Template(torch.from_numpy(kept[box].copy()), appearance, source)
+    signal = bank.templates[index].signal
+    if signal is None:
+        raise SynBTError(
+            "A copied tumor needs a bank with the voxels of its images, this one holds masks "
+            "alone. Build one with `synbt bank build DATASET` (without --masks-only), or choose "
+            "another texture."
+        )
+    return _tensor(signal)
 
 
 def build_bank(templates: Iterable[Template | None]) -> TumorBank:
     """A bank of all templates that are not fragments."""
     return TumorBank(tuple(t for t in templates if t is not None))
+
+
+def join_banks(banks: Iterable[TumorBank]) -> TumorBank:
+    """One bank of several; what several hold is kept once.
+
+    The lesions of a case stay together: two cases are the same when all their lesions are, in
+    shape, appearance and place. Of two that differ in the voxels alone the one with voxels is
+    kept, where the first was. Groups of one name that are not the same case get other names.
+
+    Raises:
+        SynBTError: If there is no template in them.
+    """
+    cases: dict[bytes, tuple[Template, ...]] = {}
+    for bank in banks:
+        alone = [(k,) for k, t in enumerate(bank.templates) if not t.group]
+        for members in sorted([*alone, *bank.groups.values()], key=min):
+            case = tuple(bank.templates[k] for k in members)
+            key = b"".join(sorted(_content(t) for t in case))
+            before = cases.get(key)
+            if before is None or (_with_voxels(case) and not _with_voxels(before)):
+                cases[key] = case
+    taken: set[str] = set()
+    joined: list[Template] = []
+    for case in cases.values():
+        name = case[0].group
+        if name:
+            name = _free_name(name, taken)
+            taken.add(name)
+        joined += (template._replace(group=name) for template in case)
+    return TumorBank(tuple(joined))
+
+
+def _content(template: Template) -> bytes:
+    mask = template.mask.numpy()
+    numbers = _numbers(template.appearance).tobytes() + _offset(template).tobytes()
+    described = repr((mask.shape, template.appearance.category)).encode()
+    return hashlib.sha256(described + np.packbits(mask).tobytes() + numbers).digest()
+
+
+def _with_voxels(case: Sequence[Template]) -> bool:
+    return all(template.signal is not None for template in case)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name} ({number})"
+    return free
