@@ -22,8 +22,9 @@ from synbt_aug.intensity import IntensityReference, knee, to_linear
 from synbt_aug.mask import blend_weight, bounding_box, dilate_mm, gaussian
 from synbt_aug.painting import Prepared, Wish, prepare
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
-from synbt_aug.tumor.bank import SMALLEST_VOXELS
+from synbt_aug.tumor.template import SMALLEST_VOXELS
 from synbt_aug.tumor.visibility import measure_visibility
 from synbt_aug.volume import BreastVolume, Spacing
 from synbt_aug.window import WINDOW_SIDES_MM, Window, cut, cut_mask, fitting_side, window_around
@@ -184,7 +185,7 @@ def measure_case(
     """
     host = Host.of(case.volume, case.reference)
     prepared = _over_the_tumor(host, synthesizer, generator)
-    windows = [w for w in (_ordinary_window(host, generator),) if w is not None]
+    windows = [w for w in (_ordinary_window(host, synthesizer.segmenter, generator),) if w is not None]
     if prepared is not None:
         windows.append(prepared.recipe.window)
     if not windows:
@@ -296,9 +297,11 @@ class _View:
         return volume[..., part, part, part]
 
 
-def _ordinary_window(host: Host, generator: torch.Generator) -> Window | None:
+def _ordinary_window(
+    host: Host, segmenter: Segments, generator: torch.Generator
+) -> Window | None:
     """The smallest window around a place where a tumor might be painted."""
-    sites = host.sites
+    sites = host.sites_by(segmenter)
     weight = sites.weight.flatten().double()
     if not bool((weight > 0).any()):
         return None

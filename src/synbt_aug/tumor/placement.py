@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ from synbt_aug.mask import (
     smooth_surface,
     sphere_voxels,
 )
+from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank, template_distance
-from synbt_aug.tumor.sites import SiteMap
 from synbt_aug.volume import Spacing
 from synbt_aug.window import WINDOW_SIDES_MM, Window, fitting_side, window_around
 
@@ -130,13 +130,35 @@ def draw_pose(
     )
 
 
-def _posed(bank: TumorBank, how: Pose, zoom: float, side: int, device: torch.device) -> Tensor:
+def rotation_and_displacement(how: Pose) -> tuple[Tensor, Tensor]:
+    """A pose as `mask.pose` takes it: shape `(3, 3)`, and `(3, k, k, k)` in mm."""
     generator = torch.Generator().manual_seed(how.elastic_seed)
     grid = (3, _ELASTIC_POINTS, _ELASTIC_POINTS, _ELASTIC_POINTS)
     displacement = torch.randn(grid, generator=generator) * how.elastic_mm
     rotation = rotation_matrix(torch.tensor(how.quaternion, dtype=torch.float64))
     if how.flip:
         rotation = rotation * torch.tensor([-1.0, 1.0, 1.0])
+    return rotation, displacement
+
+
+class Raster(NamedTuple):
+    """A shape in its window, and how that window was reached.
+
+    Args:
+        distance: What `rasterize` gives.
+        zoom: Of the template, corrected for what smoothing ate.
+        side: Of the window it was posed in, in mm.
+        first: Where in that window the shape's own begins; negative where it reaches beyond.
+    """
+
+    distance: Tensor
+    zoom: float
+    side: int
+    first: tuple[int, int, int]
+
+
+def _posed(bank: TumorBank, how: Pose, zoom: float, side: int, device: torch.device) -> Tensor:
+    rotation, displacement = rotation_and_displacement(how)
     distance = template_distance(bank, how.template).to(device)
     return _without_specks(smooth_surface(pose(distance, rotation, zoom, displacement, side)))
 
@@ -177,11 +199,23 @@ def rasterize(
         Signed distance, shape `(n, n, n)` with n one of `WINDOW_SIDES_MM`, in mm, negative
         inside; the volume inside is met to a voxel. None when no window holds it.
     """
+    raster = rasterized(bank, how, diameter_mm, hole_margin_mm, device)
+    return None if raster is None else raster.distance
+
+
+def rasterized(
+    bank: TumorBank,
+    how: Pose,
+    diameter_mm: float,
+    hole_margin_mm: float,
+    device: torch.device | str = "cpu",
+) -> Raster | None:
+    """As `rasterize`, with how the window was reached."""
     device = torch.device(device)
     target = sphere_voxels(diameter_mm)
     zoom = diameter_mm / bank.templates[how.template].diameter_mm
-    first = fitting_side(zoom * max(bank.templates[how.template].mask.shape)) or WINDOW_SIDES_MM[-1]
-    for side in (s for s in WINDOW_SIDES_MM if s >= first):
+    least = fitting_side(zoom * max(bank.templates[how.template].mask.shape)) or WINDOW_SIDES_MM[-1]
+    for side in (s for s in WINDOW_SIDES_MM if s >= least):
         distance = _posed(bank, how, zoom, side, device)
         for _ in range(3):
             # Smoothing eats thin parts: grow the template until its volume is right again.
@@ -195,20 +229,26 @@ def rasterize(
         box = bounding_box(distance <= hole_margin_mm)
         fits = fitting_side(max(end - start for start, end in box))
         if fits is not None and fits <= side:
-            return _recentred(distance, box, fits)
+            first = _first(box, fits)
+            return Raster(_cropped(distance, first, fits), zoom, side, first)
     return None
 
 
-def _recentred(distance: Tensor, box: tuple[tuple[int, int], ...], side: int) -> Tensor:
-    """Crop a window of this side around the box's middle; what lies beyond is far outside."""
+def _first(box: tuple[tuple[int, int], ...], side: int) -> tuple[int, int, int]:
+    """The first voxel of a window of this side around the box's middle."""
+    d, h, w = ((start + end) // 2 - side // 2 for start, end in box)
+    return d, h, w
+
+
+def _cropped(distance: Tensor, first: tuple[int, int, int], side: int) -> Tensor:
+    """A window of this side from its first voxel; what lies beyond is far outside."""
     far = float(distance.max())
     out = distance.new_full((side,) * 3, far)
     source, target = [], []
-    for (start, end), length in zip(box, distance.shape, strict=True):
-        first = (start + end) // 2 - side // 2
-        low, high = max(first, 0), min(first + side, length)
+    for start, length in zip(first, distance.shape, strict=True):
+        low, high = max(start, 0), min(start + side, length)
         source.append(slice(low, high))
-        target.append(slice(low - first, high - first))
+        target.append(slice(low - start, high - start))
     out[tuple(target)] = distance[tuple(source)]
     return out
 

@@ -261,7 +261,7 @@ def _signal_of(linear: Tensor, box: tuple[slice, ...], valid: Tensor | None) -> 
         for s, n in zip(box, linear.shape[1:], strict=True)
     )
     grid = torch.meshgrid(d, h, w, indexing="ij")
-    signal = linear[(slice(None), *grid)]
+    signal = linear[:, grid[0], grid[1], grid[2]]
     known = None if valid is None else valid[grid]
     if known is not None and bool(known.any()) and not bool(known.all()):
         nearest = ndimage.distance_transform_edt(
