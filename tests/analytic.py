@@ -20,6 +20,7 @@ from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
+from synbt_aug.tumor.sites import geometric_tissue as find_tissue
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 from synbt_aug.weights import Weights, contract_of
@@ -143,6 +144,7 @@ class FlatTexture:
     """Adds a known contrast inside the mask, and grain that follows the noise seeds."""
 
     name = "flat"
+    needs_signal = False
     hole_margin_mm = 2.0
 
     def __init__(self, contrast: tuple[float, float] = (0.2, 1.5), grain: float = 0.02) -> None:
@@ -184,7 +186,7 @@ def tiny_weights() -> Weights:
 
 def painter(texture: FlatTexture | None = None) -> TumorSynthesizer:
     """A synthesizer whose paint is known."""
-    return TumorSynthesizer(tiny_weights(), texture=texture or FlatTexture())
+    return TumorSynthesizer(tiny_weights(), texture=texture or FlatTexture(), tissue=find_tissue)
 
 
 class VisibleDiffusion(TumorInpainter):
@@ -200,7 +202,7 @@ def diffusion_painter(steps: int = 2, **settings: Any) -> TumorSynthesizer:
     texture = VisibleDiffusion(
         w.autoencoder, w.denoiser, w.schedule, hole_margin_mm=2.0, steps=steps, **settings
     )
-    return TumorSynthesizer(w, texture=texture)
+    return TumorSynthesizer(w, texture=texture, tissue=find_tissue)
 
 
 def digest(result: Synthesis) -> str:

@@ -35,6 +35,8 @@ CONTRACT_VERSION = 1
 #: Largest file, in bytes: what hosts of code and wheels take without asking.
 PART_BYTES = 15_000_000
 
+_BESIDE_NETWORKS = ("contract.json", "bank.npz")
+
 #: The name of the weights that come with the package.
 SHIPPED = "shipped"
 
@@ -151,6 +153,25 @@ class Weights:
         return NoiseSchedule.from_dict(dict(self.contract.schedule))
 
 
+@dataclass(frozen=True)
+class WithoutNetworks:
+    """What a weights folder holds beside its networks: all that textures without one need.
+
+    Args:
+        name: "shipped", or the folder's name.
+        contract: What the networks were trained under.
+        bank: The tumor bank that came with them.
+        digest: The same SHA-256 as that of the whole.
+        card: How they were trained.
+    """
+
+    name: str
+    contract: Contract
+    bank: TumorBank
+    digest: str = ""
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
 def contract_of(
     autoencoder: VQVAE, denoiser: Denoiser, schedule: NoiseSchedule | None = None
 ) -> Contract:
@@ -194,10 +215,71 @@ def load_weights(name: str | Path = SHIPPED) -> Weights:
             another contract.
     """
     folder = _find(name)
+    files, card = _manifest(folder)
+    _check_files(name, folder, files)
+    contract = _contract(folder)
+    where = f"The weights in {folder}"
+    # A new network draws its first weights, which are overwritten, from the caller's generator.
+    with plain_torch(), torch.random.fork_rng(devices=[]):
+        autoencoder = VQVAE(VQVAESettings.from_dict(dict(contract.autoencoder)))
+        denoiser = Denoiser(DenoiserSettings.from_dict(dict(contract.denoiser)))
+        _fill(autoencoder, _load_parts(folder, "autoencoder", files), where)
+        _fill(denoiser, _load_parts(folder, "denoiser", files), where)
+    return Weights(
+        name=_name(name, folder),
+        contract=contract,
+        autoencoder=autoencoder.eval().requires_grad_(False),
+        denoiser=denoiser.eval().requires_grad_(False),
+        bank=load_bank(folder / "bank.npz"),
+        digest=_digest(files),
+        card=card,
+    )
+
+
+def load_without_networks(name: str | Path = SHIPPED) -> WithoutNetworks:
+    """Load a weights folder's bank and contract alone; its networks need not be there.
+
+    Args:
+        name: "shipped", or the path of a weights folder.
+
+    Raises:
+        SynBTError: As `load_weights`, of these files.
+    """
+    folder = _find(name)
+    files, card = _manifest(folder)
+    _check_files(name, folder, {file: files[file] for file in _BESIDE_NETWORKS})
+    return WithoutNetworks(
+        name=_name(name, folder),
+        contract=_contract(folder),
+        bank=load_bank(folder / "bank.npz"),
+        digest=_digest(files),
+        card=card,
+    )
+
+
+def _name(name: str | Path, folder: Path) -> str:
+    return str(name) if name == SHIPPED else folder.name
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def _contract(folder: Path) -> Contract:
+    values = read_json(folder / "contract.json", "a contract")
+    return Contract.from_dict(values, f"The weights in {folder}")
+
+
+def _manifest(folder: Path) -> tuple[dict[str, str], Mapping[str, Any]]:
+    """The files with their SHA-256, and the card."""
     manifest = read_json(folder / "manifest.json", "the manifest of a weights folder")
     files = manifest.get("files", {}) if isinstance(manifest, dict) else {}
-    if not {"contract.json", "bank.npz"} <= set(files):
+    if not set(_BESIDE_NETWORKS) <= set(files):
         raise SynBTError(f"{folder / 'manifest.json'} does not list a weights folder's files.")
+    return files, manifest.get("card", {})
+
+
+def _check_files(name: str | Path, folder: Path, files: Mapping[str, str]) -> None:
     for file, expected in files.items():
         if not (folder / file).is_file():
             raise SynBTError(f"{folder} lacks {file}, which its manifest lists. Copy it again.")
@@ -210,24 +292,6 @@ def load_weights(name: str | Path = SHIPPED) -> Weights:
                     else "."
                 )
             )
-    where = f"The weights in {folder}"
-    contract = Contract.from_dict(read_json(folder / "contract.json", "a contract"), where)
-    # A new network draws its first weights, which are overwritten, from the caller's generator.
-    with plain_torch(), torch.random.fork_rng(devices=[]):
-        autoencoder = VQVAE(VQVAESettings.from_dict(dict(contract.autoencoder)))
-        denoiser = Denoiser(DenoiserSettings.from_dict(dict(contract.denoiser)))
-        _fill(autoencoder, _load_parts(folder, "autoencoder", files), where)
-        _fill(denoiser, _load_parts(folder, "denoiser", files), where)
-    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return Weights(
-        name=str(name) if name == SHIPPED else folder.name,
-        contract=contract,
-        autoencoder=autoencoder.eval().requires_grad_(False),
-        denoiser=denoiser.eval().requires_grad_(False),
-        bank=load_bank(folder / "bank.npz"),
-        digest=digest,
-        card=manifest.get("card", {}),
-    )
 
 
 def shipped_folder() -> Path:

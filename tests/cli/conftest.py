@@ -51,6 +51,7 @@ class PlainTexture:
     """Tumors twice as bright in post as what was there; holes without a tumor filled smoothly."""
 
     name = "diffusion"
+    needs_signal = False
 
     def __init__(self, *networks: Any, hole_margin_mm: float, **settings: Any) -> None:
         self.hole_margin_mm, self.settings = hole_margin_mm, settings

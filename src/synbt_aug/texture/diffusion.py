@@ -45,6 +45,7 @@ class TumorInpainter:
     """
 
     name = "diffusion"
+    needs_signal = False
 
     def __init__(
         self,

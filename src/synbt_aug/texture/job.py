@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -24,6 +24,9 @@ class PaintingJob:
         known: Tissue that the hole is filled from, boolean, shape `(B, n, n, n)`.
         appearance: One per window; attributes left None are the network's choice.
         noise_seeds: One per window; the noise of one tumor does not depend on its batch.
+        removes: One per window: whether its hole is a tumor to be painted away. Empty: none is.
+        signal: For a texture that `needs_signal`: a real tumor's signal by `intensity.to_linear`,
+            posed as the mask is, shape `(B, 2, n, n, n)`; anything where the mask is empty.
     """
 
     q: Tensor
@@ -32,6 +35,8 @@ class PaintingJob:
     known: Tensor
     appearance: tuple[Appearance, ...]
     noise_seeds: tuple[int, ...]
+    removes: tuple[bool, ...] = ()
+    signal: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.q.shape[0])
@@ -40,6 +45,17 @@ class PaintingJob:
     def side(self) -> int:
         """Voxels along each side of the windows."""
         return int(self.q.shape[-1])
+
+    def to(self, device: torch.device) -> PaintingJob:
+        """The same on another device."""
+        return replace(
+            self,
+            q=self.q.to(device),
+            mask=self.mask.to(device),
+            hole=self.hole.to(device),
+            known=self.known.to(device),
+            signal=None if self.signal is None else self.signal.to(device),
+        )
 
     def appearance_inputs(self) -> tuple[Tensor, Tensor]:
         """The network's appearance values and which are known, shape `(B, 7)` each.
@@ -65,6 +81,12 @@ class PaintingJob:
 
 def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
     """One batch of several jobs of one window size."""
+    signals = [job.signal for job in jobs]
+    # A removal needs no tumor's signal, and may lie in a batch with windows that do.
+    whole = None
+    if any(signal is not None for signal in signals):
+        pairs = zip(jobs, signals, strict=True)
+        whole = torch.cat([torch.zeros_like(j.q) if s is None else s for j, s in pairs])
     return PaintingJob(
         q=torch.cat([job.q for job in jobs]),
         mask=torch.cat([job.mask for job in jobs]),
@@ -72,6 +94,8 @@ def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
         known=torch.cat([job.known for job in jobs]),
         appearance=tuple(a for job in jobs for a in job.appearance),
         noise_seeds=tuple(s for job in jobs for s in job.noise_seeds),
+        removes=tuple(r for job in jobs for r in job.removes or (False,) * len(job)),
+        signal=whole,
     )
 
 
@@ -83,6 +107,9 @@ class Texture(Protocol):
 
     #: Dilation of the label that gives the hole, in mm.
     hole_margin_mm: float
+
+    #: Whether it takes `PaintingJob.signal`: a bank that holds shapes only will not do.
+    needs_signal: bool
 
     def __call__(self, job: PaintingJob) -> Tensor:
         """Paint.

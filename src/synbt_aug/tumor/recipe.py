@@ -37,6 +37,7 @@ class TumorRecipe:
         diameter_mm: Wanted, for a posed template.
         pose: How the template lies; None where `mask` gives the shape.
         mask: A given shape on the host's grid, packed by `pack_mask`.
+        voxels_of: Template whose voxels are pasted into a given shape.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class TumorRecipe:
     diameter_mm: float | None = None
     pose: Pose | None = None
     mask: dict[str, Any] | None = None
+    voxels_of: int | None = None
 
     def with_noise(self, seed: int) -> TumorRecipe:
         """The same with other noise."""
@@ -53,6 +55,7 @@ class TumorRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
+        pasted = {} if self.voxels_of is None else {"voxels_of": self.voxels_of}
         return {
             "kind": self.kind,
             "site": list(self.window.origin),
@@ -62,6 +65,7 @@ class TumorRecipe:
             "diameter_mm": self.diameter_mm,
             "pose": None if self.pose is None else self.pose.to_dict(),
             "mask": self.mask,
+            **pasted,
         }
 
     @classmethod
@@ -85,6 +89,7 @@ class TumorRecipe:
                 diameter_mm=None if diameter is None else float(diameter),
                 pose=None if values["pose"] is None else Pose.from_dict(values["pose"]),
                 mask=values["mask"],
+                voxels_of=None if values.get("voxels_of") is None else int(values["voxels_of"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SynBTError(
