@@ -48,7 +48,7 @@ def main() -> None:
         options.weights, steps=options.steps, precision=options.precision
     )
     host = Host.of(volume)
-    _ = host.sites
+    host.sites_by(synthesizer.segmenter)
     before, seconds = resident_mb(), defaultdict(list)
     seed = 0
     while len(seconds["all of it"]) <= options.tumors:
@@ -57,7 +57,9 @@ def main() -> None:
         seed += 1
         margin = synthesizer.texture.hole_margin_mm
         wish = Wish(diameter_mm=options.diameter_mm)
-        prepared = prepare(host, wish, synthesizer.bank, margin, generator)
+        prepared = prepare(
+            host, wish, synthesizer.bank, margin, generator, synthesizer.segmenter
+        )
         marks.append(time.process_time())
         if isinstance(prepared, str) or prepared.recipe.window.side != 64:
             continue

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analytic import MM, FlatTexture, breast, ellipsoid, seeded, small_bank
+from analytic import MM, FlatTexture, breast, ellipsoid, find_tissue, seeded, small_bank
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import from_linear, to_linear
@@ -44,7 +44,7 @@ def lump() -> Tensor:
 
 
 def prepared(wish: Wish = OF_12_MM, seed: int = 0) -> Prepared:
-    result = prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded(seed))
+    result = prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded(seed), find_tissue)
     assert isinstance(result, Prepared)
     return result
 
@@ -88,8 +88,8 @@ def test_occupied_and_blocked_voxels_add_up() -> None:
 
 def test_sites_are_found_once_and_only_when_asked_for() -> None:
     host = Host.of(breast())
-    assert host._sites == []
-    assert host.sites is host.sites
+    assert not host._sites
+    assert host.sites_by(find_tissue) is host.sites_by(find_tissue)
 
 
 def test_given_references_are_taken() -> None:
@@ -202,20 +202,21 @@ def test_a_null_paint_is_tried_once() -> None:
 
 def test_a_tumor_too_large_for_the_breast_is_a_reason() -> None:
     wish = Wish(diameter_mm=80.0)
-    reason = prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded())
+    reason = prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded(), find_tissue)
     assert reason == "no room: a tumor of 80 mm fits nowhere in the tissue found"
 
 
 def test_a_body_without_a_breast_is_a_reason() -> None:
     slab = breast().image.clone()
     slab[:, :48] = slab[:, :1]
-    reason = prepare(Host.of(BreastVolume(slab)), Wish(), small_bank(), MARGIN, seeded())
-    assert isinstance(reason, str) and reason.startswith("no site: the volume shows no breast")
+    host = Host.of(BreastVolume(slab))
+    reason = prepare(host, Wish(), small_bank(), MARGIN, seeded(), find_tissue)
+    assert isinstance(reason, str) and reason == "no site: no breast is in view"
 
 
 def test_an_empty_mask_is_a_reason() -> None:
     wish = Wish(mask=torch.zeros(breast().shape, dtype=torch.bool))
-    reason = prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded())
+    reason = prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded(), find_tissue)
     assert reason == "the given mask is empty"
 
 
@@ -230,7 +231,7 @@ def test_a_mask_longer_than_any_window_is_a_reason() -> None:
 def test_a_mask_on_another_grid_is_refused() -> None:
     wish = Wish(mask=torch.ones(4, 4, 4, dtype=torch.bool))
     with pytest.raises(SynBTError, match=r"needs the image's shape .*got \(4, 4, 4\). Resample"):
-        prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded())
+        prepare(Host.of(breast()), wish, small_bank(), MARGIN, seeded(), find_tissue)
 
 
 def test_a_given_mask_is_painted_where_it_is_and_as_large_as_it_is() -> None:

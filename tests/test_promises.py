@@ -41,6 +41,7 @@ from analytic import (
     digest,
     ellipsoid,
     examples,
+    find_tissue,
     painter,
     positions_mm,
     reorder,
@@ -449,7 +450,7 @@ def test_site_pose_mask_and_noise_do_not_depend_on_threads() -> None:
         for count in (1, 2):
             torch.set_num_threads(count)
             wish = Wish(diameter_mm=13.0)
-            result = prepare(Host.of(breast()), wish, small_bank(), 2.0, seeded(5))
+            result = prepare(Host.of(breast()), wish, small_bank(), 2.0, seeded(5), find_tissue)
             assert not isinstance(result, str)
             found.append((result.recipe, result.distance <= 0, result.job(2.0).noise(8, 16)))
     finally:
@@ -725,7 +726,7 @@ def jobs(count: int = 3) -> list[PaintingJob]:
     found = []
     for k in range(count):
         wish = Wish(diameter_mm=8.0 + 2 * k, appearance=Appearance(enhancement=0.2 * k))
-        result = prepare(Host.of(breast(seed=k)), wish, small_bank(), 2.0, seeded(k))
+        result = prepare(Host.of(breast(seed=k)), wish, small_bank(), 2.0, seeded(k), find_tissue)
         assert not isinstance(result, str)
         found.append(result.job(2.0))
     return found

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analytic import digest, seeded, with_image
+from analytic import digest, find_tissue, seeded, with_image
 from synbt_aug.hole import fill_hole
 from synbt_aug.host import Host
 from synbt_aug.intensity import measure_reference
@@ -116,7 +116,8 @@ def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights)
     jobs = []
     for k in range(2):
         wish = Wish(diameter_mm=12.0 + 3 * k)
-        prepared = prepare(Host.of(phantom(1)), wish, shipped.bank, 2.0, seeded(k))
+        host = Host.of(phantom(1))
+        prepared = prepare(host, wish, shipped.bank, 2.0, seeded(k), find_tissue)
         assert not isinstance(prepared, str)
         jobs.append(prepared.job(shipped.contract.hole_margin_mm))
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import IntensityReference, measure_reference, to_linear
-from synbt_aug.tumor.sites import SiteMap, find_sites
+from synbt_aug.tissue.segments import Segments
+from synbt_aug.tissue.sites import SiteMap, find_sites, sites_of_roi
+from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import BreastVolume, Synthesis
 
 
@@ -18,16 +21,22 @@ class Host:
     Args:
         volume: The scan.
         reference: Its intensity references.
+        real_tumor: Tumors that no one painted, boolean, shape `(D, H, W)`; None: none are.
     """
 
     volume: BreastVolume
     reference: IntensityReference
-    _sites: list[SiteMap] = field(default_factory=list, repr=False, compare=False)
+    real_tumor: Tensor | None = None
+    _tissue: dict[Segments, TissueMap] = field(default_factory=dict, repr=False, compare=False)
+    _sites: dict[tuple[Segments | None, bool], SiteMap] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, volume: BreastVolume, reference: IntensityReference | None = None) -> Host:
-        """Measure the references, unless they are given."""
-        return cls(volume, reference or measure_reference(volume.image, volume.valid))
+        """Measure the references, unless they are given; its tumors are real."""
+        measured = reference or measure_reference(volume.image, volume.valid)
+        return cls(volume, measured, volume.tumor)
 
     @property
     def occupied(self) -> Tensor | None:
@@ -45,17 +54,40 @@ class Host:
             return occupied if valid is None else ~valid
         return occupied | ~valid
 
-    @property
-    def sites(self) -> SiteMap:
-        """Where a tumor may go; found on first use."""
-        if not self._sites:
-            level = (to_linear(self.volume.image, self.reference) + 1) / 2
-            v = self.volume
-            self._sites.append(find_sites(level, v.spacing, self.occupied, v.valid))
-        return self._sites[0]
+    def sites_by(self, segmenter: Segments | None, only_free_side: bool = False) -> SiteMap:
+        """Where a tumor may go; found on first use.
+
+        Args:
+            segmenter: Finds the tissues. It is not called where the volume has a roi, which then
+                decides alone.
+            only_free_side: Leave out breasts that hold a real tumor.
+
+        Raises:
+            SynBTError: If there is neither a segmenter nor a roi.
+        """
+        key = (segmenter, only_free_side)
+        if key not in self._sites:
+            self._sites[key] = self._find(segmenter, only_free_side)
+        return self._sites[key]
+
+    def _find(self, segmenter: Segments | None, only_free_side: bool) -> SiteMap:
+        v = self.volume
+        real = self.real_tumor if only_free_side else None
+        if v.roi is not None:
+            return sites_of_roi(v.roi, v.spacing, self.occupied, v.valid, real)
+        if segmenter is None:
+            raise SynBTError(
+                "To find a place for a tumor, the tissues or a roi must be known. Pass a "
+                "segmenter, or BreastVolume(..., roi=mask)."
+            )
+        if segmenter not in self._tissue:
+            self._tissue[segmenter] = segmenter(v.image[0], v.spacing, v.valid)
+        level = (to_linear(to_grid(v.image.float(), v.spacing), self.reference) + 1) / 2
+        return find_sites(self._tissue[segmenter], level, self.occupied, v.valid, real)
 
     def after(self, painted: Synthesis) -> Host:
-        """The host for the next tumor: painted, the new tumor taken."""
+        """The host for the next tumor: painted, the new tumor taken; its tissues stay known."""
         tumor = self.volume.tumor
         taken = painted.support if tumor is None else tumor | painted.support
-        return Host(replace(self.volume, image=painted.image, tumor=taken), self.reference)
+        volume = replace(self.volume, image=painted.image, tumor=taken)
+        return Host(volume, self.reference, self.real_tumor, self._tissue)

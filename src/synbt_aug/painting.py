@@ -31,6 +31,8 @@ from synbt_aug.mask import (
     smooth_surface,
 )
 from synbt_aug.texture.job import PaintingJob
+from synbt_aug.tissue.segments import Segments
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import (
@@ -80,12 +82,14 @@ class Wish:
         appearance: What is not None is asked for; the rest comes from the template.
         mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
             template and a site; needed for removals.
+        only_free_side: Only into a breast without a real tumor.
     """
 
     kind: str = "tumor"
     diameter_mm: float | None = None
     appearance: Appearance = Appearance()
     mask: Tensor | None = None
+    only_free_side: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -113,6 +117,7 @@ class Prepared:
         inside: Host voxels with signal, as training's holes know no others, `(n, n, n)`.
         spare_seeds: Noise for further attempts.
         contrast_was_asked: Whether a faint tumor is what was wanted.
+        signal: A real tumor's signal posed as the shape, for textures that paste, `(2, n, n, n)`.
     """
 
     host: Host
@@ -123,6 +128,7 @@ class Prepared:
     inside: Tensor
     spare_seeds: tuple[int, ...] = ()
     contrast_was_asked: bool = False
+    signal: Tensor | None = None
 
     def job(self, hole_margin_mm: float) -> PaintingJob:
         """What to ask of a texture."""
@@ -138,6 +144,8 @@ class Prepared:
             known=self.known[None],
             appearance=(self.recipe.appearance,),
             noise_seeds=(self.recipe.noise_seed,),
+            removes=(self.recipe.kind == "removal",),
+            signal=None if self.signal is None else self.signal[None],
         )
 
     def retry(self) -> Prepared | None:
@@ -160,7 +168,12 @@ class Prepared:
 
 
 def prepare(
-    host: Host, wish: Wish, bank: TumorBank, hole_margin_mm: float, generator: torch.Generator
+    host: Host,
+    wish: Wish,
+    bank: TumorBank,
+    hole_margin_mm: float,
+    generator: torch.Generator,
+    segmenter: Segments | None = None,
 ) -> Prepared | str:
     """Decide what a wish becomes in this host.
 
@@ -170,6 +183,7 @@ def prepare(
         bank: Templates.
         hole_margin_mm: Of the texture.
         generator: On the CPU.
+        segmenter: Finds the tissues; not needed for a given mask or where the host has a roi.
 
     Returns:
         Something to paint, or the reason why nothing can be.
@@ -178,7 +192,8 @@ def prepare(
     if wish.mask is not None:
         recipe = _recipe_of_mask(host, wish, hole_margin_mm, seeds[0])
     else:
-        recipe = _recipe_of_template(host, wish, bank, hole_margin_mm, seeds[0], generator)
+        sites = host.sites_by(segmenter, wish.only_free_side)
+        recipe = _recipe_of_template(host, sites, wish, bank, hole_margin_mm, seeds[0], generator)
     if isinstance(recipe, str):
         return recipe
     prepared = from_recipe(host, recipe, bank, hole_margin_mm)
@@ -212,15 +227,15 @@ def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> Tumo
 
 def _recipe_of_template(
     host: Host,
+    sites: SiteMap,
     wish: Wish,
     bank: TumorBank,
     margin_mm: float,
     seed: int,
     generator: torch.Generator,
 ) -> TumorRecipe | str:
-    sites = host.sites
-    if not bool((sites.weight > 0).any()):
-        return "no site: the volume shows no breast tissue away from skin and existing tumors"
+    if sites.reason is not None:
+        return sites.reason
     # A crop's edge is no border of the tissue: there its volume, not its depth, sets the limit.
     grid = [f * mm for f, mm in zip(sites.factors, sites.spacing, strict=True)]
     room_mm = equivalent_diameter_mm(float(sites.allowed.sum()) * math.prod(grid))

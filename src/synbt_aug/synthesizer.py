@@ -22,14 +22,24 @@ from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Prepared, Wish, finish, from_recipe, prepare, visibility
 from synbt_aug.surroundings import plain_torch
-from synbt_aug.texture import Texture, TumorInpainter, join
+from synbt_aug.texture import CopyPaste, SynTumor, Texture, TumorInpainter, join
+from synbt_aug.texture.names import check_texture
+from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.lesions import split_lesions
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
+from synbt_aug.tumor.sites import geometric_tissue
+from synbt_aug.tumor.stretched_signal import signal_for
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
-from synbt_aug.weights import SHIPPED, Weights, load_weights
+from synbt_aug.weights import (
+    SHIPPED,
+    Weights,
+    WithoutNetworks,
+    load_weights,
+    load_without_networks,
+)
 
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
 #: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
@@ -37,19 +47,24 @@ _VOXELS_AT_ONCE = 8 * 64**3
 
 
 class TumorSynthesizer:
-    """Paints tumors that a latent diffusion model made.
+    """Paints tumors: those of a latent diffusion model, or of a texture that it is compared with.
 
     Args:
-        weights: "shipped", a weights folder, or loaded `Weights`.
+        weights: "shipped", a weights folder, or loaded ones. Textures without a network take
+            the bank and the contract from there and leave the networks unread.
         bank: A tumor bank or its file; None or "shipped" takes the one that came with the weights.
-        texture: What paints; None takes the weights' diffusion model.
+        texture: What paints: "diffusion", "syntumor" (blurred noise), "copy_paste" (the bank's
+            tumors themselves, from a bank with voxels), or a `Texture`.
         device: Where the networks run. Volumes stay where they are.
-        steps: Of DDIM (paper: 10).
+        steps: Of DDIM (paper: 10); this and the next two are of "diffusion" alone.
         guidance: Strength of the wish for an appearance; 1 is the plain prediction.
         precision: "fp32", "bf16" or "fp16", for the networks.
+        tissue: Finds the tissues that decide where a tumor may go: "shipped", or anything that
+            does as `tissue.segments.Segments` says. It is not asked where a volume has a roi.
 
     Raises:
-        SynBTError: If the weights or the bank cannot be loaded, or a setting is out of range.
+        SynBTError: If the weights or the bank cannot be loaded, a setting is out of range, or the
+            texture pastes voxels and the bank has none.
 
     Source:
         Yang et al., "SynBT: High-quality tumor synthesis for breast tumor segmentation by 3D
@@ -58,25 +73,54 @@ class TumorSynthesizer:
 
     def __init__(
         self,
-        weights: str | Path | Weights = "shipped",
+        weights: str | Path | Weights | WithoutNetworks = "shipped",
         *,
         bank: TumorBank | str | Path | None = None,
-        texture: Texture | None = None,
+        texture: str | Texture | None = "diffusion",
         device: torch.device | str = "cpu",
         steps: int = 10,
         guidance: float = 1.0,
         precision: str = "fp32",
+        tissue: str | Segments = SHIPPED,
     ) -> None:
-        self.weights = weights if isinstance(weights, Weights) else load_weights(weights)
+        self.segmenter = _segmenter(tissue)
+        texture = "diffusion" if texture is None else texture
+        if isinstance(texture, str):
+            check_texture(texture)
+        self.weights = _loaded(weights, with_networks=texture == "diffusion")
+        bank_name = "given" if isinstance(bank, TumorBank) else repr(str(bank or SHIPPED))
         if bank is None or bank == SHIPPED:
             bank = self.weights.bank
         self.bank = bank if isinstance(bank, TumorBank) else load_bank(bank)
         self.device = torch.device(device)
+        self.texture: Texture
+        margin = self.weights.contract.hole_margin_mm
+        if not isinstance(texture, str):
+            self.texture = texture
+        elif texture == SynTumor.name:
+            self.texture = SynTumor(hole_margin_mm=margin)
+        elif texture == CopyPaste.name:
+            self.texture = CopyPaste(hole_margin_mm=margin)
+        else:
+            self.texture = self._diffusion(steps, guidance, precision)
+        if self.texture.needs_signal and not self.bank.has_signal:
+            raise SynBTError(
+                f"The texture {self.texture.name!r} pastes the voxels of real tumors, but the bank "
+                f"{bank_name} holds shapes only. Build one with `synbt bank build DATASET` and "
+                f"pass it as the bank."
+            )
+
+    def _diffusion(self, steps: int, guidance: float, precision: str) -> TumorInpainter:
+        if not isinstance(self.weights, Weights):
+            raise SynBTError(
+                f"The texture 'diffusion' needs the networks of the weights {self.weights.name!r}, "
+                f"which were loaded without. Load them with load_weights."
+            )
         autoencoder, denoiser = self.weights.autoencoder, self.weights.denoiser
         if self.device.type != "cpu":
             # Copies: the loaded weights may serve a synthesizer on another device, too.
             autoencoder, denoiser = copy.deepcopy(autoencoder), copy.deepcopy(denoiser)
-        self.texture: Texture = texture or TumorInpainter(
+        return TumorInpainter(
             autoencoder.to(self.device),
             denoiser.to(self.device),
             self.weights.schedule,
@@ -97,6 +141,7 @@ class TumorSynthesizer:
         tumor_mask: Tensor | None = None,
         kind: str = "tumor",
         reference: IntensityReference | None = None,
+        only_free_side: bool = False,
     ) -> Synthesis:
         """Paint tumors.
 
@@ -110,6 +155,7 @@ class TumorSynthesizer:
                 it is; lesions too far apart for one window are painted one by one.
             kind: "tumor", or "null" to repaint a healthy place as healthy.
             reference: Intensity references of the case, where the volume is only a part of it.
+            only_free_side: Only into a breast without a real tumor; has no say in a given mask.
 
         Returns:
             The painted volume with its label, support and recipe, or the volume unchanged with
@@ -117,7 +163,8 @@ class TumorSynthesizer:
         """
         generator = torch.Generator().manual_seed(seed)
         if tumor_mask is None:
-            wishes = [Wish(kind, diameter_mm, appearance) for _ in range(tumors)]
+            wish = Wish(kind, diameter_mm, appearance, only_free_side=only_free_side)
+            wishes = [wish] * tumors
         else:
             tumor_mask = _on_grid(tumor_mask, volume)
             parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
@@ -180,7 +227,9 @@ class TumorSynthesizer:
         for values in recipe["tumors"]:
             thing = TumorRecipe.from_dict(values, recipe["spacing"])
             with plain_torch((volume.image.device, self.device)):
-                prepared = from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
+                prepared = self._with_signal(
+                    from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
+                )
                 (painted,) = self._texture_at_once([prepared])
                 seen = visibility(prepared, painted) if thing.kind == "tumor" else None
                 result = finish(prepared, painted, seen)
@@ -218,11 +267,11 @@ class TumorSynthesizer:
         waiting: dict[int, Prepared] = {}
         margin = self.texture.hole_margin_mm
         for k, (host, wish, generator) in enumerate(zip(hosts, wishes, generators, strict=True)):
-            prepared = prepare(host, wish, self.bank, margin, generator)
+            prepared = prepare(host, wish, self.bank, margin, generator, self.segmenter)
             if isinstance(prepared, str):
                 results[k] = unchanged(host.volume.image, prepared)
             else:
-                waiting[k] = prepared
+                waiting[k] = self._with_signal(prepared)
         while waiting:
             for side in sorted({p.recipe.window.side for p in waiting.values()}):
                 group = {k: p for k, p in waiting.items() if p.recipe.window.side == side}
@@ -236,6 +285,13 @@ class TumorSynthesizer:
                     del waiting[k]
         return [results[k] for k in range(len(hosts))]
 
+    def _with_signal(self, prepared: Prepared) -> Prepared:
+        if not self.texture.needs_signal or prepared.recipe.kind != "tumor":
+            return prepared
+        margin, device = self.texture.hole_margin_mm, prepared.linear.device
+        recipe, signal = signal_for(prepared.recipe, prepared.distance, self.bank, margin)
+        return replace(prepared, recipe=recipe, signal=signal.to(device))
+
     def _texture(self, group: Sequence[Prepared], side: int) -> list[Tensor]:
         """Paint windows of one size, on the networks' device, as many at once as memory takes."""
         most = max(1, _VOXELS_AT_ONCE // side**3)
@@ -245,14 +301,7 @@ class TumorSynthesizer:
     def _texture_at_once(self, group: Sequence[Prepared]) -> list[Tensor]:
         margin = self.texture.hole_margin_mm
         job = join([prepared.job(margin) for prepared in group])
-        here = replace(
-            job,
-            q=job.q.to(self.device),
-            mask=job.mask.to(self.device),
-            hole=job.hole.to(self.device),
-            known=job.known.to(self.device),
-        )
-        painted = self.texture(here)
+        painted = self.texture(job.to(self.device))
         return [p.to(g.linear.device) for p, g in zip(painted, group, strict=True)]
 
     def together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
@@ -333,6 +382,22 @@ class TumorSynthesizer:
                 f"{recipe['spacing']} mm, this one is {list(volume.shape)} and "
                 f"{list(volume.spacing)}. Replay needs the same scan in the same axis order."
             )
+
+
+def _loaded(
+    weights: str | Path | Weights | WithoutNetworks, *, with_networks: bool
+) -> Weights | WithoutNetworks:
+    if isinstance(weights, (Weights, WithoutNetworks)):
+        return weights
+    return load_weights(weights) if with_networks else load_without_networks(weights)
+
+
+def _segmenter(tissue: str | Segments) -> Segments:
+    if not isinstance(tissue, str):
+        return tissue
+    if tissue != SHIPPED:
+        raise SynBTError(f"tissue needs {SHIPPED!r} or a segmenter, got {tissue!r}.")
+    return geometric_tissue
 
 
 def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:

@@ -32,6 +32,8 @@ class BreastVolume:
         forbidden: Other places where nothing may go, boolean, shape `(D, H, W)`.
         valid: Voxels that carry signal, boolean, shape `(D, H, W)`; False where a host
             filled with zeros (padding, nnU-Net's nonzero mask). None means all.
+        roi: Where a tumor may go, in place of what its tissues say: boolean, or weights in
+            [0, 1], how likely its centre is there, shape `(D, H, W)`. None asks the tissues.
 
     Raises:
         SynBTError: If a shape, the spacing or a value is not as said, or the image is
@@ -43,6 +45,7 @@ class BreastVolume:
     tumor: Tensor | None = None
     forbidden: Tensor | None = None
     valid: Tensor | None = None
+    roi: Tensor | None = None
 
     def __post_init__(self) -> None:
         image = self.image
@@ -71,7 +74,7 @@ class BreastVolume:
                 f"For 1 mm voxels pass spacing=(1.0, 1.0, 1.0)."
             )
         object.__setattr__(self, "spacing", spacing)
-        for name in ("tumor", "forbidden", "valid"):
+        for name in ("tumor", "forbidden", "valid", "roi"):
             self._check_mask(name)
         if image.is_complex() or image.dtype == torch.bool:
             raise SynBTError(f"BreastVolume needs real-valued signal, got {image.dtype}.")
@@ -107,7 +110,16 @@ class BreastVolume:
                 f"BreastVolume needs {name} of shape {tuple(self.image.shape[1:])}, the image's "
                 f"grid, got {tuple(mask.shape)}. Resample the mask to the image first."
             )
-        object.__setattr__(self, name, mask.to(device=self.image.device, dtype=torch.bool))
+        dtype = torch.bool
+        if name == "roi" and mask.is_floating_point():
+            low, high = (float(v) for v in mask.aminmax())
+            if not (low >= 0 and high <= 1):  # also where a voxel is NaN
+                raise SynBTError(
+                    f"BreastVolume needs a roi of weights from 0 to 1, got {low:g} to {high:g}. "
+                    f"Divide it by its maximum, or pass a mask, roi > 0."
+                )
+            dtype = torch.float32
+        object.__setattr__(self, name, mask.to(device=self.image.device, dtype=dtype))
 
     @property
     def shape(self) -> tuple[int, int, int]:

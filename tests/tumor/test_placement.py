@@ -11,9 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytic import MM, ball, breast, examples, seeded, small_bank
+from analytic import MM, ball, breast, examples, find_tissue, seeded, small_bank
 from synbt_aug.host import Host
 from synbt_aug.mask import bounding_box, sphere_voxels
+from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.placement import (
     LOG_SD,
@@ -27,7 +28,6 @@ from synbt_aug.tumor.placement import (
     draw_window,
     rasterize,
 )
-from synbt_aug.tumor.sites import SiteMap
 from synbt_aug.window import WINDOW_MARGIN_MM, WINDOW_SIDES_MM, Window, cut_mask
 
 MARGIN = 2.0
@@ -178,7 +178,7 @@ def sites_of(allowed: torch.Tensor, weight: torch.Tensor | None = None) -> SiteM
 
 
 def test_allowed_tissue_in_a_window_is_that_of_the_host() -> None:
-    sites, shape = host().sites, breast().shape
+    sites, shape = host().sites_by(find_tissue), breast().shape
     window = Window((-6, 9, 40), 64, MM)
     expected = cut_mask(sites.to_host(shape), window)
     assert torch.equal(allowed_in_window(sites, window, shape), expected)
@@ -187,9 +187,9 @@ def test_allowed_tissue_in_a_window_is_that_of_the_host() -> None:
 def test_a_tumor_lies_where_tumor_may_lie() -> None:
     mask = ball(64, 6)
     for seed in range(10):
-        window = draw_window(host().sites, mask, breast().shape, MM, seeded(seed))
+        window = draw_window(host().sites_by(find_tissue), mask, breast().shape, MM, seeded(seed))
         assert window is not None
-        allowed = allowed_in_window(host().sites, window, breast().shape)
+        allowed = allowed_in_window(host().sites_by(find_tissue), window, breast().shape)
         assert int((mask & allowed).sum()) >= 0.97 * int(mask.sum())
 
 
@@ -244,7 +244,7 @@ def test_the_number_of_tries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("spacing", [(0.7, 1.0, 1.4), (2.0, 2.0, 2.0)])
 def test_a_place_is_found_at_other_spacings(spacing: tuple[float, float, float]) -> None:
     volume = breast(spacing)
-    sites = Host.of(volume).sites
+    sites = Host.of(volume).sites_by(find_tissue)
     mask = ball(64, 5)
     window = draw_window(sites, mask, volume.shape, spacing, seeded())
     assert window is not None and window.spacing == spacing

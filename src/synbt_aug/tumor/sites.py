@@ -1,76 +1,42 @@
-"""Where in a volume a tumor may sit, by geometry alone.
+"""Tissues of a scan by geometry alone: what stands in for the network where there is none.
 
-The first placement rule. It finds the body, the side that faces air, and the tissue in front
-of the chest wall, at 3 mm and in any axis order; a tissue segmentation network is to take its
-place. A crop without air has no front: there any tissue may serve.
+It finds the body, the side that faces air, and the tissue in front of the chest wall, in any axis
+order. A crop without air has no front: all of it counts as breast.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.tissue.labels import TissueLabel
+from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import Spacing
 
-#: Size of the working grid's voxels, in mm.
-GRID_MM = 3.0
-
-#: Least distance of a tumor from air, in mm on the working grid: skin of 2-3 mm, which partial
-#: volume and coil brightness widen to 6 mm there, and some tissue.
-SKIN_MM = 9.0
-
-#: Tissue kept around tumors that are there already, in mm.
-CLEARANCE_MM = 6.0
-
-#: Weight of a site in fat, where one in fibroglandular tissue has 1.
-FAT_WEIGHT = 0.15
+#: Brightness of gland over fat, or of fat over gland, below which there is no gland.
+_LEAST_CONTRAST = 1.08
 
 
-@dataclass(frozen=True)
-class SiteMap:
-    """Likely sites on a coarse grid.
-
-    Args:
-        weight: Unnormalised probability of a tumor's centre, shape `(d, h, w)`, CPU.
-        depth_mm: Distance to the edge of the allowed tissue, same shape, CPU.
-        allowed: Where tumor may lie, boolean, same shape, CPU.
-        factors: Host voxels a coarse voxel, along each axis.
-        spacing: The host's voxel size, in mm.
-    """
-
-    weight: Tensor
-    depth_mm: Tensor
-    allowed: Tensor
-    factors: tuple[int, int, int]
-    spacing: Spacing
-
-    def to_host(self, shape: tuple[int, int, int]) -> Tensor:
-        """`allowed` on the host's grid, boolean, shape `shape`."""
-        fine = self.allowed
-        for axis, (factor, length) in enumerate(zip(self.factors, shape, strict=True)):
-            index = (torch.arange(length) // factor).clamp_max(fine.shape[axis] - 1)
-            fine = fine.index_select(axis, index)
-        return fine
-
-
-def _factors(spacing: Spacing, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    d, h, w = (min(max(1, round(GRID_MM / mm)), n) for mm, n in zip(spacing, shape, strict=True))
-    return d, h, w
-
-
-def _pool(volume: Tensor, factors: tuple[int, int, int]) -> Tensor:
-    """Mean over blocks; partial blocks at the end count what they have."""
-    return F.avg_pool3d(volume[None], factors, ceil_mode=True, count_include_pad=False)[0]
-
-
-def _pool_any(mask: Tensor, factors: tuple[int, int, int]) -> np.ndarray:
-    pooled = F.max_pool3d(mask[None, None].to(torch.float32), factors, ceil_mode=True)[0, 0]
-    return (pooled > 0).cpu().numpy()
+def geometric_tissue(pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
+    """Find tissues; arguments and result as `tissue.segments.Segments` says."""
+    signal = torch.stack([pre, pre])
+    level = (to_linear(to_grid(signal.float(), spacing), measure_reference(signal, valid)) + 1) / 2
+    coarse = level[0].cpu().numpy()
+    body = body_mask(coarse)
+    front = _front(body)
+    breast = body if front is None else _in_front_of_chest_wall(body, front)
+    labels = np.where(body, TissueLabel.BEHIND, TissueLabel.BACKGROUND)
+    labels[breast] = TissueLabel.FAT
+    if breast.any():
+        from_air = _distance(body)
+        labels[breast & _gland(coarse, breast, from_air)] = TissueLabel.GLAND
+        labels[breast & (from_air <= 2)] = TissueLabel.SKIN
+    probability = torch.stack([torch.from_numpy(labels == value) for value in TissueLabel])
+    d, h, w = pre.shape
+    return TissueMap(probability.float(), (d, h, w), spacing)
 
 
 def otsu_threshold(values: np.ndarray, bins: int = 128) -> float:
@@ -96,8 +62,7 @@ def body_mask(level: np.ndarray) -> np.ndarray:
     """Body against air.
 
     Args:
-        level: Signal above `low` over the reference range, smoothed to about 3 mm, the larger
-            of pre and post, shape `(d, h, w)`.
+        level: Signal above `low` over the reference range on the working grid, `(d, h, w)`.
 
     Returns:
         Boolean, same shape, holes (ducts, dark fat) filled.
@@ -150,79 +115,32 @@ def _in_front_of_chest_wall(body: np.ndarray, front: tuple[int, bool]) -> np.nda
     return np.flip(breast, axis) if flipped else breast
 
 
-def find_sites(
-    level: Tensor,
-    spacing: Spacing = (1.0, 1.0, 1.0),
-    occupied: Tensor | None = None,
-    valid: Tensor | None = None,
-) -> SiteMap:
-    """Find where a tumor may sit.
-
-    Args:
-        level: Signal above `low` over the reference range, `(to_linear(x) + 1) / 2`, shape
-            `(2, D, H, W)`.
-        spacing: Voxel size, in mm.
-        occupied: Existing tumors and other forbidden places, boolean, shape `(D, H, W)`.
-        valid: Voxels that carry signal, boolean, shape `(D, H, W)`.
-
-    Returns:
-        A site map; its weight is zero everywhere when there is nowhere to go.
-    """
-    factors = _factors(spacing, tuple(level.shape[1:]))
-    grid_mm = tuple(f * mm for f, mm in zip(factors, spacing, strict=True))
-    coarse = _pool(level, factors).cpu().numpy()
-    body = body_mask(coarse.max(axis=0))
-    if valid is not None:
-        body &= ~_pool_any(~valid, factors)
-    front = _front(body)
-    breast = body if front is None else _in_front_of_chest_wall(body, front)
-    if not breast.any():
-        nothing = torch.zeros(coarse.shape[1:])
-        return SiteMap(nothing, nothing, nothing > 0, factors, spacing)
-
-    # Air is whatever is not body inside the volume; the volume's own edge is no skin.
-    from_air = _distance(body, grid_mm)
-    allowed = breast & (from_air > SKIN_MM)
-    if occupied is not None and bool(occupied.any()):
-        taken = _pool_any(occupied, factors)
-        allowed &= ndimage.distance_transform_edt(~taken, sampling=grid_mm) > CLEARANCE_MM
-    weight = np.where(
-        allowed, FAT_WEIGHT + (1 - FAT_WEIGHT) * _gland(coarse[0], breast, from_air), 0
-    )
-    return SiteMap(
-        torch.from_numpy(weight.astype(np.float32)),
-        torch.from_numpy(_distance(allowed, grid_mm).astype(np.float32)),
-        torch.from_numpy(allowed),
-        factors,
-        spacing,
-    )
-
-
-def _distance(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+def _distance(mask: np.ndarray) -> np.ndarray:
     """Distance of each True voxel to the nearest False one, in mm; large when there is none."""
     if mask.all():
         return np.full(mask.shape, 1e3)
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=grid_mm))
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=2.0))
 
 
 def _gland(pre: np.ndarray, breast: np.ndarray, from_air: np.ndarray) -> np.ndarray:
-    """Likely fibroglandular tissue and its border, in [0, 1], from the pre-contrast level.
+    """Likely fibroglandular tissue, boolean, from the pre-contrast level.
 
     Gland is the class that the fat under the skin does not belong to: brighter with fat
     suppression, darker without.
     """
     inner = breast & (from_air > 8.0)
     under_skin = breast & (from_air > 3.0) & (from_air <= 8.0)
-    if inner.sum() < 64:
-        return breast.astype(np.float64)
+    if inner.sum() < 200:
+        return breast
     # Coil bias: judge each voxel against its surroundings of 4 cm.
-    smooth = ndimage.gaussian_filter(np.where(breast, pre, 0), 5)
-    share = ndimage.gaussian_filter(breast.astype(np.float64), 5)
+    smooth = ndimage.gaussian_filter(np.where(breast, pre, 0), 7.5)
+    share = ndimage.gaussian_filter(breast.astype(np.float64), 7.5)
     relative = pre / np.maximum(smooth / np.maximum(share, 1e-3), 1e-3)
     threshold = otsu_threshold(relative[inner])
     bright = relative > threshold
+    here, there = relative[inner & bright], relative[inner & ~bright]
+    if not here.size or not there.size or here.mean() < _LEAST_CONTRAST * there.mean():
+        return np.zeros_like(breast)
     fat_is_bright = under_skin.any() and np.median(relative[under_skin]) > threshold
     # Skin is bright, too.
-    gland = (bright != fat_is_bright) & breast & (from_air > 6.0)
-    spread: np.ndarray = ndimage.gaussian_filter(gland.astype(np.float64), 1.0)
-    return np.clip(spread * 1.5, 0, 1)
+    return np.asarray((bright != fat_is_bright) & breast & (from_air > 6.0))
