@@ -1,0 +1,116 @@
+"""A small 3D U-Net for five tissues; keys of our own, nothing that a library may rename."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synbt_aug.tissue.labels import TissueLabel
+from synbt_aug.tissue.tissue_map import WORKING_MM
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The shape of the network (ours: the paper says only "SynthSeg").
+
+    Args:
+        channels: Width a level, the first at `grid_mm`. Level 0 holds 7/8 of the voxels and
+            decides the time: there one convolution a block in place of two saves a quarter.
+        grid_mm: Side of the voxels that it works on, in mm.
+    """
+
+    channels: tuple[int, ...] = (8, 16, 32, 64, 96)
+    grid_mm: float = WORKING_MM
+
+    @property
+    def divisor(self) -> int:
+        """What the sides of the input must divide by."""
+        return int(2 ** (len(self.channels) - 1))
+
+    @property
+    def least_side(self) -> int:
+        """The smallest side: instance normalisation needs two voxels at the lowest level."""
+        return 2 * self.divisor
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {**asdict(self), "channels": list(self.channels)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NetworkSettings:
+        """The inverse of `to_dict`."""
+        return cls(**{**values, "channels": tuple(values["channels"])})
+
+
+class _Block(nn.Sequential):
+    """Convolution, instance normalisation, leaky ReLU; as often as asked."""
+
+    def __init__(self, before: int, after: int, stride: int = 1, times: int = 2) -> None:
+        layers: list[nn.Module] = []
+        for k in range(times):
+            first, step = (before, stride) if k == 0 else (after, 1)
+            layers += [
+                nn.Conv3d(first, after, 3, step, padding=1, bias=False),
+                nn.InstanceNorm3d(after, affine=True),
+                nn.LeakyReLU(0.01, inplace=True),
+            ]
+        super().__init__(*layers)
+
+
+class TissueNetwork(nn.Module):
+    """U-Net of strided convolutions, 1.1 M parameters at the defaults.
+
+    Args:
+        settings: Shape of the network.
+
+    Source:
+        Isensee et al., "nnU-Net", Nature Methods 18, 2021 (architecture).
+    """
+
+    def __init__(self, settings: NetworkSettings = NetworkSettings()) -> None:
+        super().__init__()
+        self.settings = settings
+        widths = settings.channels
+        pairs = list(itertools.pairwise(widths))
+        self.first = _Block(1, widths[0], times=1)
+        self.down = nn.ModuleList(_Block(a, b, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose3d(b, a, 2, stride=2, bias=False) for a, b in reversed(pairs)
+        )
+        self.merge = nn.ModuleList(
+            _Block(2 * a, a, times=1 if level == 0 else 2)
+            for level, (a, _) in reversed(list(enumerate(pairs)))
+        )
+        self.last = nn.Conv3d(widths[0], len(TissueLabel), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the five tissues.
+
+        Args:
+            x: By `segmenter.normalise`, shape `(B, 1, d, h, w)`.
+
+        Returns:
+            Shape `(B, 5, d, h, w)`.
+
+        Raises:
+            ValueError: If a side is too short or does not divide.
+        """
+        s = self.settings
+        if x.ndim != 5 or any(n % s.divisor or n < s.least_side for n in x.shape[2:]):
+            raise ValueError(
+                f"TissueNetwork needs (B, 1, d, h, w) with sides divisible by {s.divisor} and "
+                f"{s.least_side} at least, got {tuple(x.shape)}. TissueSegmenter pads."
+            )
+        levels = [self.first(x)]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        y = levels.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            y = merge(torch.cat([up(y), levels.pop()], dim=1))
+        logits: Tensor = self.last(y)
+        return logits

@@ -1,0 +1,189 @@
+"""Five tissues of a pre-contrast scan: any contrast, resolution, orientation and field of view.
+
+`TissueSegmenter` brings a scan to the network's grid and scale and its answer back; the network
+is in `network.py`, what it learns from in `labels_to_image.py`, the training in `train/tissue.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError, first_line
+from synbt_aug.files import check_output_folder, read_json, write_json, written_whole
+from synbt_aug.surroundings import plain_torch
+from synbt_aug.tissue.network import NetworkSettings, TissueNetwork
+from synbt_aug.tissue.tissue_map import TissueMap, to_grid
+from synbt_aug.volume import Spacing
+
+#: The name of the segmenter that comes with the package.
+SHIPPED = "shipped"
+
+#: Percentiles of the signal that become -1 and 1.
+PERCENTILES = (0.01, 0.99)
+
+#: The brightest that is passed on: a hot spot under a coil stays below it.
+BRIGHTEST = 3.0
+
+#: What is no signal looks like air.
+_NOTHING = -1.0
+
+#: Voxels that the percentiles are read from; they settle far below that.
+_SAMPLE = 65_536
+
+
+class Segments(Protocol):
+    """Anything that finds the tissues of a scan."""
+
+    def __call__(self, pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
+        """Find them; as `TissueSegmenter`."""
+        ...
+
+
+def normalise(volume: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Bring a scan to the network's scale: its own 1st and 99th percentile become -1 and 1.
+
+    Args:
+        volume: Signal of any scale, shape `(d, h, w)`, floating point.
+        valid: Voxels that carry signal, boolean, same shape; the others become -1.
+
+    Returns:
+        Shape `(d, h, w)`, float32, in [-2, 3].
+    """
+    seen = volume.flatten() if valid is None else volume[valid]
+    if seen.numel() == 0:
+        return torch.full_like(volume, _NOTHING, dtype=torch.float32)
+    # Every k-th voxel rather than a draw: the same scan gives the same map.
+    sample = seen[:: max(1, seen.numel() // _SAMPLE)].float().sort().values
+    low, high = (sample[round(p * (len(sample) - 1))] for p in PERCENTILES)
+    scaled = 2 * (volume.float() - low) / (high - low).clamp_min(1e-6 * high.abs() + 1e-12) - 1
+    scaled = scaled.clamp(2 * _NOTHING, BRIGHTEST)
+    return scaled if valid is None else torch.where(valid, scaled, _NOTHING)
+
+
+class TissueSegmenter:
+    """Finds breast fat, fibroglandular tissue, skin and what lies behind the breast.
+
+    Args:
+        network: Trained.
+        card: How it was trained, JSON-ready.
+
+    Source:
+        Billot et al., "SynthSeg", Medical Image Analysis 86, 2023: a network that learned from
+        label maps and random contrasts alone.
+    """
+
+    def __init__(self, network: TissueNetwork, card: Mapping[str, Any] | None = None) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.card = dict(card or {})
+
+    @torch.no_grad()
+    def __call__(self, pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
+        """Segment.
+
+        Args:
+            pre: The pre-contrast scan, any scale and axis order, shape `(D, H, W)`.
+            spacing: Voxel size, in mm.
+            valid: Voxels that carry signal, boolean, shape `(D, H, W)`.
+
+        Returns:
+            Probabilities on a grid of about 2 mm, on the scan's device.
+        """
+        settings = self.network.settings
+        here = next(self.network.parameters()).device
+        with plain_torch({pre.device, here}):
+            coarse = to_grid(pre[None].float(), spacing, settings.grid_mm)[0]
+            seen = None
+            if valid is not None and not bool(valid.all()):
+                seen = to_grid(valid[None].float(), spacing, settings.grid_mm)[0] >= 0.5
+            x = normalise(coarse, seen)
+            logits = self.network(self._padded(x)[None, None].to(here))[0]
+            d, h, w = x.shape
+            probability = logits[:, :d, :h, :w].softmax(0).to(pre.device)
+        n_d, n_h, n_w = pre.shape
+        return TissueMap(probability, (n_d, n_h, n_w), spacing)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Repeat the last planes until the sides suit the network: a crop's end is no skin."""
+        s = self.network.settings
+        for axis, n in enumerate(x.shape):
+            wanted = max(-(-n // s.divisor) * s.divisor, s.least_side)
+            index = torch.arange(wanted, device=x.device).clamp_max(n - 1)
+            x = x.index_select(axis, index)
+        return x
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `tissue.safetensors` (float16) and `tissue.json` with its SHA-256.
+
+        Returns:
+            The folder.
+        """
+        folder = check_output_folder(folder)
+        state = {
+            key: value.detach().half().contiguous().cpu()
+            for key, value in sorted(self.network.state_dict().items())
+        }
+        content = save(state)
+        with written_whole(folder / "tissue.safetensors") as unfinished:
+            unfinished.write_bytes(content)
+        facts = {"settings": self.network.settings.to_dict(), "sha256": _digest(content)}
+        write_json(folder / "tissue.json", {**facts, "card": self.card})
+        return folder
+
+
+def load_segmenter(name: str | Path = SHIPPED) -> TissueSegmenter:
+    """Load a trained segmenter, after checking its file.
+
+    Args:
+        name: "shipped", or the folder that `synbt train tissue` wrote.
+
+    Raises:
+        SynBTError: If it is not there, damaged, or of another shape.
+    """
+    folder = shipped_segmenter() if str(name) == SHIPPED else Path(name)
+    path = folder / "tissue.safetensors"
+    if not path.is_file():
+        raise SynBTError(
+            f"tissue needs {SHIPPED!r} or a folder with tissue.safetensors, got {str(name)!r}. "
+            f"`synbt train tissue -o FOLDER` writes one."
+        )
+    facts = read_json(folder / "tissue.json", "the settings of a tissue segmenter")
+    content = path.read_bytes()
+    if _digest(content) != facts.get("sha256"):
+        raise SynBTError(
+            f"{path} is damaged: its SHA-256 is not that of tissue.json. Copy both again"
+            + (
+                ", or reinstall: pip install --force-reinstall synbt-aug."
+                if str(name) == SHIPPED
+                else "."
+            )
+        )
+    # A new network draws its first weights, which are overwritten, from the caller's generator.
+    with plain_torch(), torch.random.fork_rng(devices=[]):
+        try:
+            network = TissueNetwork(NetworkSettings.from_dict(facts["settings"]))
+            network.load_state_dict({k: v.float() for k, v in load(content).items()})
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise SynBTError(
+                f"{path} does not fit this version of synbt-aug ({first_line(error)}). Train "
+                f"again with `synbt train tissue`."
+            ) from error
+    return TissueSegmenter(network, facts.get("card", {}))
+
+
+def shipped_segmenter() -> Path:
+    """Where the installed package keeps the shipped segmenter."""
+    import synbt_aug_weights
+
+    return Path(synbt_aug_weights.__file__).parent / "tissue"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
