@@ -260,7 +260,7 @@ def allowed_in_window(sites: SiteMap, window: Window, shape: tuple[int, int, int
     for axis in range(3):
         host = (window.origin[axis] + steps / window.spacing[axis]).round().to(torch.long)
         inside = (host >= 0) & (host < shape[axis])
-        coarse = torch.div(host, sites.factors[axis], rounding_mode="floor")
+        coarse = ((host + 0.5) / sites.factors[axis]).floor().to(torch.long)
         view = [1, 1, 1]
         view[axis] = window.side
         index = coarse.clamp(0, result.shape[axis] - 1)
