@@ -2,7 +2,8 @@
 
 Both are measured once for each preprocessed case, in parallel, and kept in a folder beside the
 preprocessed data, a file a case: an interrupted run goes on, and a case that was preprocessed anew
-is measured anew. A fold reads the cases it trains on and no others.
+is measured anew. A fold reads the cases it trains on and no others. With the images' voxels, for
+tumors that are copied, the folder is another one; the voxels stay there until they are painted.
 
 nnU-Net scales each channel of each case affinely and does not keep the factors. The references
 are percentiles, so those of the scaled case are the scaled references: nothing is lost.
@@ -26,12 +27,13 @@ from synbt_aug.data.bank import templates_of
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.intensity import IntensityReference, measure_reference
-from synbt_aug.tumor.bank import Template, TumorBank, load_bank
+from synbt_aug.tumor.bank import TumorBank, load_bank
+from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume, Spacing
 from synbt_aug.weights import CONTRACT_VERSION, Weights
 
 #: Raised whenever a case's file changes its meaning.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,11 @@ class CohortCache:
     Args:
         folder: Where they are kept; made when the first one is written.
         cases: The cases.
+        voxels: Whether templates come with the signal around them.
     """
 
-    def __init__(self, folder: Path, cases: PreprocessedCases) -> None:
-        self.folder, self.cases = folder, cases
+    def __init__(self, folder: Path, cases: PreprocessedCases, *, voxels: bool = False) -> None:
+        self.folder, self.cases, self.voxels = folder, cases, voxels
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Cases without a measurement, or with one of another state of their files."""
@@ -190,13 +193,16 @@ class CohortCache:
             found = read_json(note)
         except SynBTError:
             return False
-        return bool(found.get("stamp") == self.cases.stamp(name))
+        return bool(found.get("stamp") == self._stamp(name))
+
+    def _stamp(self, name: str) -> dict[str, Any]:
+        return self.cases.stamp(name) | {"voxels": self.voxels}
 
     def _measure(self, name: str) -> None:
         if self._is_measured(name):
             return  # by another fold that was started at the same time
-        stamp = self.cases.stamp(name)
-        case = _measured(name, self.cases)
+        stamp = self._stamp(name)
+        case = _measured(name, self.cases, self.voxels)
         bank = self.folder / f"{name}.npz"
         if case.templates:
             TumorBank(case.templates).save(bank)
@@ -231,6 +237,7 @@ def measured_cohort(
     measures: bool,
     workers: int,
     say: Callable[[str], None],
+    voxels: bool = False,
 ) -> FoldCohort:
     """The cohort of a fold, measured where it is not yet.
 
@@ -241,8 +248,9 @@ def measured_cohort(
         measures: Whether this process measures what is missing; others wait for it.
         workers: Threads.
         say: Takes a line on progress at most every ten seconds.
+        voxels: Keep the signal around the tumors, for tumors that are copied.
     """
-    cache = _cache(cases, names, fallback)
+    cache = _cache(cases, names, fallback, voxels)
     if not measures:
         # No barrier: measuring a large dataset may take longer than one waits.
         while cache.missing(names):
@@ -268,23 +276,27 @@ def measured_cohort(
     return cohort
 
 
-def _cache(cases: PreprocessedCases, names: Sequence[str], fallback: Path) -> CohortCache:
-    beside = cases.folder.with_name(f"synbt_{cases.folder.name}")
-    cache = CohortCache(beside, cases)
+def _cache(
+    cases: PreprocessedCases, names: Sequence[str], fallback: Path, voxels: bool
+) -> CohortCache:
+    # Folders of their own: a fold that runs with voxels reads them as long as it trains.
+    ending = "_voxels" if voxels else ""
+    beside = cases.folder.with_name(f"synbt_{cases.folder.name}{ending}")
+    cache = CohortCache(beside, cases, voxels=voxels)
     place = beside if beside.is_dir() else beside.parent
     if os.access(place, os.W_OK) or not cache.missing(names):
         return cache
-    return CohortCache(fallback, cases)
+    return CohortCache(fallback.with_name(fallback.name + ending), cases, voxels=voxels)
 
 
-def _measured(name: str, cases: PreprocessedCases) -> MeasuredCase:
+def _measured(name: str, cases: PreprocessedCases, voxels: bool) -> MeasuredCase:
     try:
         volume = cases.read(name)
         reference = measure_reference(volume.image, volume.valid)
     except SynBTError as error:
         return MeasuredCase(name, None, problem=str(error))
     try:
-        return MeasuredCase(name, reference, templates_of(volume, reference, name))
+        return MeasuredCase(name, reference, templates_of(volume, reference, name, voxels=voxels))
     except SynBTError as error:
         return MeasuredCase(name, reference, problem=f"its tumors give no shapes: {error}")
 

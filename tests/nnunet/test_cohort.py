@@ -16,8 +16,10 @@ from analytic import small_bank, tiny_weights
 from nnunet_dataset import CASES, PLANS, Dataset, write_dataset
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.mask import bounding_box
 from synbt_aug.tumor.appearance import measure_appearance
-from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.bank import TumorBank, template_signal
+from synbt_aug.tumor.template import StoredSignal
 from synbt_aug_nnunet.cohort import (
     CohortCache,
     PreprocessedCases,
@@ -99,6 +101,61 @@ def test_cases_are_measured_once_and_again_only_when_their_files_change(
     assert cache.missing(CASES) == ["b"]
     other = CohortCache(cache.folder, dataclasses.replace(found, tumor_label=2))
     assert other.missing(CASES) == list(CASES)
+
+
+def test_voxels_are_kept_on_request_in_a_folder_of_their_own(cases: Cases) -> None:
+    found = cases()
+    masks = cohort_of(found)
+    assert not masks.bank().has_signal
+    voxels = cohort_of(found, voxels=True)
+    bank = voxels.bank()
+    assert bank.has_signal
+    beside = found.folder.parent
+    names = {path.name for path in beside.glob(f"synbt_{found.folder.name}*")}
+    assert names == {f"synbt_{found.folder.name}", f"synbt_{found.folder.name}_voxels"}
+    # Shape, appearance and the bank's name without voxels are the same either way.
+    assert cohort_of(found).bank().digest == masks.bank().digest != bank.digest
+    bare = TumorBank(tuple(t._replace(signal=None) for t in bank.templates))
+    assert bare.digest == masks.bank().digest
+
+
+def test_a_template_s_voxels_are_those_of_the_preprocessed_case(cases: Cases) -> None:
+    found = cases()
+    bank = cohort_of(found, ("a",), voxels=True).bank()
+    volume = found.read("a")
+    assert volume.tumor is not None
+    linear = to_linear(volume.image, measure_reference(volume.image))
+    box = (slice(None), *(slice(a - 6, b + 6) for a, b in bounding_box(volume.tumor)))
+    assert torch.equal(template_signal(bank, 0), linear[box].half())
+
+
+def test_a_fold_keeps_no_voxels_in_memory(cases: Cases) -> None:
+    bank = cohort_of(cases(), voxels=True).bank()
+    assert all(isinstance(t.signal, StoredSignal) for t in bank.templates)
+
+
+def test_a_measurement_without_voxels_is_not_taken_for_one_with(cases: Cases) -> None:
+    found = cases()
+    folder = found.folder.with_name("cache")
+    plain, full = (CohortCache(folder, found, voxels=voxels) for voxels in (False, True))
+    plain.measure(CASES, workers=1)
+    assert plain.missing(CASES) == []
+    assert full.missing(CASES) == list(CASES)
+
+
+def test_lesions_of_a_case_stay_a_group(cases: Cases) -> None:
+    def second(data: Any, segmentation: Any) -> None:
+        segmentation[28:38, 44:54, 30:40] = 1
+
+    cohort = cohort_of(cases(Dataset(changes=second)))
+    assert len(cohort.templates) == 2 * len(CASES)
+    bank = cohort.bank()
+    assert sorted(bank.groups) == list(CASES)
+    largest, other = (bank.templates[k] for k in bank.groups["a"])
+    assert largest.offset_mm == (0.0, 0.0, 0.0)
+    assert largest.mask.sum() > other.mask.sum()
+    # The block's middle is at (32.5, 48.5, 34.5), the ball's voxels are 28-39, 24-35 and 30-41.
+    assert other.offset_mm == (1.0, -19.0, 1.0)
 
 
 def test_an_interrupted_measurement_goes_on(cases: Cases) -> None:
