@@ -47,6 +47,18 @@ class nnUNetTrainerSynBT_NoMirroring(SynBTMixin, nnUNetTrainerNoMirroring):  # t
     """Without mirroring, in training and in prediction."""
 
 
+class nnUNetTrainerSynBT_SynTumor(nnUNetTrainerSynBT):
+    """Tumors of blurred noise, by rules alone: what learned ones are compared with."""
+
+    synbt_fixed: ClassVar = {"texture": "syntumor"}
+
+
+class nnUNetTrainerSynBT_CopyPaste(nnUNetTrainerSynBT):
+    """The fold's own tumors, pasted elsewhere: what learned ones are compared with."""
+
+    synbt_fixed: ClassVar = {"texture": "copy_paste"}
+
+
 class nnUNetTrainerSynBT_p0(nnUNetTrainerSynBT):
     """The control: the same pipeline, nothing injected."""
 
@@ -63,6 +75,8 @@ TRAINERS = {
         nnUNetTrainerSynBT_100epochs,
         nnUNetTrainerSynBT_250epochs,
         nnUNetTrainerSynBT_NoMirroring,
+        nnUNetTrainerSynBT_SynTumor,
+        nnUNetTrainerSynBT_CopyPaste,
         nnUNetTrainerSynBT_p0,
     )
 }

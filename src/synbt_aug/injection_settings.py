@@ -14,6 +14,7 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
+from synbt_aug.texture.names import check_texture
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ class InjectionSettings:
         tumors: Most tumors a sample; one to so many, evenly.
         diameter_mm: One size for all; None draws from the cohort's.
         enhancement, rim, heterogeneity, category: Asked of every tumor; None: the template's.
-        guidance: Strength of that wish; 1 is the plain prediction.
+        texture: What paints: "diffusion"; "syntumor", blurred noise; "copy_paste", the tumors of
+            a bank with voxels.
+        guidance: Strength of that wish; 1 is the plain prediction. Of "diffusion" alone, as the
+            next and `precision`.
         steps: Of DDIM.
         weights: "shipped", or a weights folder.
         bank: A tumor bank file; "shipped" takes the weights' own, and so does None where the
@@ -58,6 +62,7 @@ class InjectionSettings:
     rim: float | None = None
     heterogeneity: float | None = None
     category: str | None = None
+    texture: str = "diffusion"
     guidance: float = 1.0
     steps: int = 10
     weights: str = "shipped"
@@ -92,6 +97,7 @@ class InjectionSettings:
             )
         if self.steps < 1:
             raise SynBTError(f"steps needs a number from 1 on, got {self.steps}.")
+        check_texture(self.texture)
         if self.precision not in PRECISIONS:
             raise SynBTError(
                 f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got "

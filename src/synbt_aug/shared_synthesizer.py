@@ -26,10 +26,18 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.weights import SHIPPED, Weights, load_weights, shipped_folder
+from synbt_aug.texture import TEXTURES
+from synbt_aug.weights import (
+    SHIPPED,
+    Weights,
+    WithoutNetworks,
+    load_weights,
+    load_without_networks,
+    shipped_folder,
+)
 
 _lock = threading.Lock()
-_weights: dict[tuple[object, ...], Weights] = {}
+_weights: dict[tuple[object, ...], Weights | WithoutNetworks] = {}
 _synthesizers: dict[tuple[object, ...], TumorSynthesizer] = {}
 
 if hasattr(os, "register_at_fork"):
@@ -49,33 +57,37 @@ def shared_synthesizer(
     CPU. Weights or a bank that changed on disk are loaded anew.
 
     Args:
-        settings: What the networks depend on: weights, bank, steps, guidance, precision,
-            generator_device.
+        settings: What the generator depends on: weights, bank, texture, steps, guidance,
+            precision, generator_device. Textures without a network load none.
         device: Where the images are; the networks go there unless `generator_device` names
             another place.
 
     Raises:
-        SynBTError: If the weights cannot be loaded, or a forked process asks for a GPU.
+        SynBTError: If the weights cannot be loaded, a forked process asks for a GPU, or the
+            texture pastes voxels and the bank has none.
     """
     where = device if settings.generator_device == "auto" else settings.generator_device
     place = _place(torch.device(where))
-    weights_key = _weights_key(settings.weights)
+    networks = settings.texture == "diffusion"
+    weights_key = (networks, *_weights_key(settings.weights))
     key = (
         weights_key,
         _bank_key(settings.bank),
         str(place),
-        settings.steps,
-        settings.guidance,
-        settings.precision,
+        settings.texture,
+        # Of the networks alone.
+        *((settings.steps, settings.guidance, settings.precision) if networks else ()),
     )
     with _lock:
         found = _synthesizers.get(key)
         if found is None:
             if weights_key not in _weights:
-                _weights[weights_key] = load_weights(settings.weights)
+                load = load_weights if networks else load_without_networks
+                _weights[weights_key] = load(settings.weights)
             found = _synthesizers[key] = TumorSynthesizer(
                 _weights[weights_key],
                 bank=settings.bank,
+                texture=settings.texture,
                 device=place,
                 steps=settings.steps,
                 guidance=settings.guidance,
@@ -94,11 +106,15 @@ def settings_of_recipe(
         settings: With its weights and bank.
 
     Returns:
-        These settings with the recipe's steps, guidance and precision.
+        These settings with the recipe's texture, steps, guidance and precision.
     """
     texture = recipe.get("texture")
+    if not isinstance(texture, Mapping):
+        return settings
     known = ("steps", "guidance", "precision")
-    found = {k: texture[k] for k in known if isinstance(texture, Mapping) and k in texture}
+    found = {k: texture[k] for k in known if k in texture}
+    if texture.get("name") in TEXTURES:
+        found["texture"] = texture["name"]
     return dataclasses.replace(settings, **found)
 
 

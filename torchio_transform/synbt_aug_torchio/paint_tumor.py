@@ -11,7 +11,7 @@ from torchio.transforms import Transform
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.shared_synthesizer import shared_synthesizer
+from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.volume import Synthesis
 from synbt_aug_torchio.exchange import (
@@ -113,20 +113,10 @@ class PaintTumor(Transform):
         return subject
 
     def _synthesizer(self) -> TumorSynthesizer:
-        texture = self.recipe.get("texture")
-        made_with = {
-            name: texture[name]
-            for name in ("steps", "guidance", "precision")
-            if isinstance(texture, Mapping) and name in texture
-        }
-        return shared_synthesizer(
-            InjectionSettings(
-                weights=self.weights,
-                bank=self.bank,
-                generator_device=self.generator_device,
-                **made_with,
-            )
+        settings = InjectionSettings(
+            weights=self.weights, bank=self.bank, generator_device=self.generator_device
         )
+        return shared_synthesizer(settings_of_recipe(self.recipe, settings))
 
 
 def set_outcome(subject: tio.Subject, outcome: Synthesis | str) -> None:

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from synbt_aug.synthesizer import TumorSynthesizer
     from synbt_aug.volume import Synthesis
 
-TEXTURES = ("diffusion",)
+# As in `synbt_aug.texture`, which takes a second to import.
+TEXTURES = ("diffusion", "syntumor", "copy_paste")
 
 Weights = Annotated[
     str, typer.Option(help="shipped, or a weights folder that `synbt train denoiser` wrote.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Steps = Annotated[int, typer.Option(min=1, help="Of the sampler.")]
+Texture = Annotated[
+    str,
+    typer.Option(help="diffusion; syntumor, blurred noise; copy_paste, of a bank with voxels."),
+]
 Bank = Annotated[
     Path | None, typer.Option(help="A tumor bank (.npz); default: that of the weights.")
 ]
@@ -46,7 +51,13 @@ def make_synthesizer(
     from synbt_aug.synthesizer import TumorSynthesizer
 
     return TumorSynthesizer(
-        weights, bank=bank, device=place, steps=steps, guidance=guidance, precision=precision
+        weights,
+        bank=bank,
+        texture=texture,
+        device=place,
+        steps=steps,
+        guidance=guidance,
+        precision=precision,
     )
 
 

@@ -21,6 +21,7 @@ def preview(
     category: Annotated[str | None, typer.Option(help="mass, rim or non-mass.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first; the others follow.")] = 0,
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
+    texture: generator.Texture = "diffusion",
     steps: generator.Steps = 10,
     device: generator.Device = "auto",
     weights: generator.Weights = "shipped",
@@ -36,7 +37,9 @@ def preview(
         raise SynBTError(f"A contact sheet is a .png file, not {output.name}.")
     check_output_folder(output.parent)
     pair = read_pair(pre, post, existing=existing)
-    synthesizer = generator.make_synthesizer(weights, device=device, bank=bank, steps=steps)
+    synthesizer = generator.make_synthesizer(
+        weights, device=device, bank=bank, texture=texture, steps=steps
+    )
     shown, before = [], pair.volume.image.numpy()
     with counting("Tumors") as tell:
         for k in range(seed, seed + number):

@@ -59,7 +59,7 @@ def synthesize(
     guidance: Annotated[
         float, typer.Option(help="How strongly the asked appearance is followed.")
     ] = 1.0,
-    texture: Annotated[str, typer.Option(help=" or ".join(generator.TEXTURES))] = "diffusion",
+    texture: generator.Texture = "diffusion",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     device: generator.Device = "auto",
     weights: generator.Weights = "shipped",

@@ -5,8 +5,8 @@ blurred mask. Contrast agent adds signal, and to both channels' one tissue: here
 raises post and hardly touches pre. The gain follows the local signal, so that it is multiplicative
 under a coil's bias field.
 
-Of an `Appearance` it meets `enhancement` in the mean, never painting darker than the host was
-unless a loss is asked for; `rim` as a step from periphery to core, as dark as a core can be that
+Of an `Appearance` it meets `enhancement` in the mean, but never takes signal away: a loss is not
+painted; `rim` as a step from periphery to core, as dark as a core can be that
 loses no signal; `heterogeneity` by the texture's strength, where the host's own structure does not
 exceed it. `pre_contrast` is followed for a tenth of the local signal at most, and the category
 matters only where "rim" comes without a number: shape is the mask's.
@@ -68,8 +68,13 @@ _VARIATION = (0.10, 0.25)
 #: Most that pre may change, over the local signal.
 _PRE_LIMIT = 0.1
 
-#: Least that the clumps vary, over the mean.
+#: Least and most that the clumps vary, over the mean; a rim broken by clumps would be no rim.
 _LEAST_VARIATION = 0.04
+_MOST_VARIATION = 0.25
+_MOST_IN_RIM = 0.12
+
+#: Dimmest clump over the mean.
+_DIMMEST = 0.5
 
 #: Periphery over core of a "rim" without a number, and where the core begins and is whole, over
 #: the deepest depth.
@@ -162,17 +167,18 @@ def _painted(level: Tensor, mask: Tensor, known: Tensor, wish: Appearance, seed:
     plain = wanted * pattern + (level[1] - fine[1]) + _SHOWS_THROUGH * structure[1]
     inner = place.label & (place.depth >= 2) if bool((place.depth >= 3).any()) else place.label
     missing = variation**2 - float(plain[inner].var(unbiased=False)) / wanted**2
-    share = max(missing, _LEAST_VARIATION**2) ** 0.5
+    most = _MOST_VARIATION if rim <= 1.2 else _MOST_IN_RIM
+    share = min(max(missing, _LEAST_VARIATION**2) ** 0.5, most)
     clumps = texture - texture[place.label].mean()
     clumps = clumps / clumps[place.label].std(unbiased=False).clamp_min(1e-6)
-    pattern = pattern * (1 + share * clumps).clamp_min(0.3)
+    pattern = pattern * (1 + share * clumps).clamp_min(_DIMMEST)
 
     edge = gaussian(mask.to(torch.float32), min(_between(_EDGE_MM, softness), radius_mm / 4))
 
     def gain_of(strength: float, where: Tensor | EllipsisType) -> Tensor:
         change = strength * pattern[where] - broad[1][where]
-        # Contrast agent adds signal; a loss is painted where one is asked for alone.
-        return displaced[1][where] + (change if enhancement < 0 else change.clamp_min(0))
+        # Contrast agent adds signal and takes none.
+        return displaced[1][where] + change.clamp_min(0)
 
     blend = (place.weight * edge)[place.label]
     before = level[1][place.label]

@@ -49,7 +49,7 @@ _SCALE = (0.25, 4.0)
 _EDGE_MM = 0.7
 
 #: Darkest that a pasted tumor may be, over the signal around it.
-_DARKEST = 0.3
+_DARKEST = 0.5
 
 
 class CopyPaste:
