@@ -336,7 +336,11 @@ def test_a_removal_reaches_a_millimetre_beyond_the_label() -> None:
 
 
 def test_what_came_out_is_measured() -> None:
-    result = prepared(seed=3)
+    gland = ellipsoid(breast().shape, (38, 36, 36), (12, 10, 10))
+    result = prepare(
+        Host.of(replace(breast(), roi=gland)), OF_12_MM, small_bank(), MARGIN, seeded(3)
+    )
+    assert isinstance(result, Prepared)
     painted = FlatTexture((0.0, 1.5), grain=0.0)(result.job(MARGIN))[0]
     measured = finish(result, painted, visibility(result, painted)).measured
     assert measured["diameter_mm"] == pytest.approx(12.0, abs=0.02)

@@ -83,6 +83,12 @@ def painted(results: Iterator[Synthesis]) -> Synthesis:
     return next(r for r in results if r.painted)
 
 
+def deep(spacing: tuple[float, float, float] = MM) -> Tensor:
+    """Where a tumor may go in an analytic breast of which nothing else is to be known."""
+    shape = breast(spacing).shape
+    return ellipsoid(shape, (34, 36, 36), (12, 16, 16), spacing)
+
+
 def gland_lump(spacing: tuple[float, float, float] = MM) -> Tensor:
     """A lopsided lump in the analytic breast's gland, about 15 mm long."""
     shape = breast(spacing).shape
@@ -235,7 +241,7 @@ def test_a_necrotic_core_keeps_its_label() -> None:
 
 def test_the_answer_for_a_dropped_tumor_is_the_host_as_it_was() -> None:
     faint = painter(FlatTexture((0.0, 0.01)))
-    hosts = [Host.of(BreastVolume(breast_image(with_gland=False)))]
+    hosts = [Host.of(BreastVolume(breast_image(with_gland=False), roi=deep()))]
     (result,) = faint.paint(hosts, [Wish(diameter_mm=12.0)], [seeded(1)])
     assert not result.painted and result.image is hosts[0].volume.image
     assert not result.tumor.any() and not result.support.any()
@@ -245,7 +251,7 @@ def test_the_answer_for_a_dropped_tumor_is_the_host_as_it_was() -> None:
 def test_a_contrast_below_the_noise_needs_to_be_asked_for(asked: bool) -> None:
     wish = Appearance(enhancement=0.0) if asked else Appearance()
     texture = FlatTexture((0.0, 0.01))
-    even = BreastVolume(breast_image(with_gland=False))
+    even = BreastVolume(breast_image(with_gland=False), roi=deep())
     result = painter(texture)(even, seed=1, diameter_mm=12.0, appearance=wish)
     assert result.painted is asked
     assert bool(result.tumor.any()) is asked
@@ -495,29 +501,33 @@ def test_nothing_is_asked_of_the_network_where_nothing_is_painted() -> None:
 # ------------------------------------------------------------------------------- nowhere to go
 
 
-def nowhere() -> dict[str, BreastVolume]:
+def nowhere() -> dict[str, tuple[BreastVolume, str]]:
     everywhere = torch.ones(breast().shape, dtype=torch.bool)
     air = (torch.randn((2, *breast().shape), generator=seeded()) * NOISE).abs()
     slab = air.clone()
     slab[:, 48:] += 100
     fringe = positions_mm(breast().shape)[0] > 12
+    fat, crop = breast_image(with_gland=False), breast().image[:, 30:50, 26:46, 26:46]
+    taken = "existing tumors and forbidden places leave no room"
     return {
-        "a case full of tumors": replace(breast(), tumor=everywhere),
-        "a case that is forbidden": replace(breast(), forbidden=everywhere),
-        "a body without a breast": BreastVolume(slab),
-        "a breast without signal": replace(breast(), valid=~fringe),
-        "nothing but skin left free": replace(breast(), forbidden=fringe),
+        "a case full of tumors": (replace(breast(), tumor=everywhere), taken),
+        "a case that is forbidden": (replace(breast(), forbidden=everywhere), taken),
+        "a body without a breast": (BreastVolume(slab), "no breast is in view"),
+        "a breast of only fat": (BreastVolume(fat), "the breast in view has no fibroglandular"),
+        "a breast without signal": (replace(breast(), valid=~fringe), "no breast is in view"),
+        "nothing but skin left free": (replace(breast(), forbidden=fringe), taken),
+        "20 mm": (BreastVolume(crop), "the volume is only 20 x 20 x 20 mm"),
     }
 
 
 @pytest.mark.parametrize("case", nowhere())
 @pytest.mark.parametrize("kind", ["tumor", "null"])
 def test_nowhere_to_go_is_the_case_unchanged_with_a_reason(case: str, kind: str) -> None:
-    volume = nowhere()[case]
+    volume, reason = nowhere()[case]
     texture = FlatTexture()
     result = painter(texture)(volume, seed=0, kind=kind)
     assert not result.painted and result.recipe is None
-    assert str(result.reason).startswith("no site: the volume shows no breast tissue")
+    assert str(result.reason).startswith(f"no site: {reason}")
     assert result.image is volume.image
     assert not result.tumor.any() and not result.support.any()
     assert texture.sides == []
@@ -544,7 +554,7 @@ def test_retries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not painter()(breast(), seed=0, diameter_mm=45.0).painted
     assert counts["shapes"] <= 3
     texture = FlatTexture((0.0, 0.0))
-    even = BreastVolume(breast_image(with_gland=False))
+    even = BreastVolume(breast_image(with_gland=False), roi=deep())
     assert not painter(texture)(even, seed=0, diameter_mm=9.0).painted
     assert len(texture.sides) == 3
 

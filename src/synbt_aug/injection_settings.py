@@ -45,7 +45,10 @@ class InjectionSettings:
         tumor_label: Value that a synthetic tumor gets in the labels.
         paint_over: Other label values that a tumor may replace, such as breast tissue; the rest
             is left alone, with a margin.
+        roi_labels: Label values that mark where tumors may go, in place of what the tissues say;
+            a tumor may replace them. Empty: none do.
         only_tumor_free: Leave samples with a real tumor alone.
+        only_free_side: Paint only into breasts without a real tumor.
         null_paint: Share of injections that repaint healthy tissue, without a label.
         precision: Of the networks: "fp32", "bf16" or "fp16".
         generator_device: Of the networks: "auto" takes the images' device.
@@ -71,7 +74,9 @@ class InjectionSettings:
     post_channel: int = 1
     tumor_label: int = 1
     paint_over: tuple[int, ...] = ()
+    roi_labels: tuple[int, ...] = ()
     only_tumor_free: bool = False
+    only_free_side: bool = False
     null_paint: float = 0.0
     precision: str = "fp32"
     generator_device: str = "auto"
@@ -113,6 +118,16 @@ class InjectionSettings:
                 ) from error
         if self.tumor_label < 1:
             raise SynBTError(f"tumor_label needs a number from 1 on, got {self.tumor_label}.")
+        if self.tumor_label in self.roi_labels:
+            raise SynBTError(
+                f"roi_labels marks where tumors may go, but {self.tumor_label} is tumor_label: "
+                f"nothing is painted on tumors that are there. Leave it out."
+            )
+        if any(value < 0 for value in self.roi_labels):
+            raise SynBTError(
+                f"roi_labels needs numbers from 0 on, got {list(self.roi_labels)}: negative labels "
+                f"mark voxels without signal."
+            )
         self.wish()
 
     @property
@@ -127,7 +142,13 @@ class InjectionSettings:
 
     def wish(self, kind: str = "tumor") -> Wish:
         """One injection."""
-        return Wish(kind, self.diameter_mm, self.appearance if kind == "tumor" else Appearance())
+        appearance = self.appearance if kind == "tumor" else Appearance()
+        return Wish(kind, self.diameter_mm, appearance, only_free_side=self.only_free_side)
+
+    @property
+    def open_labels(self) -> tuple[int, ...]:
+        """Label values that a tumor may replace, besides 0."""
+        return (*self.paint_over, *self.roi_labels)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -169,7 +190,7 @@ def _read(name: str, value: Any, annotation: str) -> Any:
     """A setting from JSON or from the environment, by its annotation (`float | None`)."""
     kinds = annotation.split(" | ")
     if kinds[0].startswith("tuple"):
-        return _read_labels(value)
+        return _read_labels(name, value)
     kind = next(t for t in (bool, int, float, str) if t.__name__ in kinds)
     nothing = value is None or (isinstance(value, str) and value.lower() in ("", "none", "null"))
     if nothing and "None" in kinds:
@@ -184,13 +205,13 @@ def _read(name: str, value: Any, annotation: str) -> Any:
         ) from error
 
 
-def _read_labels(value: Any) -> tuple[int, ...]:
+def _read_labels(name: str, value: Any) -> tuple[int, ...]:
     """`[2, 3]` from JSON, or `2,3` from the environment."""
     parts = value.replace(" ", "").strip("[]()").split(",") if isinstance(value, str) else value
     try:
         return tuple(int(part) for part in parts if part != "")
     except (TypeError, ValueError) as error:
         raise SynBTError(
-            f"The setting paint_over (SYNBT_PAINT_OVER) needs label values, such as 2,3, got "
+            f"The setting {name} (SYNBT_{name.upper()}) needs label values, such as 2,3, got "
             f"{value!r}."
         ) from error

@@ -98,6 +98,7 @@ class SynBTInjector:
         generator: torch.Generator | None = None,
         references: Sequence[IntensityReference | None] | None = None,
         valid: Tensor | None = None,
+        roi: Tensor | None = None,
     ) -> Injected:
         """Inject into a batch.
 
@@ -110,6 +111,8 @@ class SynBTInjector:
                 worker of a loader: pass one a worker there.
             references: Of each case, where the batch holds crops; None measures the crops.
             valid: Voxels that carry signal, boolean, shape `(B, D, H, W)`.
+            roi: Where tumors may go, in place of what the tissues and `roi_labels` say: boolean,
+                or weights in [0, 1], shape `(B, D, H, W)`.
 
         Returns:
             The batch, with tumors.
@@ -118,10 +121,10 @@ class SynBTInjector:
             SynBTError: If the shapes or channels do not fit. What goes wrong while painting is
                 counted, not raised.
         """
-        self._check(images, labels, valid, references)
+        self._check(images, labels, valid, references, roi)
         with plain_torch():
             results = self._results(
-                images, labels, spacing, generator or self._own, references, valid
+                images, labels, spacing, generator or self._own, references, valid, roi
             )
         return self._write(images, labels, results)
 
@@ -152,7 +155,7 @@ class SynBTInjector:
             SynBTError: If shapes, channels or the number of recipes do not fit, or a recipe was
                 made with other weights or for another scan.
         """
-        self._check(images, labels, valid, None)
+        self._check(images, labels, valid, None, None)
         if len(recipes) != len(images):
             raise SynBTError(
                 f"recipes needs one entry a sample, {len(images)}, got {len(recipes)}."
@@ -165,7 +168,7 @@ class SynBTInjector:
             synthesizer = self._given or shared_synthesizer(settings, images.device)
             seen = None if valid is None else valid[k]
             with plain_torch():
-                volume = self._volume(images[k], labels[k], spacing, seen)
+                volume = self._volume(images[k], labels[k], spacing, seen, None)
                 results[k] = synthesizer.replay(volume, recipe)
             self.counts["replayed"] += 1
         return self._write(images, labels, results)
@@ -178,6 +181,7 @@ class SynBTInjector:
         generator: torch.Generator,
         references: Sequence[IntensityReference | None] | None,
         valid: Tensor | None,
+        roi: Tensor | None,
     ) -> list[Synthesis | None]:
         """What becomes of each sample; None where nothing was tried."""
         painted_on: dict[int, list[Synthesis]] = {}
@@ -198,7 +202,7 @@ class SynBTInjector:
             if chance >= s.probability or (s.only_tumor_free and has_tumor):
                 self.counts["not drawn"] += 1
                 continue
-            host = self._host(images[k], labels[k], spacing, valid, references, k)
+            host = self._host(images[k], labels[k], spacing, valid, references, roi, k)
             if isinstance(host, str):
                 logger.debug("unusable sample, it stays as it is: %s", host)
                 results[k] = unchanged(self._pair(images[k]), f"unusable sample: {host}")
@@ -258,19 +262,28 @@ class SynBTInjector:
         spacing: Spacing,
         valid: Tensor | None,
         references: Sequence[IntensityReference | None] | None,
+        roi: Tensor | None,
         k: int,
     ) -> Host | str:
         try:
-            volume = self._volume(image, label, spacing, None if valid is None else valid[k])
+            seen, where = (None if mask is None else mask[k] for mask in (valid, roi))
+            volume = self._volume(image, label, spacing, seen, where)
             return Host.of(volume, None if references is None else references[k])
         except SynBTError as error:
             return str(error)
 
     def _volume(
-        self, image: Tensor, label: Tensor, spacing: Spacing, valid: Tensor | None
+        self,
+        image: Tensor,
+        label: Tensor,
+        spacing: Spacing,
+        valid: Tensor | None,
+        roi: Tensor | None,
     ) -> BreastVolume:
         s = self.settings
-        open_labels = torch.tensor((0, s.tumor_label, *s.paint_over), device=label.device)
+        open_labels = torch.tensor((0, s.tumor_label, *s.open_labels), device=label.device)
+        if roi is None and s.roi_labels:
+            roi = torch.isin(label[0], torch.tensor(s.roi_labels, device=label.device))
         seen = label[0] >= 0
         if valid is not None:
             seen = seen & valid.to(device=seen.device, dtype=torch.bool)
@@ -280,6 +293,7 @@ class SynBTInjector:
             tumor=label[0] == s.tumor_label,
             forbidden=torch.isin(label[0], open_labels, invert=True),
             valid=None if bool(seen.all()) else seen,
+            roi=roi,
         )
 
     def _pair(self, image: Tensor) -> Tensor:
@@ -291,6 +305,7 @@ class SynBTInjector:
         labels: Tensor,
         valid: Tensor | None,
         references: Sequence[IntensityReference | None] | None,
+        roi: Tensor | None,
     ) -> None:
         s = self.settings
         if images.ndim != 5 or images.shape[1] <= max(s.pre_channel, s.post_channel):
@@ -304,11 +319,10 @@ class SynBTInjector:
             raise SynBTError(
                 f"SynBTInjector needs labels of shape {expected}, got {tuple(labels.shape)}."
             )
-        if valid is not None and tuple(valid.shape) != (images.shape[0], *images.shape[2:]):
-            raise SynBTError(
-                f"valid needs shape {(images.shape[0], *images.shape[2:])}, got "
-                f"{tuple(valid.shape)}."
-            )
+        expected = (images.shape[0], *images.shape[2:])
+        for name, mask in (("valid", valid), ("roi", roi)):
+            if mask is not None and tuple(mask.shape) != expected:
+                raise SynBTError(f"{name} needs shape {expected}, got {tuple(mask.shape)}.")
         if references is not None and len(references) != len(images):
             raise SynBTError(
                 f"references needs one entry a sample, {len(images)}, got {len(references)}."

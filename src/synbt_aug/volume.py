@@ -32,8 +32,9 @@ class BreastVolume:
         forbidden: Other places where nothing may go, boolean, shape `(D, H, W)`.
         valid: Voxels that carry signal, boolean, shape `(D, H, W)`; False where a host
             filled with zeros (padding, nnU-Net's nonzero mask). None means all.
-        roi: Where a tumor may go, in place of what its tissues say: boolean, or weights in
-            [0, 1], how likely its centre is there, shape `(D, H, W)`. None asks the tissues.
+        roi: Where a tumor may go, in place of what its tissues say: a mask (what is above 0), or
+            weights in [0, 1], how likely its centre is there, shape `(D, H, W)`. None asks the
+            tissues.
 
     Raises:
         SynBTError: If a shape, the spacing or a value is not as said, or the image is
@@ -110,15 +111,9 @@ class BreastVolume:
                 f"BreastVolume needs {name} of shape {tuple(self.image.shape[1:])}, the image's "
                 f"grid, got {tuple(mask.shape)}. Resample the mask to the image first."
             )
-        dtype = torch.bool
-        if name == "roi" and mask.is_floating_point():
-            low, high = (float(v) for v in mask.aminmax())
-            if not (low >= 0 and high <= 1):  # also where a voxel is NaN
-                raise SynBTError(
-                    f"BreastVolume needs a roi of weights from 0 to 1, got {low:g} to {high:g}. "
-                    f"Divide it by its maximum, or pass a mask, roi > 0."
-                )
-            dtype = torch.float32
+        if name == "roi":
+            mask = _mask_or_weights(mask)
+        dtype = torch.float32 if mask.is_floating_point() and name == "roi" else torch.bool
         object.__setattr__(self, name, mask.to(device=self.image.device, dtype=dtype))
 
     @property
@@ -126,6 +121,19 @@ class BreastVolume:
         """Voxels along D, H and W."""
         d, h, w = self.image.shape[1:]
         return int(d), int(h), int(w)
+
+
+def _mask_or_weights(roi: Tensor) -> Tensor:
+    """A mask where all values are whole, as files of masks are often floating point."""
+    if not roi.is_floating_point() or bool((roi == roi.round()).all()):
+        return roi > 0
+    low, high = (float(v) for v in roi.aminmax())
+    if not (low >= 0 and high <= 1):  # so, too, where a voxel is NaN
+        raise SynBTError(
+            f"BreastVolume needs a roi of weights from 0 to 1, got {low:g} to {high:g}. Divide "
+            f"it by its maximum, or pass a mask, roi > 0."
+        )
+    return roi
 
 
 @dataclass(frozen=True)
