@@ -7,7 +7,6 @@ the host.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,11 +35,10 @@ from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import (
+    LARGEST_MM,
     SMALLEST_MM,
-    draw_diameter_mm,
-    draw_pose,
     draw_seed,
-    draw_window,
+    place_tumor,
     rasterize,
 )
 from synbt_aug.tumor.recipe import KINDS, TumorRecipe, pack_mask, unpack_mask
@@ -63,13 +61,6 @@ RETRY_ENHANCEMENT = 0.4
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
-
-#: The largest tumor that is drawn, in mm, and how it may exceed the depth of its site.
-_LARGEST_MM = 90.0
-_DIAMETER_TO_DEPTH = 1.8
-
-#: Sizes tried where the drawn one finds no room.
-_SHRINKING = (1.0, 0.8, 0.64, 0.5, 0.4)
 
 
 @dataclass(frozen=True)
@@ -94,9 +85,9 @@ class Wish:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {self.kind!r}.")
-        if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= _LARGEST_MM:
+        if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= LARGEST_MM:
             raise SynBTError(
-                f"diameter_mm needs a number from {SMALLEST_MM:g} to {_LARGEST_MM:g}, got "
+                f"diameter_mm needs a number from {SMALLEST_MM:g} to {LARGEST_MM:g}, got "
                 f"{self.diameter_mm:g}: smaller tumors vanish in a 4 mm latent cell, larger ones "
                 f"do not fit a 128 mm window."
             )
@@ -191,12 +182,15 @@ def prepare(
     seeds = tuple(draw_seed(generator) for _ in range(ATTEMPTS))
     if wish.mask is not None:
         recipe = _recipe_of_mask(host, wish, hole_margin_mm, seeds[0])
+        if isinstance(recipe, str):
+            return recipe
+        prepared = from_recipe(host, recipe, bank, hole_margin_mm)
     else:
         sites = host.sites_by(segmenter, wish.only_free_side)
-        recipe = _recipe_of_template(host, sites, wish, bank, hole_margin_mm, seeds[0], generator)
-    if isinstance(recipe, str):
-        return recipe
-    prepared = from_recipe(host, recipe, bank, hole_margin_mm)
+        found = _recipe_of_template(host, sites, wish, bank, hole_margin_mm, seeds[0], generator)
+        if isinstance(found, str):
+            return found
+        prepared = _prepared(host, *found)
     return replace(
         prepared,
         spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
@@ -233,34 +227,32 @@ def _recipe_of_template(
     margin_mm: float,
     seed: int,
     generator: torch.Generator,
-) -> TumorRecipe | str:
+) -> tuple[TumorRecipe, Tensor] | str:
+    """A recipe, and the shape that it gives."""
     if sites.reason is not None:
         return sites.reason
-    # A crop's edge is no border of the tissue: there its volume, not its depth, sets the limit.
-    grid = [f * mm for f, mm in zip(sites.factors, sites.spacing, strict=True)]
-    room_mm = equivalent_diameter_mm(float(sites.allowed.sum()) * math.prod(grid))
-    most_mm = min(_DIAMETER_TO_DEPTH * float(sites.depth_mm.max()), room_mm, _LARGEST_MM)
-    drawn = wish.diameter_mm or draw_diameter_mm(generator, most_mm)
-    if drawn > 1.05 * room_mm:
-        return _no_room(drawn)
-    for factor in (1.0,) * 3 if wish.diameter_mm else _SHRINKING:
-        diameter = max(drawn * factor, SMALLEST_MM)
-        how = draw_pose(bank, diameter, generator, wish.appearance.category)
-        distance = rasterize(bank, how, diameter, margin_mm)
-        if distance is None:
-            continue
-        shape, spacing = host.volume.shape, host.volume.spacing
-        window = draw_window(sites, distance <= 0, shape, spacing, generator)
-        if window is not None:
-            # Shape and appearance belong together: what is not asked for is the template's own.
-            appearance = bank.templates[how.template].appearance.updated(wish.appearance)
-            if wish.kind != "tumor":
-                appearance = Appearance()
-            return TumorRecipe(wish.kind, window, seed, appearance, diameter, how)
-    return _no_room(drawn)
+    found = place_tumor(
+        sites,
+        host.volume.shape,
+        bank,
+        margin_mm,
+        generator,
+        wish.diameter_mm,
+        wish.appearance.category,
+    )
+    if found is None:
+        return _no_room(wish.diameter_mm)
+    # Shape and appearance belong together: what is not asked for is the template's own.
+    appearance = bank.templates[found.pose.template].appearance.updated(wish.appearance)
+    if wish.kind != "tumor":
+        appearance = Appearance()
+    recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
+    return recipe, found.distance
 
 
-def _no_room(diameter_mm: float) -> str:
+def _no_room(diameter_mm: float | None) -> str:
+    if diameter_mm is None:
+        return f"no room: even a tumor of {SMALLEST_MM:.0f} mm fits nowhere in the tissue found"
     return f"no room: a tumor of {diameter_mm:.0f} mm fits nowhere in the tissue found"
 
 
@@ -272,7 +264,7 @@ def from_recipe(
     Raises:
         SynBTError: If the recipe does not belong to this host or bank.
     """
-    window, image = recipe.window, host.volume.image
+    window = recipe.window
     if recipe.pose is not None and recipe.diameter_mm is not None:
         if not 0 <= recipe.pose.template < len(bank):
             raise SynBTError(
@@ -291,6 +283,11 @@ def from_recipe(
         distance = _distance_of_mask(unpack_mask(recipe.mask), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
+    return _prepared(host, recipe, distance)
+
+
+def _prepared(host: Host, recipe: TumorRecipe, distance: Tensor) -> Prepared:
+    window, image = recipe.window, host.volume.image
     linear = to_linear(cut(image, window), host.reference)
     everywhere = torch.ones(host.volume.shape, dtype=torch.bool, device=image.device)
     valid = everywhere if host.volume.valid is None else host.volume.valid

@@ -1,0 +1,309 @@
+"""How much room a site map has, and where in it a shape fits.
+
+Everything is exact on the site map's grid and for all sites at once: a place that exists is found,
+and where none does, that is known.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.mask import bounding_box
+from synbt_aug.tissue.sites import SiteMap
+from synbt_aug.window import Window, window_around
+
+#: Share of a tumor's voxels that must lie on allowed tissue. The rest lies beside it, within one
+#: voxel of the grid: small gaps, such as a node's edge, do not keep a large tumor away.
+INSIDE = 0.97
+
+#: Semi-axes of the cohort's tumors over the longest one.
+AXIS_RATIOS = (0.70, 0.83, 1.0)
+
+#: Grid voxels from which on the largest tumor is sought on every second one.
+_FINE_VOXELS = 40_000
+
+#: Sites looked at together, in the order in which they were drawn.
+_CHUNK = 256
+
+#: Voxels of a shape's surface that a first look at a site takes.
+_FEW = 64
+
+_ALLOWED, _BESIDE, _BEYOND = 0, 1, 2
+
+
+class Room(NamedTuple):
+    """A site map, seen as space for tumors.
+
+    Args:
+        sites: The site map.
+        shape: The host's shape.
+        kind: 0 where tumor may lie, 1 one grid voxel beside it, 2 beyond, uint8, `(d, h, w)`.
+        depth_mm: Distance to what is beyond, or to the end of the host, same shape.
+        most_mm: Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of
+            axes, along the axes of the host, that fits around a site; 0 where none does.
+    """
+
+    sites: SiteMap
+    shape: tuple[int, int, int]
+    kind: np.ndarray
+    depth_mm: np.ndarray
+    most_mm: float
+
+
+# Site maps are compared by identity: their hash is that of their tensors.
+@lru_cache(maxsize=4)
+def room_of(sites: SiteMap, shape: tuple[int, int, int]) -> Room:
+    """Measure a site map once; the last few are remembered.
+
+    Args:
+        sites: Of the host.
+        shape: The host's shape.
+    """
+    allowed = sites.allowed.numpy()
+    kind = np.full(allowed.shape, _BEYOND, np.uint8)
+    depth = np.zeros(allowed.shape, np.float32)
+    most = 0.0
+    if allowed.any():
+        box = _grown(allowed)
+        near = ndimage.binary_dilation(allowed[box])
+        kind[box] = np.where(allowed[box], _ALLOWED, np.where(near, _BESIDE, _BEYOND))
+        grid_mm = _grid_mm(sites)
+        depth[box] = _depth(near, grid_mm)
+        most = _largest_mm(near, sites.weight.numpy()[box] > 0, grid_mm)
+    return Room(sites, shape, kind, depth, most)
+
+
+def _grid_mm(sites: SiteMap) -> tuple[float, float, float]:
+    d, h, w = (f * mm for f, mm in zip(sites.factors, sites.spacing, strict=True))
+    return d, h, w
+
+
+def _grown(mask: np.ndarray) -> tuple[slice, ...]:
+    """The mask's box with a voxel around."""
+    found = bounding_box(torch.from_numpy(mask))
+    return tuple(
+        slice(max(a - 1, 0), min(b + 1, n)) for (a, b), n in zip(found, mask.shape, strict=True)
+    )
+
+
+def _depth(inside: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """Distance to the nearest voxel outside, the end of the array included, in mm."""
+    padded = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=grid_mm)
+    return np.asarray(padded[1:-1, 1:-1, 1:-1], np.float32)
+
+
+def _largest_mm(
+    inside: np.ndarray, centres: np.ndarray, grid_mm: tuple[float, float, float]
+) -> float:
+    if not centres.any():
+        return 0.0
+    step = 1 if inside.size <= _FINE_VOXELS else 2
+    part = (slice(None, None, step),) * 3
+    coarse = inside[part]
+    seen = ndimage.maximum_filter(centres, step)[part] if step > 1 else centres
+    seen = seen & coarse
+    if not seen.any():
+        return 0.0
+    radius = 0.0
+    for ratios in itertools.permutations(AXIS_RATIOS):
+        # Where lengths are divided by the semi-axes, the ellipsoid is a ball.
+        scaled = tuple(step * mm / r for mm, r in zip(grid_mm, ratios, strict=True))
+        # From a voxel's centre to the next one's face.
+        radius = max(radius, float(_depth(coarse, scaled)[seen].max()) - 0.5 * min(scaled))
+    return 2 * max(radius, 0.0) * math.prod(AXIS_RATIOS) ** (1 / 3)
+
+
+class Place(NamedTuple):
+    """A window for a shape.
+
+    Args:
+        window: Where.
+        tries: Sites whose fit was checked voxel by voxel until one passed.
+    """
+
+    window: Window
+    tries: int
+
+
+def draw_place(
+    room: Room, mask: Tensor, generator: torch.Generator, tries: int = 24
+) -> Place | None:
+    """A place for a shape, drawn by weight among those where it fits.
+
+    Args:
+        room: Of the host.
+        mask: The tumor in the middle of its window, boolean, shape `(n, n, n)`.
+        generator: On the CPU.
+        tries: Sites that are checked voxel by voxel.
+
+    Returns:
+        The place, or None where the shape fits nowhere.
+    """
+    weight = room.sites.weight.flatten()
+    # The k-th smallest of exponential times over weights is the k-th draw without replacement.
+    times = torch.rand(weight.shape, generator=generator).log_().neg_().div_(weight)
+    jitter = torch.rand(3, generator=generator).tolist()
+    footprint = _footprint(room, mask, jitter)
+    candidates = footprint.candidates(room)
+    if not len(candidates):
+        return None
+    order = candidates[np.argsort(times.numpy()[candidates], kind="stable")]
+    return _first_fitting(room, mask, footprint, order, tries)
+
+
+def nearest_place(
+    room: Room, mask: Tensor, wanted: tuple[float, float, float], among: np.ndarray, tries: int = 24
+) -> Place | None:
+    """The place for a shape that is nearest to a wanted one.
+
+    Args:
+        room: Of the host.
+        mask: As for `draw_place`.
+        wanted: Where the window's middle should lie, in host voxels.
+        among: Grid voxels that may hold its middle, boolean, shape `(d, h, w)`.
+        tries: As for `draw_place`.
+
+    Returns:
+        The place, or None where the shape fits nowhere among them.
+    """
+    sites = room.sites
+    window = window_around(wanted, mask.shape[0], sites.spacing)
+    cell = [
+        min(max(math.floor((v + 0.5) / f), 0), n - 1)
+        for v, f, n in zip(wanted, sites.factors, among.shape, strict=True)
+    ]
+    if among[tuple(cell)] and fits(room, window, mask):
+        return Place(window, 1)
+    footprint = _footprint(room, mask, [0.5] * 3)
+    candidates = footprint.candidates(room, among)
+    index = np.stack(np.unravel_index(candidates, among.shape))
+    at_mm = [
+        ((row + 0.5) * f - 0.5 - v) * mm
+        for row, f, v, mm in zip(index, sites.factors, wanted, sites.spacing, strict=True)
+    ]
+    order = candidates[np.argsort(sum(d**2 for d in at_mm), kind="stable")]
+    return _first_fitting(room, mask, footprint, order, tries)
+
+
+def fits(room: Room, window: Window, mask: Tensor) -> bool:
+    """Whether a shape in a window lies on allowed tissue, voxel by voxel.
+
+    All of it lies in the host and at most one grid voxel beside allowed tissue, and `INSIDE` of
+    it on it.
+    """
+    content = mask.numpy()
+    box = bounding_box(mask)
+    kind = room.kind
+    for axis, (start, end) in enumerate(box):
+        steps = np.arange(start, end)
+        host = np.rint(window.origin[axis] + steps / window.spacing[axis])
+        if host[0] < 0 or host[-1] >= room.shape[axis]:
+            return False
+        cell = np.floor((host + 0.5) / room.sites.factors[axis]).astype(np.int64)
+        kind = kind.take(cell.clip(0, kind.shape[axis] - 1), axis)
+    under = kind[content[tuple(slice(*b) for b in box)]]
+    beside = np.count_nonzero(under)
+    return bool(beside <= (1 - INSIDE) * under.size and (beside == 0 or under.max() < _BEYOND))
+
+
+class _Footprint(NamedTuple):
+    """A shape on the site map's grid, seen from the site in its middle.
+
+    Args:
+        jitter: Where in its grid voxel the site lies, along each axis, in [0, 1).
+        cells: Grid voxels that the shape's box touches along each axis, from the site's.
+        counts: Voxels of the shape in each of them.
+        core_mm: Radius of a ball around the window's middle that is all tumor.
+    """
+
+    jitter: list[float]
+    cells: list[np.ndarray]
+    counts: np.ndarray
+    core_mm: float
+
+    def candidates(self, room: Room, among: np.ndarray | None = None) -> np.ndarray:
+        """Sites, as flat indices, where the shape's box lies in the host and its core in depth."""
+        sites = (room.sites.weight.numpy() > 0) if among is None else among
+        # Middle of a grid voxel to its corner, at the site and at what is beyond.
+        could = sites & (room.depth_mm > self.core_mm - 1.75 * max(_grid_mm(room.sites)) - 1)
+        for axis, cells in enumerate(self.cells):
+            n = could.shape[axis]
+            part = [slice(None)] * 3
+            part[axis] = slice(0, max(-int(cells[0]), 0))
+            could[tuple(part)] = False
+            part[axis] = slice(max(n - int(cells[-1]), 0), None)
+            could[tuple(part)] = False
+        return np.flatnonzero(could)
+
+
+def _site_window(room: Room, site: tuple[int, ...], jitter: list[float], side: int) -> Window:
+    d, h, w = (
+        (int(index) + share) * factor - 0.5
+        for index, share, factor in zip(site, jitter, room.sites.factors, strict=True)
+    )
+    return window_around((d, h, w), side, room.sites.spacing)
+
+
+def _footprint(room: Room, mask: Tensor, jitter: list[float]) -> _Footprint:
+    side = mask.shape[0]
+    middle = tuple(n // 2 for n in room.kind.shape)
+    window = _site_window(room, middle, jitter, side)
+    box = bounding_box(mask)
+    content = mask.numpy()[tuple(slice(*b) for b in box)]
+    counts = content.astype(np.int32)
+    cells = []
+    outside = np.zeros((1, 1, 1))
+    nearest = np.inf
+    for axis, (start, end) in enumerate(box):
+        host = np.rint(window.origin[axis] + np.arange(start, end) / window.spacing[axis])
+        cell = np.floor((host + 0.5) / room.sites.factors[axis]).astype(np.int64)
+        cell, starts = np.unique(cell, return_index=True)
+        counts = np.add.reduceat(counts, starts, axis)
+        cells.append(cell - middle[axis])
+        view = [1, 1, 1]
+        view[axis] = -1
+        outside = outside + ((np.arange(start, end) - (side - 1) / 2) ** 2).reshape(view)
+        nearest = min(nearest, (side + 1) / 2 - start, end - (side - 1) / 2)
+    if not content.all():
+        nearest = min(nearest, math.sqrt(float(outside[~content].min())))
+    return _Footprint(jitter, cells, counts, max(nearest, 0.0))
+
+
+def _first_fitting(
+    room: Room, mask: Tensor, footprint: _Footprint, order: np.ndarray, tries: int
+) -> Place | None:
+    """The first of the sites, flat indices in order, where a shape fits."""
+    shape = room.kind.shape
+    kind = room.kind.ravel()
+    where = np.nonzero(footprint.counts)
+    voxels = footprint.counts[where]
+    d, h, w = (cells[index] for cells, index in zip(footprint.cells, where, strict=True))
+    cells = (d * shape[1] + h) * shape[2] + w
+    # The outer half first: there a shape meets what is beyond.
+    outer = np.argsort(-((d - d.mean()) ** 2) - (h - h.mean()) ** 2 - (w - w.mean()) ** 2)
+    few = cells[outer[:: max(len(outer) // 2 // _FEW, 1)][:_FEW]]
+    most_beside = (1 - INSIDE) * int(voxels.sum())
+    tried = 0
+    for start in range(0, len(order), _CHUNK):
+        chunk = order[start : start + _CHUNK]
+        chunk = chunk[kind[chunk[:, None] + few].max(axis=1) < _BEYOND]
+        for site in chunk:
+            under = kind[site + cells]
+            if under.max() >= _BEYOND or int(voxels[under > 0].sum()) > most_beside:
+                continue
+            place = tuple(int(i) for i in np.unravel_index(site, shape))
+            window = _site_window(room, place, footprint.jitter, mask.shape[0])
+            tried += 1
+            if fits(room, window, mask):
+                return Place(window, tried)
+            if tried == tries:
+                return None
+    return None

@@ -1,0 +1,250 @@
+"""The shape of a posed template: the deterministic half of placement.
+
+A `Pose` and a diameter give the same signed distance every time; recipes hold no voxels. All work
+is done in the box that the tumor fills, not in its window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.mask import (
+    Box,
+    around,
+    bounding_box,
+    pose,
+    rotation_matrix,
+    smooth_distance,
+    smoothed_mask,
+    sphere_voxels,
+)
+from synbt_aug.tumor.bank import TumorBank, template_distance
+from synbt_aug.window import WINDOW_SIDES_MM, fitting_side
+
+#: Points a side of the grid of the elastic displacement, which spans the window.
+_ELASTIC_POINTS = 4
+
+#: How far the level may move when a size is met, in mm.
+_LEVEL_REACH_MM = 1.0
+
+#: Tumors from this size on are sized on a grid of 2 mm first.
+_COARSE_FROM_MM = 24.0
+
+#: Voxels around a tumor in which distances are below their limit of 8 mm, smoothing included.
+_AROUND = 12
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a template lies in its window.
+
+    Args:
+        template: Its index in the bank.
+        quaternion: Rotation (w, x, y, z), a unit quaternion.
+        flip: Whether the first axis is mirrored before it is rotated.
+        elastic_mm: SD of the elastic displacement, in mm.
+        elastic_seed: Of the displacement field.
+    """
+
+    template: int
+    quaternion: tuple[float, float, float, float]
+    flip: bool
+    elastic_mm: float
+    elastic_seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "quaternion": list(self.quaternion)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Pose:
+        """Read what `to_dict` wrote."""
+        w, x, y, z = (float(v) for v in values["quaternion"])
+        return cls(**{**values, "quaternion": (w, x, y, z)})
+
+
+class Raster(NamedTuple):
+    """A shape in its window, and how that window was reached.
+
+    Args:
+        distance: What `rasterize` gives.
+        zoom: Of the template, corrected for what smoothing ate.
+        side: Of the window it was posed in, in mm.
+        first: Where in that window the shape's own begins; negative where it reaches beyond.
+    """
+
+    distance: Tensor
+    zoom: float
+    side: int
+    first: tuple[int, int, int]
+
+
+def rotation_and_displacement(how: Pose) -> tuple[Tensor, Tensor]:
+    """A pose as `mask.pose` takes it: shape `(3, 3)`, and `(3, k, k, k)` in mm."""
+    generator = torch.Generator().manual_seed(how.elastic_seed)
+    grid = (3, _ELASTIC_POINTS, _ELASTIC_POINTS, _ELASTIC_POINTS)
+    displacement = torch.randn(grid, generator=generator) * how.elastic_mm
+    rotation = rotation_matrix(torch.tensor(how.quaternion, dtype=torch.float64))
+    if how.flip:
+        rotation = rotation * torch.tensor([-1.0, 1.0, 1.0])
+    return rotation, displacement
+
+
+def rasterize(
+    bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm: float
+) -> Tensor | None:
+    """A posed template of a given size, in the smallest window that holds it.
+
+    Args:
+        bank: The template's bank.
+        how: Its pose.
+        diameter_mm: Equivalent-sphere diameter wanted.
+        hole_margin_mm: Dilation of the hole, which the window must hold with tissue around.
+
+    Returns:
+        Signed distance, shape `(n, n, n)` with n one of `WINDOW_SIDES_MM`, in mm, negative
+        inside, CPU; the volume inside is met to a voxel. None when no window holds it.
+    """
+    raster = rasterized(bank, how, diameter_mm, hole_margin_mm)
+    return None if raster is None else raster.distance
+
+
+def rasterized(
+    bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm: float
+) -> Raster | None:
+    """As `rasterize`, with how the window was reached."""
+    target = sphere_voxels(diameter_mm)
+    template = bank.templates[how.template]
+    zoom = diameter_mm / template.diameter_mm
+    rotation, displacement = rotation_and_displacement(how)
+    reached = _reached(template.mask, rotation, zoom, displacement)
+    # A tenth to spare, for templates that have to grow.
+    most = 1.1 * 2 * float(np.abs(reached).max())
+    side = next((s for s in WINDOW_SIDES_MM if most <= s), WINDOW_SIDES_MM[-1])
+    distance = template_distance(bank, how.template)
+    # Smoothing eats thin parts: the template grows until its volume is right again. Every second
+    # voxel tells a large one's volume well enough to begin with.
+    for step in (2, 1, 1, 1) if diameter_mm >= _COARSE_FROM_MM else (1, 1, 1):
+        box = _box_of(_reached(template.mask, rotation, zoom, displacement), side, step)
+        kept = smoothed_mask(pose(distance, rotation, zoom, displacement, side, box), step)
+        if step > 1 and _too_long(kept, step):
+            return None
+        volume = int(kept.sum()) * step**3
+        correction = (target / max(volume, target // 8, 1)) ** (1 / 3)
+        if abs(correction - 1) < 0.02 and step == 1:
+            break
+        zoom *= correction
+    part = around(kept, 0)
+    if part is None:
+        return None
+    d, h, w = (b.start + p.start - _AROUND for b, p in zip(box, part, strict=True))
+    distance = _without_specks(smooth_distance(F.pad(kept[part], (_AROUND,) * 6)))
+    distance -= _level(distance, target)
+    hole = bounding_box(distance <= hole_margin_mm)
+    fits = fitting_side(max(end - start for start, end in hole))
+    touches = any(b.start <= 0 or b.stop >= side for b in box) and side == WINDOW_SIDES_MM[-1]
+    if fits is None or touches:
+        return None
+    first = [
+        (start + end) // 2 - fits // 2 + corner
+        for (start, end), corner in zip(hole, (d, h, w), strict=True)
+    ]
+    window = (first[0], first[1], first[2])
+    return Raster(_in_window(distance, (d, h, w), window, fits), zoom, side, window)
+
+
+def _too_long(kept: Tensor, step: int) -> bool:
+    """Whether a shape on a coarse grid is evidently longer than any window holds."""
+    part = around(kept, 0)
+    return part is not None and (
+        fitting_side(step * (max(p.stop - p.start for p in part) - 2)) is None
+    )
+
+
+def _level(distance: Tensor, target: int) -> float:
+    """The value that so many voxels do not exceed."""
+    near = distance[distance.abs() < 1.5]
+    rank = target - int((distance <= -1.5).sum())
+    if not 1 <= rank <= len(near):
+        near, rank = distance.flatten(), min(target, distance.numel())
+    return float(near.kthvalue(rank).values)
+
+
+def _reached(mask: Tensor, rotation: Tensor, zoom: float, displacement: Tensor) -> np.ndarray:
+    """How far a posed template reaches from the window's middle, soft edge included, in mm.
+
+    Args:
+        mask: The template's, shape `(a, b, c)`.
+        rotation: As for `mask.pose`, like the rest.
+        zoom: Size over that of the template.
+        displacement: In mm, shape `(3, k, k, k)`.
+
+    Returns:
+        Lowest and highest position along each axis, shape `(3, 2)`.
+    """
+    # The ends of the mask's rows: a linear function is largest at one of them.
+    content = mask.numpy()
+    d, h = np.nonzero(content.any(axis=2))
+    rows = content[d, h]
+    first, last = rows.argmax(axis=1), content.shape[2] - 1 - rows[:, ::-1].argmax(axis=1)
+    ends = np.stack([np.tile(d, 2), np.tile(h, 2), np.concatenate([first, last])])
+    middle = (np.array(content.shape) - 1) / 2
+    along = zoom * rotation.double().numpy() @ (ends - middle[:, None])
+    # A voxel's corner, and half a millimetre of soft edge.
+    edge = zoom * math.sqrt(3) + (0.0 if zoom >= 1 else 0.5 * (1 + zoom))
+    shift = displacement.flatten(1).double().numpy()
+    low, high = along.min(axis=1) - shift.max(axis=1), along.max(axis=1) - shift.min(axis=1)
+    return np.stack([low - edge, high + edge], axis=1)
+
+
+def _box_of(reached: np.ndarray, side: int, step: int) -> Box:
+    """The part of a window around what `_reached` says, every so many voxels of it."""
+    middle = (side - 1) / 2
+    parts = [
+        slice(
+            min(max(math.floor(low + middle), 0), side - 1),
+            max(min(math.ceil(high + middle) + 1, side), 1),
+            step,
+        )
+        for low, high in reached.tolist()
+    ]
+    return parts[0], parts[1], parts[2]
+
+
+def _without_specks(distance: Tensor) -> Tensor:
+    """Push parts of less than a twentieth of the largest one outside the surface.
+
+    Smoothing and posing leave islands of a few voxels, which no 4 mm latent cell can show.
+    """
+    # Parts that the level may yet join, or call up, when the size is met, are judged too.
+    parts, count = ndimage.label((distance <= _LEVEL_REACH_MM).numpy())
+    if count < 2:
+        return distance
+    inside = (distance <= 0).numpy()
+    sizes = np.bincount(parts[inside], minlength=count + 1)[1:]
+    specks = np.flatnonzero(sizes < max(0.05 * sizes.max(), 1)) + 1
+    small = torch.from_numpy(np.isin(parts, specks))
+    return torch.where(small, distance.clamp_min(2 * _LEVEL_REACH_MM), distance)
+
+
+def _in_window(
+    distance: Tensor, corner: tuple[int, int, int], first: tuple[int, int, int], side: int
+) -> Tensor:
+    """A window of this side from `first` on, where `distance` starts at `corner`."""
+    out = distance.new_full((side,) * 3, float(distance.max()))
+    source, target = [], []
+    for start, there, length in zip(first, corner, distance.shape, strict=True):
+        low, high = max(start, there), min(start + side, there + length)
+        source.append(slice(low - there, high - there))
+        target.append(slice(low - start, high - start))
+    out[tuple(target)] = distance[tuple(source)]
+    return out
