@@ -30,7 +30,7 @@ from synbt_aug.intensity import IntensityReference, measure_reference
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume, Spacing
-from synbt_aug.weights import CONTRACT_VERSION, Weights
+from synbt_aug.weights import CONTRACT_VERSION, Weights, WithoutNetworks
 
 #: Raised whenever a case's file changes its meaning.
 _FORMAT = 2
@@ -301,11 +301,14 @@ def _measured(name: str, cases: PreprocessedCases, voxels: bool) -> MeasuredCase
         return MeasuredCase(name, reference, problem=f"its tumors give no shapes: {error}")
 
 
-def refuse_leaks(weights: Weights, bank: TumorBank, validation: Iterable[str]) -> None:
+def refuse_leaks(
+    weights: Weights | WithoutNetworks, bank: TumorBank, validation: Iterable[str]
+) -> None:
     """See that nothing of the fold's validation cases is in the generator.
 
     Args:
-        weights: Their card, and the bank that came with them, name the cases they were trained on.
+        weights: Their card, and the bank that came with them, name the cases they were trained on;
+            without their networks nothing of those paints.
         bank: Its templates name theirs.
         validation: The fold's validation cases.
 
@@ -314,7 +317,10 @@ def refuse_leaks(weights: Weights, bank: TumorBank, validation: Iterable[str]) -
     """
     held_out = set(validation)
     for what, cases in (
-        (f"The weights {weights.name!r} were trained on", _cases_of(weights)),
+        (
+            f"The weights {weights.name!r} were trained on",
+            _cases_of(weights) if isinstance(weights, Weights) else set(),
+        ),
         ("The tumor bank holds tumors of", {t.source for t in bank.templates}),
     ):
         if leaked := sorted(held_out & cases):

@@ -26,8 +26,9 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.fit import Fit, FitCase, measure_fit
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.texture.choice import load_for, refuse_shapes_only
 from synbt_aug.tumor.bank import load_bank
-from synbt_aug.weights import SHIPPED, Weights, load_weights
+from synbt_aug.weights import SHIPPED, Weights, WithoutNetworks
 from synbt_aug_nnunet.augmentation import SplitAugmentation, split
 from synbt_aug_nnunet.checks import check_plan
 from synbt_aug_nnunet.cohort import (
@@ -90,7 +91,12 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         cohort = FoldCohort({}, ())
         if settings.probability > 0:
             names, validation = self.do_split()
-            weights = load_weights(settings.weights)
+            # Textures without a network leave them unread.
+            weights = load_for(settings.texture, settings.weights)
+            if settings.texture == "copy_paste" and settings.bank is not None:
+                # Now, not after an hour of measuring.
+                given = weights.bank if settings.bank == SHIPPED else load_bank(settings.bank)
+                refuse_shapes_only(given, settings.bank)
             learned_from |= {"weights": weights.digest, "bank": _bank_in_words(settings, names)}
         if lead:
             defaults = TrainerSettings().learned_from()
@@ -104,9 +110,10 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
                 measures=lead,
                 workers=get_allowed_n_proc_DA(),
                 say=self.print_to_log_file,
+                voxels=settings.texture == "copy_paste" and settings.bank is None,
             )
             synthesizer = self._synbt_generator(weights, cohort, validation)
-            if lead and self.current_epoch == 0:
+            if lead and self.current_epoch == 0 and settings.texture == "diffusion":
                 fit = self._synbt_fit(synthesizer, cases, cohort)
         super().on_train_start()
         self._synbt_injection = BatchInjection(
@@ -215,7 +222,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         )
 
     def _synbt_generator(
-        self, weights: Weights, cohort: FoldCohort, validation: Sequence[str]
+        self, weights: Weights | WithoutNetworks, cohort: FoldCohort, validation: Sequence[str]
     ) -> TumorSynthesizer:
         """Weights and bank, refused where they hold what the fold validates on."""
         settings = self.synbt_settings
@@ -225,6 +232,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         synthesizer = TumorSynthesizer(
             weights,
             bank=cohort.bank() if settings.bank is None else settings.bank,
+            texture=settings.texture,
             device=device,
             steps=settings.steps,
             guidance=settings.guidance,

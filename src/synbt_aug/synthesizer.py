@@ -7,7 +7,6 @@ the recipe.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,8 @@ from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.painting import Prepared, Wish, finish, from_recipe, prepare, visibility
 from synbt_aug.surroundings import plain_torch
-from synbt_aug.texture import CopyPaste, SynTumor, Texture, TumorInpainter, join
-from synbt_aug.texture.names import check_texture
+from synbt_aug.texture import Texture, join
+from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
@@ -37,8 +36,6 @@ from synbt_aug.weights import (
     SHIPPED,
     Weights,
     WithoutNetworks,
-    load_weights,
-    load_without_networks,
 )
 
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
@@ -85,50 +82,26 @@ class TumorSynthesizer:
     ) -> None:
         self.segmenter = _segmenter(tissue)
         texture = "diffusion" if texture is None else texture
-        if isinstance(texture, str):
-            check_texture(texture)
-        self.weights = _loaded(weights, with_networks=texture == "diffusion")
-        bank_name = "given" if isinstance(bank, TumorBank) else repr(str(bank or SHIPPED))
+        self.weights = load_for(texture, weights)
+        bank_name = None if isinstance(bank, TumorBank) else bank or SHIPPED
         if bank is None or bank == SHIPPED:
             bank = self.weights.bank
         self.bank = bank if isinstance(bank, TumorBank) else load_bank(bank)
         self.device = torch.device(device)
-        self.texture: Texture
-        margin = self.weights.contract.hole_margin_mm
-        if not isinstance(texture, str):
-            self.texture = texture
-        elif texture == SynTumor.name:
-            self.texture = SynTumor(hole_margin_mm=margin)
-        elif texture == CopyPaste.name:
-            self.texture = CopyPaste(hole_margin_mm=margin)
-        else:
-            self.texture = self._diffusion(steps, guidance, precision)
-        if self.texture.needs_signal and not self.bank.has_signal:
-            raise SynBTError(
-                f"The texture {self.texture.name!r} pastes the voxels of real tumors, but the bank "
-                f"{bank_name} holds shapes only. Build one with `synbt bank build DATASET` and "
-                f"pass it as the bank."
+        self.texture: Texture = (
+            make_texture(
+                texture,
+                self.weights,
+                self.device,
+                steps=steps,
+                guidance=guidance,
+                precision=precision,
             )
-
-    def _diffusion(self, steps: int, guidance: float, precision: str) -> TumorInpainter:
-        if not isinstance(self.weights, Weights):
-            raise SynBTError(
-                f"The texture 'diffusion' needs the networks of the weights {self.weights.name!r}, "
-                f"which were loaded without. Load them with load_weights."
-            )
-        autoencoder, denoiser = self.weights.autoencoder, self.weights.denoiser
-        if self.device.type != "cpu":
-            # Copies: the loaded weights may serve a synthesizer on another device, too.
-            autoencoder, denoiser = copy.deepcopy(autoencoder), copy.deepcopy(denoiser)
-        return TumorInpainter(
-            autoencoder.to(self.device),
-            denoiser.to(self.device),
-            self.weights.schedule,
-            hole_margin_mm=self.weights.contract.hole_margin_mm,
-            steps=steps,
-            guidance=guidance,
-            precision=precision,
+            if isinstance(texture, str)
+            else texture
         )
+        if self.texture.needs_signal:
+            refuse_shapes_only(self.bank, bank_name)
 
     def __call__(
         self,
@@ -382,14 +355,6 @@ class TumorSynthesizer:
                 f"{recipe['spacing']} mm, this one is {list(volume.shape)} and "
                 f"{list(volume.spacing)}. Replay needs the same scan in the same axis order."
             )
-
-
-def _loaded(
-    weights: str | Path | Weights | WithoutNetworks, *, with_networks: bool
-) -> Weights | WithoutNetworks:
-    if isinstance(weights, (Weights, WithoutNetworks)):
-        return weights
-    return load_weights(weights) if with_networks else load_without_networks(weights)
 
 
 def _segmenter(tissue: str | Segments) -> Segments:

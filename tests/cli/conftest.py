@@ -86,7 +86,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paint without networks."""
-    monkeypatch.setattr("synbt_aug.synthesizer.TumorInpainter", PlainTexture)
+    monkeypatch.setattr("synbt_aug.texture.choice.TumorInpainter", PlainTexture)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def test_bad_input_is_told_in_one_line_before_any_work(
         (["--remove", "a", "--tumors", 2], "--remove leaves no choice of --tumors: leave that out"),
         (["--tumor-mask", "a", "--diameter-mm", 9], "--tumor-mask leaves no choice of --diameter"),
         (["--recipe", "a", "--rim", 2], "--recipe leaves no choice of an appearance"),
-        (["--texture", "crayon"], "--texture is one of diffusion, not 'crayon'"),
+        (["--texture", "crayon"], "--texture is one of diffusion, syntumor, copy_paste, not 'crayon'"),
         (["--device", "cuda:77"], "--device cuda:77 is not there"),
         (["--weights", "best"], "needs 'shipped' or the path"),
         (["--bank", tmp_path / "none.npz"], "A tumor bank needs a .npz file"),

@@ -27,6 +27,7 @@ from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.template import SMALLEST_VOXELS
 from synbt_aug.tumor.visibility import measure_visibility
 from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.weights import Weights
 from synbt_aug.window import WINDOW_SIDES_MM, Window, cut, cut_mask, fitting_side, window_around
 
 #: Of the mapped signal: [-1, 1] is ordinary tissue.
@@ -185,7 +186,9 @@ def measure_case(
     """
     host = Host.of(case.volume, case.reference)
     prepared = _over_the_tumor(host, synthesizer, generator)
-    windows = [w for w in (_ordinary_window(host, synthesizer.segmenter, generator),) if w is not None]
+    windows = [
+        w for w in (_ordinary_window(host, synthesizer.segmenter, generator),) if w is not None
+    ]
     if prepared is not None:
         windows.append(prepared.recipe.window)
     if not windows:
@@ -297,9 +300,7 @@ class _View:
         return volume[..., part, part, part]
 
 
-def _ordinary_window(
-    host: Host, segmenter: Segments, generator: torch.Generator
-) -> Window | None:
+def _ordinary_window(host: Host, segmenter: Segments, generator: torch.Generator) -> Window | None:
     """The smallest window around a place where a tumor might be painted."""
     sites = host.sites_by(segmenter)
     weight = sites.weight.flatten().double()
@@ -319,7 +320,15 @@ def rebuild(synthesizer: TumorSynthesizer, q: Tensor) -> Tensor:
         synthesizer: With the weights.
         q: Mapped signal at 1 mm, shape `(2, n, n, n)`, sides that divide by 4.
     """
-    codec = getattr(synthesizer.texture, "autoencoder", synthesizer.weights.autoencoder)
+    codec = getattr(synthesizer.texture, "autoencoder", None)
+    if codec is None and isinstance(synthesizer.weights, Weights):
+        codec = synthesizer.weights.autoencoder
+    if codec is None:
+        raise SynBTError(
+            f"How weights fit data is measured with their networks, which the texture "
+            f"{synthesizer.texture.name!r} does without. Make the synthesizer with "
+            f'texture="diffusion".'
+        )
     here = q[None].to(next(codec.parameters()).device)
     codes, _ = codec.quantize(codec.encode(here))
     return codec.decode(codes)[0].to(q.device)

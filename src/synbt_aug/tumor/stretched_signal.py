@@ -18,6 +18,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import bounding_box
 from synbt_aug.tumor.bank import TumorBank, template_signal
+from synbt_aug.tumor.posed_signal import posed_signal
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
 
@@ -41,8 +42,6 @@ def signal_for(
         SynBTError: If the bank has no voxels, or not the template that the recipe names.
     """
     if recipe.pose is not None and recipe.diameter_mm is not None:
-        from synbt_aug.tumor.posed_signal import posed_signal
-
         return recipe, posed_signal(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm)
     mask = (distance <= 0).cpu()
     index = recipe.voxels_of

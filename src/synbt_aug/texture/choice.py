@@ -1,0 +1,98 @@
+"""A texture by its name: with what it needs of the weights and of the bank, and no more."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.texture.analytic import SynTumor
+from synbt_aug.texture.copy_paste import CopyPaste
+from synbt_aug.texture.diffusion import TumorInpainter
+from synbt_aug.texture.job import Texture
+from synbt_aug.texture.names import check_texture
+from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.weights import Weights, WithoutNetworks, load_weights, load_without_networks
+
+
+def load_for(
+    texture: str | Texture, weights: str | Path | Weights | WithoutNetworks
+) -> Weights | WithoutNetworks:
+    """The weights as far as a texture needs them.
+
+    Raises:
+        SynBTError: If there is no such texture, or the weights cannot be loaded.
+    """
+    if isinstance(texture, str):
+        check_texture(texture)
+    if isinstance(weights, (Weights, WithoutNetworks)):
+        return weights
+    return load_weights(weights) if texture == "diffusion" else load_without_networks(weights)
+
+
+def make_texture(
+    name: str,
+    weights: Weights | WithoutNetworks,
+    device: torch.device,
+    *,
+    steps: int,
+    guidance: float,
+    precision: str,
+) -> Texture:
+    """A texture by its name.
+
+    Args:
+        name: One of `TEXTURES`.
+        weights: With networks for "diffusion".
+        device: Where the networks run.
+        steps: Of "diffusion", like the next two.
+        guidance: As for `TumorInpainter`.
+        precision: Likewise.
+
+    Raises:
+        SynBTError: If there is no such texture, or its networks or settings are not fit.
+    """
+    margin = weights.contract.hole_margin_mm
+    if check_texture(name) == SynTumor.name:
+        return SynTumor(hole_margin_mm=margin)
+    if name == CopyPaste.name:
+        return CopyPaste(hole_margin_mm=margin)
+    if not isinstance(weights, Weights):
+        raise SynBTError(
+            f"The texture 'diffusion' needs the networks of the weights {weights.name!r}, which "
+            f"were loaded without. Load them with load_weights."
+        )
+    autoencoder, denoiser = weights.autoencoder, weights.denoiser
+    if device.type != "cpu":
+        # Copies: the loaded weights may serve a synthesizer on another device, too.
+        autoencoder, denoiser = copy.deepcopy(autoencoder), copy.deepcopy(denoiser)
+    return TumorInpainter(
+        autoencoder.to(device),
+        denoiser.to(device),
+        weights.schedule,
+        hole_margin_mm=margin,
+        steps=steps,
+        guidance=guidance,
+        precision=precision,
+    )
+
+
+def refuse_shapes_only(bank: TumorBank, name: str | Path | None = None) -> None:
+    """See that a bank has the voxels that a texture is to paste.
+
+    Args:
+        bank: To paste from.
+        name: What the user called it, for the error.
+
+    Raises:
+        SynBTError: If it has none.
+    """
+    if bank.has_signal:
+        return
+    which = "that was passed" if name is None else f"{str(name)!r}"
+    raise SynBTError(
+        f"The texture 'copy_paste' pastes the voxels of real tumors, but the bank {which} holds "
+        f"shapes only. Build one with `synbt bank build DATASET` and pass it as the bank."
+    )
