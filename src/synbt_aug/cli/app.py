@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from synbt_aug import __version__
-from synbt_aug.cli import bank, demo, doctor, nnunet, phantom, preview, synthesize, train
+from synbt_aug.cli import bank, demo, doctor, nnunet, phantom, preview, synthesize, tissue, train
 from synbt_aug.cli.console import complain, log_to_screen, sentence_for
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("synthesize")(synthesize.synthesize)
 app.command("preview")(preview.preview)
+app.command("tissue")(tissue.tissue)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
 app.command("nnunet-path")(nnunet.nnunet_path)

@@ -1,4 +1,4 @@
-"""`synbt train autoencoder|denoiser`: the networks, from a folder of cases."""
+"""`synbt train autoencoder|denoiser|tissue`: the networks, from a folder of cases."""
 
 from __future__ import annotations
 
@@ -167,6 +167,75 @@ def denoiser(
         cases = {"cases": [case.name for case in cohort]}
         made = assemble_weights(autoencoder, output, bank, output / "weights", card=cases)
         note(f"Weights: {made}")
+
+
+@app.command("tissue")
+def tissue(
+    output: Output,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Duke's breast and fibroglandular labels with their scans; default: phantoms.",
+        ),
+    ] = None,
+    phantoms: Annotated[
+        int | None, typer.Option(min=1, help="How many to make where there is no --data.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="shipped or tiny.")] = "shipped",
+    init: Init = None,
+    max_time: MaxTime = None,
+    resume: Resume = False,
+    devices: Devices = 1,
+    num_nodes: Nodes = 1,
+    precision: Precision = None,
+    accelerator: Accelerator = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Train the tissue segmenter on random contrasts (SynthSeg), from label maps.
+
+    The label maps are kept in OUTPUT/label_maps, so that an interrupted run goes on. OUTPUT is
+    then a folder for `synbt tissue --tissue` and for the setting `tissue`.
+    """
+    _check_extra()
+    if importlib.util.find_spec("cornucopia") is None:
+        raise ExtraMissingError("Training the tissue segmenter", "train", "cornucopia")
+    from synbt_aug.data.duke import duke_label_maps
+    from synbt_aug.files import check_output_folder
+    from synbt_aug.tissue.segmenter import load_segmenter
+    from synbt_aug.train.label_maps import phantom_label_maps
+    from synbt_aug.train.tissue import train_tissue
+    from synbt_aug.train.tissue_preset import tissue_preset
+    from synbt_aug.training_loop import refuse_other_run
+
+    chosen = tissue_preset(preset)
+    max_time_s = None if max_time is None else seconds(max_time)
+    check_output_folder(output)
+    refuse_other_run(output, "tissue", resume)
+    if init is not None:
+        load_segmenter(init)
+    if data is not None and phantoms is not None:
+        raise SynBTError("--phantoms counts what is made where there is no --data: leave one out.")
+    with counting("Label maps") as on_case:
+        if data is not None:
+            maps = duke_label_maps(data, on_case=on_case)
+        else:
+            count = range(phantoms or chosen.phantoms)
+            maps = phantom_label_maps(output / "label_maps", count, on_case=on_case)
+    weights = train_tissue(
+        maps,
+        chosen,
+        output,
+        max_time_s=max_time_s,
+        resume=resume,
+        init=init,
+        seed=seed,
+        devices=devices,
+        num_nodes=num_nodes,
+        precision=precision,
+        accelerator=accelerator,
+    )
+    note(f"Weights: {weights}")
 
 
 def _check_extra() -> None:

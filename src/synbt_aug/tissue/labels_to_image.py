@@ -12,17 +12,25 @@ Source:
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import cornucopia as cc
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor
 
+from synbt_aug.errors import ExtraMissingError
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.segmenter import normalise
+
+try:
+    import cornucopia as cc
+    from sklearn.cluster import KMeans
+except ImportError as error:
+    raise ExtraMissingError("Drawing training images", "train", "cornucopia") from error
 
 #: Clusters of the rest of the body, fewest and most (paper: 2 to 8).
 CLUSTERS = (2, 8)
@@ -212,8 +220,7 @@ def draw_image(
     mean, spread = draw_contrast(signal, generator=generator)
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     numbers = torch.rand(12, generator=generator).tolist()
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+    with _seeded(seed):
         mixture = cc.GaussianMixtureTransform(mu=mean, sigma=spread)
         fine = mixture(split[None]).float().clamp_min(0)
         # From here on at 2 mm: voxels of mixed tissue come from 1 mm ones.
@@ -226,6 +233,19 @@ def draw_image(
     if valid is not None:
         answer = torch.where(valid, answer, int(TissueLabel.BACKGROUND))
     return normalise(image[0], valid), answer
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """What cornucopia draws inside is a function of `seed`; the global states come back."""
+    before = random.getstate()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(before)
 
 
 def _corrupt(image: Tensor, numbers: list[float]) -> Tensor:

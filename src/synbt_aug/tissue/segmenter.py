@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -37,14 +37,6 @@ _NOTHING = -1.0
 
 #: Voxels that the percentiles are read from; they settle far below that.
 _SAMPLE = 65_536
-
-
-class Segments(Protocol):
-    """Anything that finds the tissues of a scan."""
-
-    def __call__(self, pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
-        """Find them; as `TissueSegmenter`."""
-        ...
 
 
 def normalise(volume: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -34,7 +34,13 @@ class SiteMap:
 
     def to_host(self, shape: tuple[int, int, int]) -> Tensor:
         """`allowed` on the host's grid, boolean, shape `shape`."""
-        fine = self.allowed
+        return self._at_host(self.allowed, shape)
+
+    def weight_at_host(self, shape: tuple[int, int, int]) -> Tensor:
+        """`weight` on the host's grid, float32, shape `shape`."""
+        return self._at_host(self.weight, shape)
+
+    def _at_host(self, fine: Tensor, shape: tuple[int, int, int]) -> Tensor:
         for axis, (factor, length) in enumerate(zip(self.factors, shape, strict=True)):
             index = ((torch.arange(length) + 0.5) / factor).floor().to(torch.long)
             fine = fine.index_select(axis, index.clamp_max(fine.shape[axis] - 1))

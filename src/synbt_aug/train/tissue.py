@@ -9,6 +9,7 @@ result is a folder with `tissue.safetensors`, the running average of the weights
 from __future__ import annotations
 
 import copy
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from synbt_aug.tissue.network import TissueNetwork
 from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
 from synbt_aug.train.tissue_preset import TissuePreset
 from synbt_aug.training_loop import (
+    SIGNALS,
     AveragedWeights,
     TrainingRun,
     descend,
@@ -86,6 +88,7 @@ class ExamplePool:
                 sampler=range(self.made, 2**31),
                 num_workers=workers,
                 prefetch_factor=4 if workers else None,
+                worker_init_fn=_leave_signals_to_the_trainer,
             )
         )
 
@@ -101,6 +104,12 @@ class ExamplePool:
         picked = torch.randint(len(self._kept), (count,), generator=generator).tolist()
         images, answers = zip(*(self._kept[k] for k in picked), strict=True)
         return torch.stack(images)[:, None].float(), torch.stack(answers)[:, None].long()
+
+
+def _leave_signals_to_the_trainer(_worker: int) -> None:
+    """Ctrl-C reaches the whole process group; the trainer ends well, and its workers after it."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def train_tissue(
