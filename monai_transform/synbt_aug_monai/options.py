@@ -46,8 +46,8 @@ def settings_from(
             f"prob and probability are one setting, got {prob} and {values['probability']}. Give "
             f"one."
         )
-    if "paint_over" in values:
-        values["paint_over"] = tuple(values["paint_over"])
+    for name in {"paint_over", "roi_labels"} & set(values):
+        values[name] = tuple(values[name])
     return dataclasses.replace(settings or InjectionSettings(), **values)
 
 

@@ -45,12 +45,14 @@ class Scan:
         label: Shape `(1, H, W, D)`, no boolean.
         spacing: Voxel size along H, W and D, in mm.
         cropped: Whether MONAI's record says that it is a crop.
+        roi: Where tumors may go, shape `(H, W, D)`; None: nobody said.
     """
 
     image: Tensor
     label: Tensor
     spacing: Spacing
     cropped: bool
+    roi: Tensor | None = None
 
 
 def read_scan(
@@ -58,6 +60,7 @@ def read_scan(
     images: Sequence[NdarrayOrTensor],
     label: NdarrayOrTensor,
     spacing: Spacing | None,
+    roi: NdarrayOrTensor | None = None,
 ) -> Scan:
     """Read a sample.
 
@@ -66,6 +69,7 @@ def read_scan(
         images: One image that holds pre and post, or the two of one channel each.
         label: Shape `(1, H, W, D)`.
         spacing: In mm; None takes it from the affine.
+        roi: Shape `(1, H, W, D)`; None: nobody said.
 
     Raises:
         SynBTError: If shapes or types do not fit each other.
@@ -101,7 +105,19 @@ def read_scan(
     if plain_label.dtype == torch.bool:
         plain_label = plain_label.to(torch.uint8)
     first = images[0]
-    return Scan(image, plain_label, spacing or _spacing(first, who), _cropped(first))
+    where = None if roi is None else _plain(roi, "a roi", who)
+    if where is not None and tuple(where.shape) != expected:
+        raise SynBTError(
+            f"{who} needs a roi of shape {expected}, got {tuple(where.shape)}. Crop and resample "
+            f"it with the image."
+        )
+    return Scan(
+        image,
+        plain_label,
+        spacing or _spacing(first, who),
+        _cropped(first),
+        None if where is None else where[0],
+    )
 
 
 def write_scan(

@@ -105,6 +105,7 @@ class SynBTTumor(RandomizableTransform):
         label: NdarrayOrTensor,
         reference: IntensityReference | None = None,
         randomize: bool = True,
+        roi: NdarrayOrTensor | None = None,
     ) -> tuple[Any, Any]:
         """Paint.
 
@@ -114,13 +115,15 @@ class SynBTTumor(RandomizableTransform):
                 without signal.
             reference: Intensity references of the case, where the image is a crop.
             randomize: Whether to draw anew; False repeats what was drawn.
+            roi: Where tumors may go, in place of what the tissues say: a mask, or weights in
+                [0, 1], shape `(1, H, W, D)`.
 
         Returns:
             Image and label.
         """
         if randomize:
             self.randomize()
-        scan = read_scan(type(self).__name__, [img], label, self.spacing)
+        scan = read_scan(type(self).__name__, [img], label, self.spacing, roi)
         (new,), new_label = write_scan(self.inject(scan, reference), [img], label)
         return new, new_label
 
@@ -141,6 +144,7 @@ class SynBTTumor(RandomizableTransform):
             scan.spacing,
             generator=torch.Generator().manual_seed(self._seed),
             references=[reference],
+            roi=None if scan.roi is None else scan.roi[None],
         )
         self._tell(injected.results[0], injector.counts)
         return injected

@@ -34,6 +34,7 @@ _OWN = (
     "prob",
     "spacing",
     "settings",
+    "roi_key",
     "intensity_key",
     "recipe_key",
     "outcome_key",
@@ -60,6 +61,9 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         prob: Probability of painting; the same as `probability`, .5 unless given.
         spacing: Voxel size along the image's axes, in mm; None takes it from the affine.
         settings: `InjectionSettings`; those given by name go before.
+        roi_key: Of a label map that says where tumors may go, in place of what the tissues say:
+            a mask, or weights in [0, 1]; None: none does. It is not changed. Give it to the
+            spatial transforms before this one, too.
         intensity_key: Where `RecordIntensityd` left its references, if it ran.
         recipe_key: None leaves the recipe out.
         outcome_key: None leaves the outcome out.
@@ -85,6 +89,7 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         *,
         spacing: Spacing | None = None,
         settings: InjectionSettings | None = None,
+        roi_key: Hashable | None = None,
         intensity_key: str = INTENSITY_KEY,
         recipe_key: str | None = RECIPE_KEY,
         outcome_key: str | None = OUTCOME_KEY,
@@ -92,8 +97,10 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        self.image_keys, self.label_key = image_keys(keys, label_key), label_key
-        MapTransform.__init__(self, (*self.image_keys, label_key), allow_missing_keys)
+        self.image_keys = image_keys(keys, label_key, roi_key)
+        self.label_key, self.roi_key = label_key, roi_key
+        needed = (*self.image_keys, label_key, *(() if roi_key is None else (roi_key,)))
+        MapTransform.__init__(self, needed, allow_missing_keys)
         merged = settings_from(name, _OWN, settings, kwargs, prob)
         if len(self.image_keys) == 2 and (merged.pre_channel, merged.post_channel) != (0, 1):
             raise SynBTError(
@@ -138,7 +145,8 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             self._tell(d, f"{missing} is missing", None)
             return d
         images, label = [d[key] for key in self.image_keys], d[self.label_key]
-        scan = read_scan(type(self).__name__, images, label, self.painter.spacing)
+        roi = None if self.roi_key is None else d[self.roi_key]
+        scan = read_scan(type(self).__name__, images, label, self.painter.spacing, roi)
         injected = self.painter.inject(scan, self._recorded(d))
         new, d[self.label_key] = write_scan(injected, images, label)
         d.update(zip(self.image_keys, new, strict=True))
@@ -158,6 +166,8 @@ class SynBTTumord(RandomizableTransform, MapTransform):
     def __repr__(self) -> str:
         described = {**self.painter.described(), "prob": self.prob}
         keys = {"keys": self.image_keys, "label_key": self.label_key}
+        if self.roi_key is not None:
+            keys["roi_key"] = self.roi_key
         return call_text(type(self).__name__, {**keys, **described})
 
 

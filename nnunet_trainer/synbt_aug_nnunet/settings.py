@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from synbt_aug.data.nnunet_raw import breast_labels_of, channels_of, tumor_label_of
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
@@ -100,10 +102,22 @@ def gather_settings(
     label = tumor_label_of(dataset_json, asked.tumor_label if "tumor_label" in given else None)
     if label is None:
         raise SynBTError("SynBT needs a tumor label, but dataset.json names no label.")
+    _refuse_unknown_labels(asked.roi_labels, dataset_json.get("labels", {}))
     found: dict[str, Any] = {"pre_channel": pre, "post_channel": posts[0], "tumor_label": label}
     if "paint_over" not in given:
         found["paint_over"] = breast_labels_of(dataset_json, label)
     return dataclasses.replace(asked, **found)
+
+
+def _refuse_unknown_labels(roi_labels: tuple[int, ...], labels: Mapping[str, Any]) -> None:
+    """A value that no case has would leave every case without a site."""
+    known = {v for label in labels.values() for v in np.ravel(label).tolist()}
+    if unknown := [value for value in roi_labels if value not in known]:
+        named = ", ".join(f"{name} {value}" for name, value in labels.items())
+        raise SynBTError(
+            f"roi_labels names {', '.join(map(str, unknown))}, but dataset.json has no such label. "
+            f"There are: {named}."
+        )
 
 
 def _refuse_typos(names: set[str], environment: Mapping[str, str] | None) -> None:

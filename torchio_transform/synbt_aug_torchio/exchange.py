@@ -16,7 +16,11 @@ from synbt_aug_torchio.fields import Fields
 
 
 def read_volume(
-    subject: tio.Subject, fields: Fields, tumor_label: int, paint_over: Sequence[int] = ()
+    subject: tio.Subject,
+    fields: Fields,
+    tumor_label: int,
+    paint_over: Sequence[int] = (),
+    roi_labels: Sequence[int] = (),
 ) -> BreastVolume:
     """Pre, post, existing tumors and forbidden places, in the tensors' own axis order.
 
@@ -25,6 +29,7 @@ def read_volume(
         fields: Where they are.
         tumor_label: Value of tumors; negative values mark voxels without signal.
         paint_over: Other values that a tumor may replace; the rest is forbidden.
+        roi_labels: Values among those that mark where tumors may go, where `fields` names no roi.
 
     Raises:
         SynBTError: If the values cannot be painted on (constant, NaN).
@@ -35,12 +40,17 @@ def read_volume(
     label = subject[fields.label].data[0]
     seen = label >= 0
     free = [v for v in (0, tumor_label, *paint_over) if _holds(label.dtype, v)]
+    roi = None if fields.roi is None else subject[fields.roi].data[0]
+    if roi is None and roi_labels:
+        marked = [v for v in roi_labels if _holds(label.dtype, v)]
+        roi = torch.isin(label, torch.tensor(marked, dtype=label.dtype))
     return BreastVolume(
         torch.stack([pre.to(dtype), post.to(dtype)]),
         subject[fields.pre].spacing,
         tumor=label == tumor_label,
         forbidden=torch.isin(label, torch.tensor(free, dtype=label.dtype), invert=True),
         valid=None if bool(seen.all()) else seen,
+        roi=roi,
     )
 
 

@@ -35,6 +35,7 @@ class Fields:
         pre_channel: Channel of that image.
         post_channel: Likewise.
         label: Name of the label map; it need not be there yet.
+        roi: Name of the image that says where tumors may go; None: none does.
     """
 
     pre: str
@@ -42,6 +43,7 @@ class Fields:
     pre_channel: int
     post_channel: int
     label: str
+    roi: str | None = None
 
 
 def find_fields(
@@ -53,6 +55,7 @@ def find_fields(
     exclude: Sequence[str] | None = None,
     *,
     with_label: bool = True,
+    roi: str | None = None,
 ) -> Fields:
     """Find pre, post and label.
 
@@ -64,6 +67,7 @@ def find_fields(
         include: The only images that may be used.
         exclude: Images that may not.
         with_label: False needs no label; its name is then `DEFAULT_LABEL`.
+        roi: Name of the image that says where tumors may go; it is no label of tumors.
 
     Raises:
         SynBTError: If they are not there, ambiguous or left out, or lie on different grids.
@@ -74,12 +78,12 @@ def find_fields(
             f"carry. Pass a torchio.Subject, or a dict with {who}(include=('pre', 'post', "
             f"'label'), label_keys=('label',))."
         )
-    search = _Search(subject, who, include, exclude)
+    search = _Search(subject, who, include, exclude, roi)
     pre, post = search.images(names[0], names[1])
     label = search.label(names[2]) if with_label else DEFAULT_LABEL
-    found = Fields(pre, post, *(channels if pre == post else (0, 0)), label)
+    found = Fields(pre, post, *(channels if pre == post else (0, 0)), label, roi)
     search.check_channels(found, with_label)
-    for other in (found.post, found.label) if with_label else (found.post,):
+    for other in (found.post, *([found.label] if with_label else []), *([roi] if roi else [])):
         if other in subject:
             _check_grid(who, subject[found.pre], found.pre, subject[other], other)
     return found
@@ -92,13 +96,28 @@ class _Search:
         who: str,
         include: Sequence[str] | None,
         exclude: Sequence[str] | None,
+        roi: str | None = None,
     ) -> None:
         self.subject, self.who = subject, who
         self.everything = subject.get_images_dict(intensity_only=False)
+        if roi is not None:
+            self._check_roi(roi)
+            self.everything.pop(roi)
         allowed = subject.get_images_dict(intensity_only=False, include=include, exclude=exclude)
+        allowed.pop(roi, None)
         self.scans = {k: v for k, v in allowed.items() if isinstance(v, tio.ScalarImage)}
         self.labels = {k: v for k, v in allowed.items() if isinstance(v, tio.LabelMap)}
         self.left_out = [k for k in self.everything if k not in allowed]
+
+    def _check_roi(self, roi: str) -> None:
+        if roi not in self.everything:
+            raise SynBTError(
+                f"{self.who} needs a LabelMap called {roi!r}, its roi, in every subject. Found "
+                f"{', '.join(self.everything)}. Add it, of ones where tumors may go, or leave out "
+                f"roi=."
+            )
+        if (count := self.everything[roi].shape[0]) != 1:
+            raise SynBTError(f"{self.who} needs one channel in its roi {roi!r}, which has {count}.")
 
     def images(self, pre: str | None, post: str | None) -> tuple[str, str]:
         if (pre is None) != (post is None):

@@ -58,6 +58,9 @@ class SynBTTumor(RandomTransform):
         post: Likewise; the same name twice for two channels of one image, by `pre_channel` and
             `post_channel`.
         label: Name of the label map.
+        roi: Name of an image in the subject, best a LabelMap, that says where tumors may go, in
+            place of what the tissues say: a mask, or weights in [0, 1]. It is not changed, and
+            spatial transforms before this one move it along.
         p: Probability of painting; the same as `probability`, .5 unless given.
         settings: `InjectionSettings`; those given by name go before.
         **kwargs: Fields of `InjectionSettings` by name, and what every TorchIO transform takes.
@@ -75,6 +78,7 @@ class SynBTTumor(RandomTransform):
         post: str | None = None,
         label: str | None = None,
         *,
+        roi: str | None = None,
         p: float | None = None,
         settings: InjectionSettings | None = None,
         **kwargs: Any,
@@ -91,12 +95,12 @@ class SynBTTumor(RandomTransform):
             )
         # With p here, too, a subject that is passed by would get no label of zeros.
         super().__init__(p=1, **torchio_values)
-        self.pre, self.post, self.label = pre, post, label
+        self.pre, self.post, self.label, self.roi = pre, post, label, roi
         self.settings = dataclasses.replace(settings or InjectionSettings(), **values)
 
     def _get_named_arguments(self) -> dict[str, Any]:
         """What differs from the defaults, for `repr` and configuration files."""
-        names = {"pre": self.pre, "post": self.post, "label": self.label}
+        names = {"pre": self.pre, "post": self.post, "label": self.label, "roi": self.roi}
         found: dict[str, Any] = {k: v for k, v in names.items() if v is not None}
         for field in dataclasses.fields(self.settings):
             value = getattr(self.settings, field.name)
@@ -117,6 +121,7 @@ class SynBTTumor(RandomTransform):
             (s.pre_channel, s.post_channel),
             self.include,
             self.exclude,
+            roi=self.roi,
         )
         ensure_label(subject, fields, s.tumor_label)
         chance, null, count = torch.rand(3, generator=generator).tolist()
@@ -142,7 +147,7 @@ class SynBTTumor(RandomTransform):
         """A synthesis, or the reason why there is none."""
         s = self.settings
         try:
-            volume = read_volume(subject, fields, s.tumor_label, s.paint_over)
+            volume = read_volume(subject, fields, s.tumor_label, s.open_labels, s.roi_labels)
         except SynBTError as error:
             warn_once(f"SynBT: an unusable subject stays as it is: {error}")
             return f"unusable subject: {error}"
@@ -162,6 +167,7 @@ class SynBTTumor(RandomTransform):
                 appearance=wish.appearance,
                 kind=wish.kind,
                 reference=reference,
+                only_free_side=wish.only_free_side,
             )
         except (RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
             # torch's own for "out of memory" is a RuntimeError, ours are ValueErrors.
@@ -179,7 +185,7 @@ class SynBTTumor(RandomTransform):
             pre_channel=s.pre_channel,
             post_channel=s.post_channel,
             tumor_label=s.tumor_label,
-            paint_over=s.paint_over,
+            paint_over=s.open_labels,
             weights=s.weights,
             bank=s.bank,
             generator_device=s.generator_device,
@@ -197,11 +203,11 @@ def _split(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     if unknown := sorted(set(given) - known - set(_TORCHIO)):
         raise SynBTError(
             f"SynBTTumor has no setting called {', '.join(unknown)}. There are: pre, post, label, "
-            f"p, settings, {', '.join(sorted(known))}; and TorchIO's {', '.join(_TORCHIO)}."
+            f"roi, p, settings, {', '.join(sorted(known))}; and TorchIO's {', '.join(_TORCHIO)}."
         )
     settings = {k: v for k, v in given.items() if k in known}
-    if "paint_over" in settings:
-        settings["paint_over"] = tuple(settings["paint_over"])
+    for name in {"paint_over", "roi_labels"} & set(settings):
+        settings[name] = tuple(settings[name])
     return settings, {k: v for k, v in given.items() if k in _TORCHIO}
 
 

@@ -20,6 +20,12 @@ Weights = Annotated[
     str, typer.Option(help="shipped, or a weights folder that `synbt train denoiser` wrote.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Roi = Annotated[
+    Path | None,
+    typer.Option(
+        help="Mask, or weights from 0 to 1, of where tumors may go; default: asks the tissues."
+    ),
+]
 Steps = Annotated[int, typer.Option(min=1, help="Of the sampler.")]
 Texture = Annotated[
     str,

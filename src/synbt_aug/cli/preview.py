@@ -22,6 +22,7 @@ def preview(
     seed: Annotated[int, typer.Option(min=0, help="Of the first; the others follow.")] = 0,
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
     texture: generator.Texture = "diffusion",
+    roi: generator.Roi = None,
     steps: generator.Steps = 10,
     device: generator.Device = "auto",
     weights: generator.Weights = "shipped",
@@ -36,7 +37,7 @@ def preview(
     if output.suffix.lower() != ".png":
         raise SynBTError(f"A contact sheet is a .png file, not {output.name}.")
     check_output_folder(output.parent)
-    pair = read_pair(pre, post, existing=existing)
+    pair = read_pair(pre, post, existing=existing, roi=roi)
     synthesizer = generator.make_synthesizer(
         weights, device=device, bank=bank, texture=texture, steps=steps
     )

@@ -36,6 +36,10 @@ def synthesize(
     forbidden: Annotated[
         Path | None, typer.Option(help="Mask of other places where nothing may go.")
     ] = None,
+    roi: generator.Roi = None,
+    only_free_side: Annotated[
+        bool, typer.Option("--only-free-side", help="Only a breast without an existing tumor.")
+    ] = False,
     tumor_mask: Annotated[
         Path | None, typer.Option(help="Paint a tumor of this shape at this place.")
     ] = None,
@@ -83,6 +87,7 @@ def synthesize(
         raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
     wish = Appearance(enhancement, heterogeneity, rim, None, category)
     unused = {"--tumors": tumors != 1, "--diameter-mm": diameter_mm is not None}
+    unused |= {"--roi": roi is not None, "--only-free-side": only_free_side}
     unused["an appearance"] = tumor_mask is None and wish != Appearance()
     if chosen and (idle := [name for name, given in unused.items() if given]):
         raise SynBTError(f"{chosen[0]} leaves no choice of {' or '.join(idle)}: leave that out.")
@@ -97,16 +102,16 @@ def synthesize(
         recorded = read_json(recipe, "a recipe that `synbt synthesize` wrote")
         options = _options_of(recorded)
     check_output_folder(output)
-    _refuse_own_input(output, [pre, post, existing, forbidden, tumor_mask, remove])
+    _refuse_own_input(output, [pre, post, existing, forbidden, roi, tumor_mask, remove])
 
     started = time.perf_counter()
-    pair = read_pair(pre, post, existing=existing, forbidden=forbidden)
+    pair = read_pair(pre, post, existing=existing, forbidden=forbidden, roi=roi)
     shape = None
     for path, what in ((tumor_mask, "The tumor mask"), (remove, "The mask to remove")):
         if path is not None:
             shape = read_mask(path, pair.pre, what)
     inputs = {"pre": pre, "post": post, "existing": existing, "forbidden": forbidden}
-    inputs |= {"tumor_mask": tumor_mask, "remove": remove, "recipe": recipe}
+    inputs |= {"roi": roi, "tumor_mask": tumor_mask, "remove": remove, "recipe": recipe}
     request = {
         "files": {name: _fingerprint(path) for name, path in inputs.items() if path is not None},
         "tumors": tumors,
@@ -116,6 +121,7 @@ def synthesize(
         "weights": weights,
         "bank": None if bank is None else str(bank),
         **options,
+        **({"only_free_side": True} if only_free_side else {}),
     }
     _refuse_other_results(output, request, force)
     synthesizer = generator.make_synthesizer(weights, device=device, bank=bank, **options)
@@ -132,6 +138,7 @@ def synthesize(
             diameter_mm=diameter_mm,
             appearance=wish,
             tumor_mask=shape,
+            only_free_side=only_free_side,
         )
     painted = time.perf_counter()
     if not result.painted:

@@ -170,8 +170,9 @@ def read_pair(
     *,
     existing: str | os.PathLike[str] | None = None,
     forbidden: str | os.PathLike[str] | None = None,
+    roi: str | os.PathLike[str] | None = None,
 ) -> Pair:
-    """Read a pre- and a post-contrast scan and, if named, masks of where nothing may go.
+    """Read a pre- and a post-contrast scan and, if named, masks of where tumors may go or not.
 
     Raises:
         SynBTError: If a file cannot be used, or the grids differ.
@@ -186,6 +187,11 @@ def read_pair(
             ("forbidden", forbidden, "The forbidden mask"),
         )
     }
+    if roi is not None:
+        # Values are kept: they may be weights.
+        weights = read_label(roi, "The roi")
+        check_same_grid(weights, pre_scan, "The roi")
+        masks["roi"] = torch.from_numpy(np.ascontiguousarray(weights.values()))
     image = torch.from_numpy(np.stack([pre_scan.values(), post_scan.values()]))
     return Pair(pre_scan, post_scan, BreastVolume(image, pre_scan.spacing, **masks))
 
