@@ -7,6 +7,7 @@ random arrives as numbers (a rotation, a displacement); drawing them is `tumor/p
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -120,13 +121,12 @@ def _on_whole_mm(mask: Tensor, limit_mm: float, signed: bool) -> Tensor:
     """
     whole: np.ndarray = mask.numpy()
     result = np.full(whole.shape, limit_mm, np.float32)
-    found = [np.flatnonzero(whole.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    if not found[0].size:
+    if not whole.any():
         return torch.from_numpy(result)
     half = 0.5 if signed else 0.0
     limit = limit_mm + half
     cap, reach = int(limit**2) + 1, int(limit)
-    inner = [(int(index[0]), int(index[-1]) + 1) for index in found]
+    inner = list(bounding_box(mask))
     length = torch.arange(cap + 1, dtype=torch.float32).sqrt_().numpy()
     length[cap] = limit
     length -= np.float32(half)
@@ -200,6 +200,7 @@ def blend_weight(signed_distance: Tensor) -> Tensor:
     return (0.5 - signed_distance / (2 * BLEND_HALF_WIDTH_MM)).clamp(0, 1)
 
 
+@lru_cache(maxsize=512)
 def gaussian_matrix(length: int, sigma: float, device: torch.device | None = None) -> Tensor:
     """Gaussian smoothing of one axis as a banded matrix, shape `(length, length)`.
 
@@ -257,6 +258,7 @@ def pose(
     displacement: Tensor,
     side: int,
     box: Box | None = None,
+    grow: bool = True,
 ) -> Tensor:
     """Place a template in the middle of a window: flip and rotate, zoom, deform.
 
@@ -267,6 +269,8 @@ def pose(
         displacement: Elastic displacement in mm on a coarse grid, shape `(3, k, k, k)`.
         side: The window's side, in voxels of 1 mm.
         box: Part of the window that is wanted, or every so many voxels of it; None is all.
+        grow: Outside the template's box the distance goes on growing, so that edge padding makes
+            no walls. Who looks only at the surface can do without.
 
     Returns:
         Signed distance in the window or its part, float32, in mm (approximate where the elastic
@@ -282,9 +286,9 @@ def pose(
         padding_mode="border",
         align_corners=True,
     )[0, 0]
-    # Outside the stored box the distance goes on growing, so that edge padding makes no walls.
-    past = place.abs_().sub_(1).clamp_(min=0).div_(scale)
-    sampled += past.square_().sum(dim=0).sqrt_()
+    if grow:
+        past = place.abs_().sub_(1).clamp_(min=0).div_(scale)
+        sampled += past.square_().sum(dim=0).sqrt_()
     return sampled.mul_(zoom)
 
 
@@ -343,15 +347,15 @@ def smoothed_mask(signed_distance: Tensor, step_mm: float = 1.0) -> Tensor:
     return gaussian((0.5 - signed_distance).clamp_(0, 1), SMOOTHING_MM / step_mm) >= 0.5
 
 
-def smooth_distance(mask: Tensor) -> Tensor:
-    """Signed distance whose values vary smoothly, cut off at 8 mm; `mask` is `(D, H, W)`."""
-    limit = 8.0
+def smooth_distance(mask: Tensor, limit_mm: float = 8.0) -> Tensor:
+    """Signed distance whose values vary smoothly, cut off at a limit; `mask` is `(D, H, W)`."""
+    limit = limit_mm
     smooth = torch.full(mask.shape, limit, device=mask.device)
-    wide = around(mask, round(limit) + 4)
+    wide = around(mask, math.ceil(limit) + 4)
     if wide is not None:
         # Distances of a voxel grid come in few values; a sigma of .6 mm makes them a continuum,
         # so that a size can be met exactly by moving the level.
-        exact = signed_distance_mm(mask[wide])
+        exact = signed_distance_mm(mask[wide], limit_mm=limit)
         smooth[wide] = limit - gaussian(limit - exact, 0.6)
     # Symmetric shapes have equally deep voxels, up to 48 of them, which any level takes all or
     # none of. A tilt of a ten-thousandth, in a direction that no voxel pair lies along, parts them.
@@ -402,12 +406,11 @@ def longest_mm(mask: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> float:
 
 def bounding_box(mask: Tensor) -> tuple[tuple[int, int], ...]:
     """First and one past the last index of the mask along each axis; `mask` is not empty."""
-    if mask.device.type == "cpu":
-        content = mask.numpy()
-        found = [
-            np.flatnonzero(content.any(axis=tuple(k for k in range(mask.ndim) if k != axis)))
-            for axis in range(mask.ndim)
-        ]
+    if mask.device.type == "cpu" and mask.ndim == 3:
+        content: np.ndarray = mask.numpy()
+        flat: np.ndarray = content.any(axis=0)
+        along = content.reshape(len(content), -1).any(axis=1), flat.any(axis=1), flat.any(axis=0)
+        found = [np.flatnonzero(line) for line in along]
         return tuple((int(index[0]), int(index[-1]) + 1) for index in found)
     box = []
     for axis in range(mask.ndim):

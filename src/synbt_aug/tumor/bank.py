@@ -73,6 +73,11 @@ class TumorBank:
         """Indices of the templates of one category."""
         return [k for k, t in enumerate(self.templates) if t.appearance.category == category]
 
+    @cached_property
+    def diameters_mm(self) -> tuple[float, ...]:
+        """Equivalent-sphere diameter of each template, in mm."""
+        return tuple(t.diameter_mm for t in self.templates)
+
     @property
     def has_signal(self) -> bool:
         """Whether every template comes with the voxels of its image."""
@@ -238,11 +243,15 @@ def _cached_distance(digest: str, index: int, bits: bytes, shape: tuple[int, ...
     del digest, index
     mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=int(np.prod(shape)))
     padded = torch.from_numpy(np.pad(mask.reshape(shape).astype(bool), 2))
-    return signed_distance_mm(padded, limit_mm=16.0)
+    return signed_distance_mm(padded)
 
 
 def template_distance(bank: TumorBank, index: int) -> Tensor:
-    """A template's signed distance with 2 mm around it, shape `(a + 4, b + 4, c + 4)`, in mm."""
+    """A template's signed distance with 2 mm around it, in mm, cut off at 8 mm.
+
+    Returns:
+        Shape `(a + 4, b + 4, c + 4)`.
+    """
     mask = bank.templates[index].mask
     return _cached_distance(
         bank.digest, index, np.packbits(mask.numpy()).tobytes(), tuple(mask.shape)

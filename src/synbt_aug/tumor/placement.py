@@ -142,10 +142,8 @@ def draw_pose(
     """
     candidates = bank.of_category(category) if category else []
     candidates = candidates or list(range(len(bank)))
-    ratio = torch.tensor(
-        [math.log(bank.templates[k].diameter_mm / diameter_mm) for k in candidates],
-        dtype=torch.float64,
-    )
+    sizes = torch.tensor([bank.diameters_mm[k] for k in candidates], dtype=torch.float64)
+    ratio = (sizes / diameter_mm).log()
     # The nearest keeps a chance however far it is.
     weight = torch.exp(-0.5 * ((ratio.abs() - ratio.abs().min()) / 0.25) ** 2)
     chosen = int(torch.multinomial(weight, 1, generator=generator))

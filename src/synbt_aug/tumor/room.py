@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -147,16 +148,13 @@ def draw_place(
     Returns:
         The place, or None where the shape fits nowhere.
     """
-    weight = room.sites.weight.flatten()
-    # The k-th smallest of exponential times over weights is the k-th draw without replacement.
-    times = torch.rand(weight.shape, generator=generator).log_().neg_().div_(weight)
     jitter = torch.rand(3, generator=generator).tolist()
     footprint = _footprint(room, mask, jitter)
     candidates = footprint.candidates(room)
-    if not len(candidates):
-        return None
-    order = candidates[np.argsort(times.numpy()[candidates], kind="stable")]
-    return _first_fitting(room, mask, footprint, order, tries)
+    # The k-th smallest of exponential times over weights is the k-th draw without replacement.
+    times = torch.empty(len(candidates)).exponential_(generator=generator).numpy()
+    times /= room.sites.weight.flatten().numpy()[candidates]
+    return _first_fitting(room, mask, footprint, candidates, times, tries)
 
 
 def nearest_place(
@@ -189,8 +187,7 @@ def nearest_place(
         ((row + 0.5) * f - 0.5 - v) * mm
         for row, f, v, mm in zip(index, sites.factors, wanted, sites.spacing, strict=True)
     ]
-    order = candidates[np.argsort(sum(d**2 for d in at_mm), kind="stable")]
-    return _first_fitting(room, mask, footprint, order, tries)
+    return _first_fitting(room, mask, footprint, candidates, sum(d**2 for d in at_mm), tries)
 
 
 def fits(room: Room, window: Window, mask: Tensor) -> bool:
@@ -260,27 +257,46 @@ def _footprint(room: Room, mask: Tensor, jitter: list[float]) -> _Footprint:
     content = mask.numpy()[tuple(slice(*b) for b in box)]
     counts = content.astype(np.int32)
     cells = []
-    outside = np.zeros((1, 1, 1))
+    outside = np.zeros((1, 1, 1), np.float32)
     nearest = np.inf
     for axis, (start, end) in enumerate(box):
         host = np.rint(window.origin[axis] + np.arange(start, end) / window.spacing[axis])
         cell = np.floor((host + 0.5) / room.sites.factors[axis]).astype(np.int64)
-        cell, starts = np.unique(cell, return_index=True)
+        starts = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1))
         counts = np.add.reduceat(counts, starts, axis)
-        cells.append(cell - middle[axis])
+        cells.append(cell[starts] - middle[axis])
         view = [1, 1, 1]
         view[axis] = -1
-        outside = outside + ((np.arange(start, end) - (side - 1) / 2) ** 2).reshape(view)
+        square = (np.arange(start, end, dtype=np.float32) - (side - 1) / 2) ** 2
+        outside = outside + square.reshape(view)
         nearest = min(nearest, (side + 1) / 2 - start, end - (side - 1) / 2)
     if not content.all():
         nearest = min(nearest, math.sqrt(float(outside[~content].min())))
     return _Footprint(jitter, cells, counts, max(nearest, 0.0))
 
 
+def _in_order(sites: np.ndarray, rank: np.ndarray) -> Iterator[np.ndarray]:
+    """Parts of the sites by rising rank; the first one, which mostly will do, without a sort."""
+    first = min(_CHUNK, len(sites))
+    if first < len(sites):
+        part = np.argpartition(rank, first)
+        sites, rank = sites[part], rank[part]
+    if first:
+        yield sites[:first][np.argsort(rank[:first])]
+    rest = sites[first:][np.argsort(rank[first:])]
+    for start in range(0, len(rest), _CHUNK):
+        yield rest[start : start + _CHUNK]
+
+
 def _first_fitting(
-    room: Room, mask: Tensor, footprint: _Footprint, order: np.ndarray, tries: int
+    room: Room,
+    mask: Tensor,
+    footprint: _Footprint,
+    sites: np.ndarray,
+    rank: np.ndarray,
+    tries: int,
 ) -> Place | None:
-    """The first of the sites, flat indices in order, where a shape fits."""
+    """The first of the sites, flat indices in the order of `rank`, where a shape fits."""
     shape = room.kind.shape
     kind = room.kind.ravel()
     where = np.nonzero(footprint.counts)
@@ -292,8 +308,7 @@ def _first_fitting(
     few = cells[outer[:: max(len(outer) // 2 // _FEW, 1)][:_FEW]]
     most_beside = (1 - INSIDE) * int(voxels.sum())
     tried = 0
-    for start in range(0, len(order), _CHUNK):
-        chunk = order[start : start + _CHUNK]
+    for chunk in _in_order(sites, rank):
         chunk = chunk[kind[chunk[:, None] + few].max(axis=1) < _BEYOND]
         for site in chunk:
             under = kind[site + cells]

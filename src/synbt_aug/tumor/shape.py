@@ -39,8 +39,8 @@ _LEVEL_REACH_MM = 1.0
 #: Tumors from this size on are sized on a grid of 2 mm first.
 _COARSE_FROM_MM = 24.0
 
-#: Voxels around a tumor in which distances are below their limit of 8 mm, smoothing included.
-_AROUND = 12
+#: Distances are cut off here, in mm: the blend and the hole need no more than three.
+_LIMIT_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -123,19 +123,20 @@ def rasterized(
 ) -> Raster | None:
     """As `rasterize`, with how the window was reached."""
     target = sphere_voxels(diameter_mm)
-    template = bank.templates[how.template]
-    zoom = diameter_mm / template.diameter_mm
+    zoom = diameter_mm / bank.diameters_mm[how.template]
     rotation, displacement = rotation_and_displacement(how)
-    reached = _reached(template.mask, rotation, zoom, displacement)
+    template = template_distance(bank, how.template)
+    ends = rotation.double().numpy() @ _row_ends(bank.templates[how.template].mask)
     # A tenth to spare, for templates that have to grow.
-    most = 1.1 * 2 * float(np.abs(reached).max())
+    most = 1.1 * 2 * float(np.abs(_reached(ends, zoom, displacement)).max())
     side = next((s for s in WINDOW_SIDES_MM if most <= s), WINDOW_SIDES_MM[-1])
-    distance = template_distance(bank, how.template)
     # Smoothing eats thin parts: the template grows until its volume is right again. Every second
     # voxel tells a large one's volume well enough to begin with.
     for step in (2, 1, 1, 1) if diameter_mm >= _COARSE_FROM_MM else (1, 1, 1):
-        box = _box_of(_reached(template.mask, rotation, zoom, displacement), side, step)
-        kept = smoothed_mask(pose(distance, rotation, zoom, displacement, side, box), step)
+        box = _box_of(_reached(ends, zoom, displacement), side, step)
+        # Beside a template's box lie 2 mm of template: far enough for a soft edge of half one.
+        posed = pose(template, rotation, zoom, displacement, side, box, grow=zoom < 0.4)
+        kept = smoothed_mask(posed, step)
         if step > 1 and _too_long(kept, step):
             return None
         volume = int(kept.sum()) * step**3
@@ -144,15 +145,18 @@ def rasterized(
             break
         zoom *= correction
     part = around(kept, 0)
-    if part is None:
+    if part is None or (side == WINDOW_SIDES_MM[-1] and _is_cut(box, side)):
         return None
-    d, h, w = (b.start + p.start - _AROUND for b, p in zip(box, part, strict=True))
-    distance = _without_specks(smooth_distance(F.pad(kept[part], (_AROUND,) * 6)))
-    distance -= _level(distance, target)
+    limit = max(_LIMIT_MM, hole_margin_mm + 2)
+    margin = math.ceil(limit) + 4
+    d, h, w = (b.start + p.start - margin for b, p in zip(box, part, strict=True))
+    distance = smooth_distance(F.pad(kept[part], (margin,) * 6), limit)
+    near = distance[(slice(margin - 3, 3 - margin),) * 3]
+    near.copy_(_without_specks(near))
+    distance -= _level(near, target)
     hole = bounding_box(distance <= hole_margin_mm)
     fits = fitting_side(max(end - start for start, end in hole))
-    touches = any(b.start <= 0 or b.stop >= side for b in box) and side == WINDOW_SIDES_MM[-1]
-    if fits is None or touches:
+    if fits is None:
         return None
     first = [
         (start + end) // 2 - fits // 2 + corner
@@ -160,6 +164,11 @@ def rasterized(
     ]
     window = (first[0], first[1], first[2])
     return Raster(_in_window(distance, (d, h, w), window, fits), zoom, side, window)
+
+
+def _is_cut(box: Box, side: int) -> bool:
+    """Whether what a template may reach ends at the window."""
+    return any(part.start <= 0 or part.stop >= side for part in box)
 
 
 def _too_long(kept: Tensor, step: int) -> bool:
@@ -179,31 +188,36 @@ def _level(distance: Tensor, target: int) -> float:
     return float(near.kthvalue(rank).values)
 
 
-def _reached(mask: Tensor, rotation: Tensor, zoom: float, displacement: Tensor) -> np.ndarray:
+def _reached(ends: np.ndarray, zoom: float, displacement: Tensor) -> np.ndarray:
     """How far a posed template reaches from the window's middle, soft edge included, in mm.
 
     Args:
-        mask: The template's, shape `(a, b, c)`.
-        rotation: As for `mask.pose`, like the rest.
+        ends: Of the template's rows, rotated, shape `(3, rows)`.
         zoom: Size over that of the template.
         displacement: In mm, shape `(3, k, k, k)`.
 
     Returns:
         Lowest and highest position along each axis, shape `(3, 2)`.
     """
-    # The ends of the mask's rows: a linear function is largest at one of them.
+    # A voxel's corner, and half a millimetre of soft edge.
+    edge = zoom * math.sqrt(3) + (0.0 if zoom >= 1 else 0.5 * (1 + zoom))
+    shift = displacement.flatten(1).double().numpy()
+    low = zoom * ends.min(axis=1) - shift.max(axis=1) - edge
+    high = zoom * ends.max(axis=1) - shift.min(axis=1) + edge
+    return np.stack([low, high], axis=1)
+
+
+def _row_ends(mask: Tensor) -> np.ndarray:
+    """Positions of the ends of a mask's rows from its box's middle, shape `(3, rows)`.
+
+    A linear function of place is largest at one of them.
+    """
     content = mask.numpy()
     d, h = np.nonzero(content.any(axis=2))
     rows = content[d, h]
     first, last = rows.argmax(axis=1), content.shape[2] - 1 - rows[:, ::-1].argmax(axis=1)
     ends = np.stack([np.tile(d, 2), np.tile(h, 2), np.concatenate([first, last])])
-    middle = (np.array(content.shape) - 1) / 2
-    along = zoom * rotation.double().numpy() @ (ends - middle[:, None])
-    # A voxel's corner, and half a millimetre of soft edge.
-    edge = zoom * math.sqrt(3) + (0.0 if zoom >= 1 else 0.5 * (1 + zoom))
-    shift = displacement.flatten(1).double().numpy()
-    low, high = along.min(axis=1) - shift.max(axis=1), along.max(axis=1) - shift.min(axis=1)
-    return np.stack([low - edge, high + edge], axis=1)
+    return np.asarray(ends - (np.array(content.shape)[:, None] - 1) / 2)
 
 
 def _box_of(reached: np.ndarray, side: int, step: int) -> Box:
