@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from analytic import small_bank
 from synbt_aug.data import write_phantom_cohort
 from synbt_aug.phantom import PhantomSettings
-from synbt_aug.tumor.bank import load_bank
+from synbt_aug.tumor.bank import TumorBank, load_bank
 
 
 def test_a_bank_is_built_from_masks_and_shown(synbt: Callable, tmp_path: Path) -> None:
@@ -19,9 +21,36 @@ def test_a_bank_is_built_from_masks_and_shown(synbt: Callable, tmp_path: Path) -
         "phantom_0000000",
         "phantom_0000001",
     }
-    assert all(template.appearance.enhancement > 0 for template in built.templates)
+    assert all((template.appearance.enhancement or 0) > 0 for template in built.templates)
     shown = synbt("bank", "show", bank)
     assert f"{len(built)} tumors" in shown.out and "heterogeneity" in shown.out
+
+
+def test_a_bank_holds_voxels_unless_masks_alone_are_asked_for(
+    synbt: Callable, tmp_path: Path
+) -> None:
+    settings = PhantomSettings(shape=(48, 48, 48), spacing=(2.0, 2.0, 2.0), diameter_mm=16.0)
+    data = write_phantom_cohort(tmp_path / "data", [0], settings=settings, workers=1)
+    full, bare = tmp_path / "full.npz", tmp_path / "bare.npz"
+    said = synbt("bank", "build", data, "-o", full)
+    assert said.code == 0 and "share it only as these" in " ".join(said.out.split()), said.err
+    said = synbt("bank", "build", data, "-o", bare, "--masks-only")
+    assert said.code == 0 and "masks only" in " ".join(said.out.split()), said.err
+    assert load_bank(full).has_signal and not load_bank(bare).has_signal
+    with zipfile.ZipFile(bare) as archive:
+        assert not any("signal" in name for name in archive.namelist())
+    count = len(load_bank(full))
+    assert f"voxels of the images: {count} of {count} tumors" in synbt("bank", "show", full).out
+    assert "masks only, no voxels of any image" in synbt("bank", "show", bare).out
+
+
+def test_groups_are_shown(synbt: Callable, tmp_path: Path) -> None:
+    one, two, three, *_ = small_bank().templates
+    pair = tuple(t._replace(group="case") for t in (one, two))
+    path = TumorBank((*pair, three)).save(tmp_path / "bank.npz")
+    assert "1 cases with several lesions, 2 lesions in them" in synbt("bank", "show", path).out
+    TumorBank((three,)).save(path)
+    assert "no case with several lesions" in synbt("bank", "show", path).out
 
 
 def test_a_bank_without_tumors_and_another_ending_are_refused(

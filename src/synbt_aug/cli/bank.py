@@ -26,12 +26,22 @@ def build(
         typer.Option(min=0, help="Only training cases of this nnU-Net fold, so that none leaks."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Only this part of the dataset's own split.")
+        str | None, typer.Option(help="Only this part of the dataset's own split: train or test.")
     ] = None,
+    masks_only: Annotated[
+        bool,
+        typer.Option(
+            "--masks-only",
+            help="Keep shapes and appearance, no voxels of any image. Enough for all textures but "
+            "copy_paste.",
+        ),
+    ] = False,
 ) -> None:
-    """Collect the tumors of a dataset."""
-    from synbt_aug.data import load_cohort
-    from synbt_aug.data.bank import bank_of
+    """Collect the tumors of a dataset, the lesions of a case together.
+
+    With the images' voxels unless told otherwise: such a bank is as private as the images.
+    """
+    from synbt_aug.data.bank import bank_of_dataset
     from synbt_aug.errors import SynBTError
     from synbt_aug.files import check_output_folder
 
@@ -39,10 +49,17 @@ def build(
         raise SynBTError(f"A tumor bank is a .npz file, not {output.name}.")
     check_output_folder(output.parent)
     with counting("Reading cases") as on_case:
-        cohort = load_cohort(data, fold=fold, split=split, first_post=True, on_case=on_case)
-    bank = bank_of(cohort)
-    bank.save(output)
-    note(f"{len(bank)} tumors of {len(cohort)} cases in {output}")
+        built = bank_of_dataset(
+            data, fold=fold, split=split, voxels=not masks_only, on_case=on_case
+        )
+    built.bank.save(output)
+    for line in built.skipped[:5]:
+        note(f"left out: {line}")
+    held = "masks only" if masks_only else "with voxels of the images: share it only as these"
+    megabytes = output.stat().st_size / 1e6
+    note(
+        f"{len(built.bank)} tumors of {built.cases} cases in {output} ({megabytes:.1f} MB, {held})"
+    )
 
 
 @app.command("show")
@@ -51,7 +68,7 @@ def show(
         Path | None, typer.Argument(help="A .npz file; default: the shipped bank.")
     ] = None,
 ) -> None:
-    """List what a bank's tumors look like: what may be asked for."""
+    """List what a bank's tumors look like, which is what may be asked for, and what it holds."""
     import numpy as np
 
     from synbt_aug.tumor.bank import load_bank
@@ -71,3 +88,15 @@ def show(
         counts[look.category] += 1
     console.print(f"{len(found)} tumors: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     console.print(table)
+    lesions = sum(len(members) for members in found.groups.values())
+    console.print(
+        f"{len(found.groups)} cases with several lesions, {lesions} lesions in them"
+        if found.groups
+        else "no case with several lesions"
+    )
+    with_voxels = sum(template.signal is not None for template in found.templates)
+    console.print(
+        f"voxels of the images: {with_voxels} of {len(found)} tumors"
+        if with_voxels
+        else "masks only, no voxels of any image"
+    )

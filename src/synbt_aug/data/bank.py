@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from synbt_aug.data.cohort import TrainingCase, number_tumors, to_one_mm
+from synbt_aug.data.cohort import TrainingCase, load_case, number_tumors, select, to_one_mm
+from synbt_aug.data.detect import read_dataset
+from synbt_aug.data.layout import CaseFiles
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
 from synbt_aug.intensity import IntensityReference, inverse_knee, knee, to_linear
@@ -36,10 +41,84 @@ def bank_of(cases: Iterable[TrainingCase], *, voxels: bool = False) -> TumorBank
     """
     templates: list[Template] = []
     for case in cases:
-        if not case.instances:
-            continue
-        q = case.q.float()
-        templates += _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name, voxels)
+        templates += _templates_of_case(case, voxels)
+    return _bank(templates)
+
+
+@dataclass(frozen=True)
+class BuiltBank:
+    """A bank that was built from files.
+
+    Args:
+        bank: The bank.
+        cases: How many cases were read.
+        skipped: One line for each case left out, with the reason.
+    """
+
+    bank: TumorBank
+    cases: int
+    skipped: tuple[str, ...] = ()
+
+
+def bank_of_dataset(
+    folder: str | os.PathLike[str],
+    *,
+    fold: int | None = None,
+    split: str | None = None,
+    voxels: bool = False,
+    workers: int | None = None,
+    on_case: Callable[[int, int], None] | None = None,
+) -> BuiltBank:
+    """As `bank_of`, straight from a dataset: no more than `workers` cases are in memory.
+
+    Args:
+        folder: A phantom cohort, a MAMA-MIA folder or an nnU-Net raw dataset.
+        fold: Only the training cases of this fold of nnU-Net's `splits_final.json`.
+        split: "train" or "test" by the dataset's own split; None as for `load_cohort`.
+        voxels: Keep the images' signal around the tumors.
+        workers: Threads; None takes one a core.
+        on_case: Called with (cases read, all cases).
+
+    Raises:
+        SynBTError: If there is no tumor of 6 mm or more, or the fold or split is not there.
+    """
+    files = select(read_dataset(folder, split=split), fold=fold)
+    tell = on_case or (lambda done, total: None)
+    tell(0, len(files.cases))
+    found: dict[str, tuple[Template, ...]] = {}
+    skipped = list(files.skipped)
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        jobs = {pool.submit(_templates_of_files, case, voxels): case for case in files.cases}
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                name = jobs[job].name
+                try:
+                    found[name] = job.result()
+                except ValueError as error:
+                    skipped.append(f"{name}: {error}")
+                tell(done, len(files.cases))
+        except BaseException:
+            # Ctrl-C waits for the cases being read, not for all that are still to come.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if not found and skipped:
+        raise SynBTError(f"No case of {folder} can be used. The first one: {sorted(skipped)[0]}")
+    bank = _bank([template for name in sorted(found) for template in found[name]])
+    return BuiltBank(bank, len(found), tuple(sorted(skipped)))
+
+
+def _templates_of_files(files: CaseFiles, voxels: bool) -> tuple[Template, ...]:
+    return _templates_of_case(load_case(files, first_post=True), voxels)
+
+
+def _templates_of_case(case: TrainingCase, voxels: bool) -> tuple[Template, ...]:
+    if not case.instances:
+        return ()
+    q = case.q.float()
+    return _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name, voxels)
+
+
+def _bank(templates: list[Template]) -> TumorBank:
     if not templates:
         raise SynBTError(
             "A tumor bank needs tumors of at least 6 mm; these cases hold none. Are there masks?"

@@ -1,0 +1,123 @@
+"""Banks of a dataset: groups, voxels, folds, and that memory holds few cases at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from analytic import breast_image, ellipsoid
+from synbt_aug.data.bank import bank_of, bank_of_dataset, templates_of
+from synbt_aug.data.cohort import load_cohort
+from synbt_aug.data.phantom_cohort import write_phantom_cohort
+from synbt_aug.errors import SynBTError
+from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.phantom import PhantomSettings
+from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, Template
+from synbt_aug.volume import BreastVolume, Spacing
+
+SMALL = PhantomSettings(shape=(48, 48, 48), spacing=(2.0, 2.0, 2.0), diameter_mm=16.0)
+LESIONS = ((34.0, 24.0, 24.0), (34.0, 48.0, 44.0))
+RADII = (8.0, 6.0)
+
+
+def two_lesions(spacing: Spacing = (1.0, 1.0, 1.0)) -> BreastVolume:
+    """The analytic breast with balls of 16 and 12 mm, 31.2 mm apart."""
+    image = breast_image(spacing)
+    shape = tuple(image.shape[1:])
+    tumor = torch.zeros(shape, dtype=torch.bool)
+    for centre, radius in zip(LESIONS, RADII, strict=True):
+        tumor |= ellipsoid(shape, centre, (radius,) * 3, spacing)
+    image[1][tumor] += 150
+    return BreastVolume(image, spacing, tumor=tumor)
+
+
+def cut(volume: BreastVolume, voxels: bool = False) -> tuple[Template, ...]:
+    return templates_of(volume, measure_reference(volume.image), "a", voxels=voxels)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    return write_phantom_cohort(folder, range(3), settings=SMALL, workers=1)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.8, 0.8), (1.5, 1.5, 0.7)])
+def test_lesions_of_a_case_keep_their_places_in_mm_whatever_the_spacing(spacing: Spacing) -> None:
+    first, second = cut(two_lesions(spacing))
+    assert (first.group, second.group) == ("a", "a")
+    assert first.diameter_mm == pytest.approx(16.0, abs=0.8)
+    assert second.diameter_mm == pytest.approx(12.0, abs=0.8)
+    assert second.offset_mm == pytest.approx((0.0, 24.0, 20.0), abs=max(spacing))
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.8, 0.8)])
+def test_the_signal_surrounds_the_mask_by_the_margin(spacing: Spacing) -> None:
+    for template in cut(two_lesions(spacing), voxels=True):
+        assert isinstance(template.signal, torch.Tensor)
+        assert template.signal.shape == (
+            2,
+            *(n + 2 * SIGNAL_MARGIN_MM for n in template.mask.shape),
+        )
+        m = SIGNAL_MARGIN_MM
+        post = template.signal[1, m:-m, m:-m, m:-m].float()
+        assert float(post[template.mask].mean()) > float(post[~template.mask].mean()) + 0.5
+
+
+def test_at_one_millimetre_the_signal_is_the_case_s() -> None:
+    volume = two_lesions()
+    linear = to_linear(volume.image, measure_reference(volume.image))
+    first, _ = cut(volume, voxels=True)
+    assert isinstance(first.signal, torch.Tensor)
+    m, (d, h, w) = SIGNAL_MARGIN_MM, (26, 16, 16)
+    box = (slice(None), *(slice(k - m, k + 16 + m) for k in (d, h, w)))
+    assert torch.equal(first.signal, linear[box].half())
+
+
+def test_voxels_are_kept_only_when_asked_for(cohort: Path) -> None:
+    # A weights folder is shared; its bank is cut without a word on voxels.
+    assert not any(t.signal is not None for t in bank_of(load_cohort(cohort)).templates)
+    assert not any(t.signal is not None for t in cut(two_lesions()))
+    assert bank_of(load_cohort(cohort), voxels=True).has_signal
+
+
+@pytest.mark.parametrize("voxels", [False, True])
+def test_a_dataset_s_bank_is_that_of_its_cohort(cohort: Path, voxels: bool) -> None:
+    told: list[tuple[int, int]] = []
+    built = bank_of_dataset(
+        cohort, voxels=voxels, workers=2, on_case=lambda done, total: told.append((done, total))
+    )
+    whole = bank_of(load_cohort(cohort, first_post=True), voxels=voxels)
+    assert built.bank.digest == whole.digest
+    assert built.cases == 3 and built.skipped == ()
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_fold_s_bank_holds_its_training_cases(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"phantom_{seed:07d}" for seed in range(3)]
+    monkeypatch.setattr("synbt_aug.data.cohort.read_fold", lambda folder, fold: (names[:2], names))
+    assert {t.source for t in bank_of_dataset(cohort, fold=0).bank.templates} <= set(names[:2])
+
+
+def test_a_case_that_cannot_be_read_is_told_and_the_others_are_taken(
+    cohort: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(cohort, folder)
+    next((folder / "imagesTr").glob("phantom_0000001_0000*")).write_bytes(b"no image")
+    built = bank_of_dataset(folder)
+    assert built.cases == 2
+    (line,) = built.skipped
+    assert line.startswith("phantom_0000001: ")
+
+
+def test_a_dataset_without_tumors_is_refused(tmp_path: Path) -> None:
+    settings = PhantomSettings(shape=(48, 48, 48), spacing=(2.0, 2.0, 2.0), with_tumor=False)
+    folder = write_phantom_cohort(tmp_path / "healthy", [0], settings=settings, workers=1)
+    with pytest.raises(SynBTError, match="at least 6 mm; these cases hold none"):
+        bank_of_dataset(folder)
