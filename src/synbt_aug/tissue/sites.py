@@ -91,14 +91,17 @@ def find_sites(
         allowed &= _free_side(breast.inside, depth, place.any_of(real_tumor)[box], place.grid_mm)
         if not allowed.any():
             return place.nowhere("there is no breast in view without a real tumor")
-    weight = _weight(breast, allowed, place.grid_mm)
+    taken = None if occupied is None else place.any_of(occupied)
+    # A tumor that is there counts as gland, but draws no other one to its border.
+    gland = breast.gland if taken is None else np.where(taken[box], 0, breast.gland)
+    weight = _weight(gland, allowed, place.grid_mm)
     if level is not None:
         around = _smooth(breast.gland, place.grid_mm)
         seen = level[(slice(None), *box)].cpu().numpy()
         structures, nodes = enhancing_structures(seen, breast.inside, around, place.grid_mm)
         allowed &= ~nodes
         weight[structures | ~allowed] = 0
-    return place.site_map(box, allowed, weight, occupied)
+    return place.site_map(box, allowed, weight, taken)
 
 
 def sites_of_roi(
@@ -141,7 +144,8 @@ def sites_of_roi(
         allowed &= _free_side(inside[box], depth, place.any_of(real_tumor)[box], place.grid_mm)
         if not allowed.any():
             return place.nowhere("there is no part of the roi without a real tumor")
-    return place.site_map(box, allowed, np.where(allowed, weight.numpy()[box], 0), occupied)
+    taken = None if occupied is None else place.any_of(occupied)
+    return place.site_map(box, allowed, np.where(allowed, weight.numpy()[box], 0), taken)
 
 
 class _Place:
@@ -173,11 +177,11 @@ class _Place:
         box: tuple[slice, ...],
         allowed: np.ndarray,
         weight: np.ndarray,
-        occupied: Tensor | None,
+        taken: np.ndarray | None,
     ) -> SiteMap:
         """Keep away from what is there, measure depths, and fill the whole grid."""
-        if occupied is not None and bool(occupied.any()):
-            near = _near(self.any_of(occupied), self.grid_mm)[box]
+        if taken is not None and taken.any():
+            near = _near(taken, self.grid_mm)[box]
             if not (allowed & ~near).any():
                 return self.nowhere("existing tumors and forbidden places leave no room")
             allowed = allowed & ~near
@@ -239,10 +243,10 @@ def _smooth(share: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
     return np.asarray(ndimage.gaussian_filter(share, sigma, mode="nearest", truncate=2.5))
 
 
-def _weight(breast: Breast, allowed: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+def _weight(gland: np.ndarray, allowed: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
     """1 in gland and on its border, falling off into the fat."""
     # Half of what is around a border is gland: there the blurred share is .5.
-    near = np.clip(np.maximum(breast.gland, 2 * _smooth(breast.gland, grid_mm)), 0, 1)
+    near = np.clip(np.maximum(gland, 2 * _smooth(gland, grid_mm)), 0, 1)
     near[~allowed] = 0
     far = allowed & (near < FAR_WEIGHT)
     weight = np.where(far, 0, near)

@@ -1,0 +1,85 @@
+"""Vessels and nodes are avoided; gland that enhances is not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from analytic import ball, ellipsoid
+from breast_of_formulas import MM, ONE, tissue_map, tissues
+from synbt_aug.tissue import TissueLabel, to_grid
+from synbt_aug.tissue.enhancing import MOST_SHARE
+from synbt_aug.tissue.sites import find_sites
+
+#: In fat, 20 mm from the gland's middle.
+BESIDE = (46.0, 40.0, 62.0)
+
+
+def level_of(rise: Tensor, noise: float = 0.02) -> Tensor:
+    """Signal of 0.4 before contrast, and what is given after it."""
+    pre = torch.full(ONE, 0.4)
+    both = torch.stack([pre, pre + rise])
+    both += noise * torch.randn(both.shape, generator=torch.Generator().manual_seed(0))
+    return to_grid(both, MM)
+
+
+def at_grid(mask: Tensor) -> Tensor:
+    return to_grid(mask[None].float(), MM)[0] >= 0.9
+
+
+def test_no_tumor_starts_in_a_vessel_but_one_may_lie_over_it() -> None:
+    vessel = ellipsoid(ONE, (44, 40, 40), (100, 2.5, 2.5))
+    sites, plain = find_sites(tissue_map(), level_of(vessel * 1.0)), find_sites(tissue_map())
+    inside = at_grid(vessel) & plain.allowed
+    assert int(inside.sum()) > 10
+    assert float(sites.weight[inside].max()) == 0 and bool(sites.allowed[inside].all())
+    assert float(sites.weight.sum()) > 0.9 * float(plain.weight.sum())
+
+
+def test_no_tumor_lies_on_a_node() -> None:
+    node = ellipsoid(ONE, BESIDE, (4, 4, 4))
+    sites = find_sites(tissue_map(), level_of(node * 0.8))
+    assert bool(find_sites(tissue_map()).allowed[at_grid(node)].all())
+    assert not bool(sites.allowed[at_grid(node)].any())
+
+
+def test_a_bright_focus_in_gland_is_no_node() -> None:
+    focus = ellipsoid(ONE, (38, 40, 40), (4, 4, 4))
+    sites = find_sites(tissue_map(), level_of(focus * 0.8))
+    assert bool(sites.allowed[at_grid(focus)].all())
+
+
+def test_what_is_wider_than_a_vessel_is_neither() -> None:
+    broad = ellipsoid(ONE, (38, 40, 40), (12, 12, 12))
+    sites, plain = find_sites(tissue_map(), level_of(broad * 1.0)), find_sites(tissue_map())
+    assert torch.equal(sites.allowed, plain.allowed)
+    middle = at_grid(ellipsoid(ONE, (38, 40, 40), (8, 8, 8)))
+    assert torch.allclose(sites.weight[middle], plain.weight[middle], atol=1e-5)
+
+
+def test_noise_alone_takes_nothing() -> None:
+    sites, plain = (
+        find_sites(tissue_map(), level_of(torch.zeros(ONE), 0.2)),
+        find_sites(tissue_map()),
+    )
+    assert torch.equal(sites.allowed, plain.allowed)
+    assert float(sites.weight.sum()) > 0.99 * float(plain.weight.sum())
+
+
+def test_dense_gland_with_strong_background_enhancement_keeps_its_sites() -> None:
+    labels = tissues()
+    labels[labels == TissueLabel.FAT] = TissueLabel.GLAND
+    speckle = torch.rand((18, 20, 20), generator=torch.Generator().manual_seed(1))
+    rise = torch.nn.functional.interpolate((speckle > 0.7).float()[None, None], ONE)[0, 0]
+    sites, plain = find_sites(tissue_map(labels), level_of(rise)), find_sites(tissue_map(labels))
+    assert torch.equal(sites.allowed, plain.allowed)
+    lost = (plain.weight > 0) & (sites.weight == 0)
+    inside = to_grid((labels == TissueLabel.GLAND)[None].float(), MM)[0] >= 0.5
+    assert 0 < int(lost.sum()) <= MOST_SHARE * int(inside.sum()) + 1
+
+
+def test_a_scan_at_5_mm_shows_no_vessels() -> None:
+    small = tissue_map(tissues()[::5, ::5, ::5].contiguous(), (5.0, 5.0, 5.0))
+    level = torch.zeros(2, *small.probability.shape[1:])
+    level[1, ball(8, 3).nonzero().amax()] = 2
+    assert find_sites(small, level).reason is None
