@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from hypothesis import Phase, settings
 from torch import Tensor
+from torch.nn import functional as F
 
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
 from synbt_aug.intensity import inverse_knee
@@ -21,6 +22,7 @@ from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.sites import geometric_tissue as find_tissue
+from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 from synbt_aug.weights import Weights, contract_of
@@ -140,6 +142,18 @@ def small_bank() -> TumorBank:
     )
 
 
+@lru_cache(maxsize=1)
+def voxel_bank() -> TumorBank:
+    """The small bank with voxels: tissue at 0 and tumors at .3 in pre, 2.5 in post, with grain."""
+    templates = []
+    for k, template in enumerate(small_bank().templates):
+        inside = F.pad(template.mask.to(torch.float32), (SIGNAL_MARGIN_MM,) * 6)
+        grain = torch.randn((2, *inside.shape), generator=seeded(k)) * 0.05
+        signal = inside * torch.tensor([0.3, 2.5]).view(2, 1, 1, 1) + grain
+        templates.append(template._replace(signal=signal.half()))
+    return TumorBank(tuple(templates))
+
+
 class FlatTexture:
     """Adds a known contrast inside the mask, and grain that follows the noise seeds."""
 
@@ -203,6 +217,16 @@ def diffusion_painter(steps: int = 2, **settings: Any) -> TumorSynthesizer:
         w.autoencoder, w.denoiser, w.schedule, hole_margin_mm=2.0, steps=steps, **settings
     )
     return TumorSynthesizer(w, texture=texture, tissue=find_tissue)
+
+
+def syntumor_painter() -> TumorSynthesizer:
+    """A synthesizer with the analytic texture."""
+    return TumorSynthesizer(tiny_weights(), texture="syntumor")
+
+
+def copy_paste_painter() -> TumorSynthesizer:
+    """A synthesizer that pastes the tumors of the small bank."""
+    return TumorSynthesizer(tiny_weights(), bank=voxel_bank(), texture="copy_paste")
 
 
 def digest(result: Synthesis) -> str:
