@@ -22,7 +22,7 @@ from synbt_aug.volume import Spacing, Synthesis
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 
 # Counts that are no failures.
-_FINE = ("injected", "null", "not drawn")
+_FINE = ("injected", "null", "not drawn", "satellite", "satellite left out")
 
 
 class BatchInjection:
@@ -134,6 +134,8 @@ def _to(tensor: Tensor, device: torch.device) -> Tensor:
 def epoch_line(counts: Mapping[str, int], milliseconds: Mapping[str, float]) -> str:
     """An epoch's line for the log: injected, skipped and why, ms an iteration."""
     parts = [f"{counts.get('injected', 0)} injected"]
+    if counts.get("satellite"):
+        parts.append(f"{counts['satellite']} satellites")
     if counts.get("null"):
         parts.append(f"{counts['null']} null paints")
     why = {name: n for name, n in counts.items() if name not in _FINE}

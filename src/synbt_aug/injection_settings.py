@@ -16,6 +16,7 @@ from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.texture.names import check_texture
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.multifocal import group_chance
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,6 +32,8 @@ class InjectionSettings:
     Args:
         probability: Of injecting into a sample.
         tumors: Most tumors a sample; one to so many, evenly.
+        multifocal: Probability that a tumor is a multifocal group: with further lesions in the
+            same breast, as they lay to each other in the bank (in about 40 % of real cases).
         diameter_mm: One size for all; None draws from the cohort's.
         enhancement, rim, heterogeneity, category: Asked of every tumor; None: the template's.
         texture: What paints: "diffusion"; "syntumor", blurred noise; "copy_paste", the tumors of
@@ -60,6 +63,7 @@ class InjectionSettings:
 
     probability: float = 0.5
     tumors: int = 1
+    multifocal: float = 0.0
     diameter_mm: float | None = None
     enhancement: float | None = None
     rim: float | None = None
@@ -83,7 +87,7 @@ class InjectionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("probability", "null_paint"):
+        for name in ("probability", "multifocal", "null_paint"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise SynBTError(f"{name} needs a number from 0 to 1, got {value}.")
@@ -144,6 +148,20 @@ class InjectionSettings:
         """One injection."""
         appearance = self.appearance if kind == "tumor" else Appearance()
         return Wish(kind, self.diameter_mm, appearance, only_free_side=self.only_free_side)
+
+    def wishes(self, null: float, count: float, generator: torch.Generator) -> list[Wish]:
+        """One sample's injections.
+
+        Args:
+            null: In [0, 1): decides whether they are null paints.
+            count: In [0, 1): decides how many there are.
+            generator: The sample's own; it decides which of them are multifocal groups.
+        """
+        number = 1 + int(count * self.tumors)
+        if null < self.null_paint:
+            return [self.wish("null")] * number
+        groups = [group_chance(self.multifocal, generator) for _ in range(number)]
+        return [dataclasses.replace(self.wish(), group=group) for group in groups]
 
     @property
     def open_labels(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference
-from synbt_aug.painting import Wish
+from synbt_aug.painting import Wish, satellite_wishes
 from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -63,8 +63,8 @@ class SynBTInjector:
             injection; then the injector pickles without any network.
 
     Attributes:
-        counts: Injections so far: "injected", "null", "not drawn", and a line for each reason
-            of failure.
+        counts: Injections so far: "injected", "null", "not drawn", further lesions of multifocal
+            groups ("satellite", "satellite left out"), and a line for each reason of failure.
     """
 
     def __init__(
@@ -189,8 +189,7 @@ class SynBTInjector:
         seeds: dict[int, int] = {}
         hosts: dict[int, Host] = {}
         generators: dict[int, torch.Generator] = {}
-        left: dict[int, int] = {}
-        kinds: dict[int, str] = {}
+        left: dict[int, list[Wish]] = {}
         results: list[Synthesis | None] = [None] * len(images)
         s = self.settings
         for k in range(len(images)):
@@ -211,19 +210,23 @@ class SynBTInjector:
             hosts[k] = first[k] = host
             seeds[k], generators[k] = seed, torch.Generator().manual_seed(seed)
             painted_on[k] = []
-            kinds[k] = "null" if null < s.null_paint else "tumor"
-            left[k] = 1 + int(count * s.tumors)
+            left[k] = s.wishes(null, count, generators[k])
         while left:
             now = sorted(left)
-            wishes = [s.wish(kinds[k]) for k in now]
+            wishes = [left[k].pop(0) for k in now]
             painted = self._paint([hosts[k] for k in now], wishes, [generators[k] for k in now])
-            for k, result in zip(now, painted, strict=True):
-                left[k] -= 1
-                self.counts[_outcome(result, kinds[k])] += 1
+            for k, wish, result in zip(now, wishes, painted, strict=True):
+                self.counts[_outcome(wish, result)] += 1
                 painted_on[k].append(result)
+                if wish.group:
+                    bank = self.synthesizer(hosts[k].volume.image.device).bank
+                    more = satellite_wishes(hosts[k], wish, result, bank, generators[k])
+                    left[k] = more + left[k]
                 if result.painted:
                     hosts[k] = hosts[k].after(result)
-                if left[k] == 0 or not result.painted:
+                elif wish.satellite is None:
+                    left[k] = []
+                if not left[k]:
                     del left[k]
         for k, done in painted_on.items():
             synthesizer = self.synthesizer(first[k].volume.image.device)
@@ -349,8 +352,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
 
 
-def _outcome(result: Synthesis, kind: str) -> str:
+def _outcome(wish: Wish, result: Synthesis) -> str:
     """The counter's name for a result; figures in a reason are left out."""
+    if wish.satellite is not None:
+        return "satellite" if result.painted else "satellite left out"
     if result.painted:
-        return "injected" if kind == "tumor" else kind
+        return "injected" if wish.kind == "tumor" else wish.kind
     return str(result.reason).split(":")[0]

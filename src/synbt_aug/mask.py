@@ -408,7 +408,7 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, int], ...]:
     """First and one past the last index of the mask along each axis; `mask` is not empty."""
     if mask.device.type == "cpu" and mask.ndim == 3:
         content: np.ndarray = mask.numpy()
-        flat: np.ndarray = content.any(axis=0)
+        flat = np.asarray(content.any(axis=0))
         along = content.reshape(len(content), -1).any(axis=1), flat.any(axis=1), flat.any(axis=0)
         found = [np.flatnonzero(line) for line in along]
         return tuple((int(index[0]), int(index[-1]) + 1) for index in found)

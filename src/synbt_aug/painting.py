@@ -34,6 +34,12 @@ from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.multifocal import (
+    Satellite,
+    largest_of_groups,
+    place_satellite,
+    satellites_of,
+)
 from synbt_aug.tumor.placement import (
     LARGEST_MM,
     SMALLEST_MM,
@@ -74,6 +80,8 @@ class Wish:
         mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
             template and a site; needed for removals.
         only_free_side: Only into a breast without a real tumor.
+        group: It is the largest lesion of a multifocal group; `satellite_wishes` are the others.
+        satellite: A further lesion of a group, with its template and place.
     """
 
     kind: str = "tumor"
@@ -81,6 +89,8 @@ class Wish:
     appearance: Appearance = Appearance()
     mask: Tensor | None = None
     only_free_side: bool = False
+    group: bool = False
+    satellite: Satellite | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -231,15 +241,14 @@ def _recipe_of_template(
     """A recipe, and the shape that it gives."""
     if sites.reason is not None:
         return sites.reason
-    found = place_tumor(
-        sites,
-        host.volume.shape,
-        bank,
-        margin_mm,
-        generator,
-        wish.diameter_mm,
-        wish.appearance.category,
-    )
+    shape, category = host.volume.shape, wish.appearance.category
+    if wish.satellite is not None:
+        found = place_satellite(sites, shape, bank, margin_mm, wish.satellite)
+    else:
+        among = largest_of_groups(bank, category) if wish.group else []
+        found = place_tumor(
+            sites, shape, bank, margin_mm, generator, wish.diameter_mm, category, among
+        )
     if found is None:
         return _no_room(wish.diameter_mm)
     # Shape and appearance belong together: what is not asked for is the template's own.
@@ -248,6 +257,27 @@ def _recipe_of_template(
         appearance = Appearance()
     recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
     return recipe, found.distance
+
+
+def satellite_wishes(
+    host: Host, wish: Wish, painted: Synthesis, bank: TumorBank, generator: torch.Generator
+) -> list[Wish]:
+    """What remains of a multifocal group once its largest lesion is painted.
+
+    Args:
+        host: Where it was painted.
+        wish: The largest lesion's; nothing remains where it is no group's.
+        painted: What became of it.
+        bank: Templates.
+        generator: On the CPU.
+    """
+    if not wish.group or painted.recipe is None:
+        return []
+    thing = TumorRecipe.from_dict(painted.recipe["tumors"][0], host.volume.spacing)
+    if thing.pose is None or thing.diameter_mm is None:
+        return []
+    found = satellites_of(bank, thing.pose, thing.diameter_mm, thing.window, generator)
+    return [replace(wish, group=False, satellite=one, diameter_mm=one.diameter_mm) for one in found]
 
 
 def _no_room(diameter_mm: float | None) -> str:

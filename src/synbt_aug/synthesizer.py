@@ -19,7 +19,15 @@ from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
-from synbt_aug.painting import Prepared, Wish, finish, from_recipe, prepare, visibility
+from synbt_aug.painting import (
+    Prepared,
+    Wish,
+    finish,
+    from_recipe,
+    prepare,
+    satellite_wishes,
+    visibility,
+)
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import Texture, join
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
@@ -27,6 +35,7 @@ from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.lesions import split_lesions
+from synbt_aug.tumor.multifocal import group_chance
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
 from synbt_aug.tumor.sites import geometric_tissue
 from synbt_aug.tumor.stretched_signal import signal_for
@@ -115,6 +124,7 @@ class TumorSynthesizer:
         kind: str = "tumor",
         reference: IntensityReference | None = None,
         only_free_side: bool = False,
+        multifocal: float = 0.0,
     ) -> Synthesis:
         """Paint tumors.
 
@@ -129,6 +139,10 @@ class TumorSynthesizer:
             kind: "tumor", or "null" to repaint a healthy place as healthy.
             reference: Intensity references of the case, where the volume is only a part of it.
             only_free_side: Only into a breast without a real tumor; has no say in a given mask.
+            multifocal: Probability that a tumor is a multifocal group: the largest lesion of a
+                case in the bank with its others, each painted where it lay to the largest or at
+                the nearest place with room in the same breast, or left out (`measured` says so).
+                In a bank without groups one to three small lesions are drawn around it.
 
         Returns:
             The painted volume with its label, support and recipe, or the volume unchanged with
@@ -137,16 +151,21 @@ class TumorSynthesizer:
         generator = torch.Generator().manual_seed(seed)
         if tumor_mask is None:
             wish = Wish(kind, diameter_mm, appearance, only_free_side=only_free_side)
-            wishes = [wish] * tumors
+            wishes = [
+                replace(wish, group=kind == "tumor" and group_chance(multifocal, generator))
+                for _ in range(tumors)
+            ]
         else:
             tumor_mask = _on_grid(tumor_mask, volume)
             parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
             wishes = [Wish(kind, None, appearance, part) for part in parts]
         host = Host.of(volume, reference)
         results, first = [], host
-        for wish in wishes:
+        while wishes:
+            wish = wishes.pop(0)
             (result,) = self.paint([host], [wish], [generator])
             results.append(result)
+            wishes = satellite_wishes(host, wish, result, self.bank, generator) + wishes
             if result.painted:
                 host = host.after(result)
         return self.together(first, results, seed)

@@ -166,6 +166,7 @@ class SynBTTumor(RandomTransform):
                 diameter_mm=wish.diameter_mm,
                 appearance=wish.appearance,
                 kind=wish.kind,
+                multifocal=s.multifocal,
                 reference=reference,
                 only_free_side=wish.only_free_side,
             )

@@ -26,6 +26,10 @@ def synthesize(
     post: Annotated[Path, typer.Argument(help="Post-contrast scan on the same grid.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
     tumors: Annotated[int, typer.Option(min=1, help="How many to paint.")] = 1,
+    multifocal: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Probability that a tumor comes with further lesions."),
+    ] = 0.0,
     diameter_mm: Annotated[
         float | None, typer.Option(help="Of the sphere of the same volume; default: drawn.")
     ] = None,
@@ -86,7 +90,8 @@ def synthesize(
     if len(chosen := [name for name, value in modes.items() if value is not None]) > 1:
         raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
     wish = Appearance(enhancement, heterogeneity, rim, None, category)
-    unused = {"--tumors": tumors != 1, "--diameter-mm": diameter_mm is not None}
+    unused = {"--tumors": tumors != 1, "--multifocal": multifocal > 0}
+    unused |= {"--diameter-mm": diameter_mm is not None}
     unused |= {"--roi": roi is not None, "--only-free-side": only_free_side}
     unused["an appearance"] = tumor_mask is None and wish != Appearance()
     if chosen and (idle := [name for name, given in unused.items() if given]):
@@ -115,6 +120,7 @@ def synthesize(
     request = {
         "files": {name: _fingerprint(path) for name, path in inputs.items() if path is not None},
         "tumors": tumors,
+        "multifocal": multifocal,
         "diameter_mm": diameter_mm,
         "seed": seed,
         "appearance": wish.to_dict(),
@@ -135,6 +141,7 @@ def synthesize(
             pair.volume,
             seed=seed,
             tumors=tumors,
+            multifocal=multifocal,
             diameter_mm=diameter_mm,
             appearance=wish,
             tumor_mask=shape,

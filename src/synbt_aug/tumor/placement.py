@@ -7,6 +7,7 @@ pose and size into a shape, the same one every time; `room.py` knows where a sha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -31,6 +32,7 @@ __all__ = [
     "draw_diameter_mm",
     "draw_pose",
     "draw_seed",
+    "elastic_mm",
     "place_tumor",
     "rank_of",
     "rasterize",
@@ -49,7 +51,7 @@ LARGEST_MM = 90.0
 MEDIAN_MM = 30.0
 LOG_SD = 0.38
 
-#: Elastic displacement: SD over the tumor's diameter.
+#: SD of the elastic displacement over the tumor's diameter.
 _ELASTIC = 0.04
 
 #: Templates and poses tried at one size.
@@ -129,8 +131,17 @@ def draw_diameter_mm(generator: torch.Generator, most_mm: float) -> float:
     return diameter_at(_uniform(generator), most_mm)
 
 
+def elastic_mm(diameter_mm: float) -> float:
+    """SD of the elastic displacement of a tumor of this size, in mm."""
+    return _ELASTIC * diameter_mm
+
+
 def draw_pose(
-    bank: TumorBank, diameter_mm: float, generator: torch.Generator, category: str | None = None
+    bank: TumorBank,
+    diameter_mm: float,
+    generator: torch.Generator,
+    category: str | None = None,
+    among: Sequence[int] = (),
 ) -> Pose:
     """A template near the wanted size, and how it lies.
 
@@ -139,8 +150,9 @@ def draw_pose(
         diameter_mm: Wanted; templates within about 25 % of it are likely.
         generator: On the CPU.
         category: Only templates of this category, where the bank has any.
+        among: Only these templates, where there are any.
     """
-    candidates = bank.of_category(category) if category else []
+    candidates = list(among) or (bank.of_category(category) if category else [])
     candidates = candidates or list(range(len(bank)))
     sizes = torch.tensor([bank.diameters_mm[k] for k in candidates], dtype=torch.float64)
     ratio = (sizes / diameter_mm).log()
@@ -153,7 +165,7 @@ def draw_pose(
         template=candidates[chosen],
         quaternion=(w, x, y, z),
         flip=_uniform(generator) < 0.5,
-        elastic_mm=_ELASTIC * diameter_mm,
+        elastic_mm=elastic_mm(diameter_mm),
         elastic_seed=draw_seed(generator),
     )
 
@@ -166,6 +178,7 @@ def place_tumor(
     generator: torch.Generator,
     diameter_mm: float | None = None,
     category: str | None = None,
+    among: Sequence[int] = (),
 ) -> Placement | None:
     """Draw a size, a template near it, a pose, and a place among those where it fits.
 
@@ -184,7 +197,8 @@ def place_tumor(
         hole_margin_mm: As for `rasterize`.
         generator: On the CPU.
         diameter_mm: Exactly this size; None draws one.
-        category: Only templates of this category, where the bank has any.
+        category: As for `draw_pose`.
+        among: As for `draw_pose`.
 
     Returns:
         A placement; None where nothing found room.
@@ -197,7 +211,7 @@ def place_tumor(
         size = diameter_mm or diameter_at(rank, most)
         for _ in range(_POSES):
             tried += 1
-            how = draw_pose(bank, size, generator, category)
+            how = draw_pose(bank, size, generator, category, among)
             distance = rasterize(bank, how, size, hole_margin_mm)
             found = None if distance is None else draw_place(room, distance <= 0, generator)
             if distance is None or found is None:
