@@ -37,7 +37,7 @@ class PaintTumor(Transform):
         spacing: As for `SynBTTumor`.
         settings: `InjectionSettings`; those given by name go before.
         **kwargs: Of its fields weights, bank, generator_device, pre_channel, post_channel,
-            tumor_label and paint_over.
+            tumor_label, paint_over and roi_labels.
 
     Raises:
         SynBTError: If the recipe cannot be read, or does not belong to the image or the weights.

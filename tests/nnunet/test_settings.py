@@ -105,3 +105,16 @@ def test_a_section_that_is_no_section_is_refused() -> None:
 def test_a_device_that_torch_does_not_know_is_refused() -> None:
     with pytest.raises(SynBTError, match="generator_device needs 'auto'.*got 'gpu'"):
         TrainerSettings(generator_device="gpu")
+
+
+def test_roi_labels_come_with_the_dataset() -> None:
+    labels = {"background": 0, "tumor": 1, "sites": 2}
+    settings = gather_settings(described(labels=labels, synbt={"roi_labels": [2]}), environment={})
+    assert settings.roi_labels == (2,) and settings.open_labels == (2,)
+
+
+def test_roi_labels_that_the_dataset_lacks_are_refused() -> None:
+    with pytest.raises(
+        SynBTError, match="roi_labels names 5, .* no such label. There are: .*tumor 1"
+    ):
+        gather_settings(described(synbt={"roi_labels": [5]}), environment={})
