@@ -133,7 +133,7 @@ def test_a_template_s_distance_has_two_millimetres_around_it() -> None:
     mask = bank.templates[3].mask
     assert distance.shape == tuple(n + 4 for n in mask.shape)
     padded = torch.nn.functional.pad(mask, (2,) * 6)
-    assert torch.equal(distance, signed_distance_mm(padded, limit_mm=16.0))
+    assert torch.equal(distance, signed_distance_mm(padded))
     assert template_distance(bank, 3) is distance
 
 

@@ -13,8 +13,8 @@ from analytic import ellipsoid, small_bank
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import pose, signed_distance_mm
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.placement import Pose, rasterize, rasterized, rotation_and_displacement
 from synbt_aug.tumor.posed_signal import posed_signal
+from synbt_aug.tumor.shape import Pose, rasterize, rasterized, rotation_and_displacement
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, Template
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)

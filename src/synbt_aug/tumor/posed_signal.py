@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.mask import posed_positions
 from synbt_aug.tumor.bank import TumorBank, template_signal
-from synbt_aug.tumor.placement import Pose, rasterized, rotation_and_displacement
+from synbt_aug.tumor.shape import Pose, rasterized, rotation_and_displacement
 
 
 def posed_signal(bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm: float) -> Tensor:
@@ -34,30 +35,22 @@ def posed_signal(bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm:
             f"A copied tumor needs a window that holds it; one of {diameter_mm:.0f} mm in this "
             f"pose is too long. Ask for a smaller one."
         )
-    rotation, displacement = rotation_and_displacement(how)
     n = shape.distance.shape[0]
-    points = _points(shape.side, shape.first, n, displacement) @ rotation / shape.zoom
-    half = torch.tensor([(length - 1) / 2 for length in signal.shape[1:]])
-    return F.grid_sample(
+    # The pose is known in the window it was made for; the shape's own may reach beyond.
+    d, h, w = (slice(max(start, 0), min(start + n, shape.side)) for start in shape.first)
+    half = torch.tensor([(length - 1) / 2 for length in signal.shape[1:]]).view(3, 1, 1, 1)
+    rotation, displacement = rotation_and_displacement(how)
+    place = posed_positions(rotation, shape.zoom, displacement, shape.side, (d, h, w), 1 / half)
+    sampled = F.grid_sample(
         signal[None],
-        (points / half).flip(-1)[None],
+        place.flip(0).movedim(0, -1)[None],
         mode="bilinear",
         padding_mode="border",
         align_corners=True,
-    )[0]
-
-
-def _points(side: int, first: tuple[int, int, int], n: int, displacement: Tensor) -> Tensor:
-    """Voxels of a window of n mm in the window of `side` mm that `mask.pose` fills.
-
-    Returns:
-        Displaced positions from that window's middle, in mm, shape `(n, n, n, 3)`. Voxels beyond
-        it are its nearest ones.
-    """
-    shift = F.interpolate(
-        displacement[None], size=(side,) * 3, mode="trilinear", align_corners=True
-    )[0]
-    d, h, w = (torch.arange(start, start + n).clamp(0, side - 1) for start in first)
-    grid = torch.stack(torch.meshgrid(d, h, w, indexing="ij"), dim=-1)
-    shift = shift[:, grid[..., 0], grid[..., 1], grid[..., 2]]
-    return grid - (side - 1) / 2 + shift.movedim(0, -1)
+    )
+    missing = [
+        beyond
+        for start, part in zip(reversed(shape.first), (w, h, d), strict=True)
+        for beyond in (part.start - start, start + n - part.stop)
+    ]
+    return F.pad(sampled, missing, mode="replicate")[0]
