@@ -333,7 +333,8 @@ def test_the_diameter_is_met_to_a_voxel_at_any_spacing(
     spacing: tuple[float, float, float], diameter: float, seed: int
 ) -> None:
     image = breast_image(spacing, extent_mm=SMALL_MM, with_gland=False)
-    result = painter()(BreastVolume(image, spacing), seed=seed, diameter_mm=diameter)
+    roi = ellipsoid(image.shape[1:], (22, 26, 24), (14, 18, 18), spacing)
+    result = painter()(BreastVolume(image, spacing, roi=roi), seed=seed, diameter_mm=diameter)
     assert result.painted, result.reason
     # The shape is met to a voxel of its 1 mm window, and the label to one of the host.
     shape = sphere_voxels(diameter) / math.prod(spacing)
@@ -514,7 +515,10 @@ def nowhere() -> dict[str, tuple[BreastVolume, str]]:
         "a case that is forbidden": (replace(breast(), forbidden=everywhere), taken),
         "a body without a breast": (BreastVolume(slab), "no breast is in view"),
         "a breast of only fat": (BreastVolume(fat), "the breast in view has no fibroglandular"),
-        "a breast without signal": (replace(breast(), valid=~fringe), "no breast is in view"),
+        "a breast without signal": (
+            replace(breast(), valid=~fringe),
+            "the breast in view has no fibroglandular",
+        ),
         "nothing but skin left free": (replace(breast(), forbidden=fringe), taken),
         "20 mm": (BreastVolume(crop), "the volume is only 20 x 20 x 20 mm"),
     }
@@ -547,12 +551,12 @@ def test_retries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         counts["shapes"] += 1
         return rasterize(*args)
 
-    monkeypatch.setattr("synbt_aug.painting.rasterize", count)
+    monkeypatch.setattr("synbt_aug.tumor.placement.rasterize", count)
     painter()(breast(), seed=0)
     assert 1 <= counts["shapes"] <= 5
     counts["shapes"] = 0
     assert not painter()(breast(), seed=0, diameter_mm=45.0).painted
-    assert counts["shapes"] <= 3
+    assert counts["shapes"] <= 8
     texture = FlatTexture((0.0, 0.0))
     even = BreastVolume(breast_image(with_gland=False), roi=deep())
     assert not painter(texture)(even, seed=0, diameter_mm=9.0).painted

@@ -23,11 +23,13 @@ _LEAST_CONTRAST = 1.08
 def geometric_tissue(pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
     """Find tissues; arguments and result as `tissue.segments.Segments` says."""
     signal = torch.stack([pre, pre])
-    level = (to_linear(to_grid(signal.float(), spacing), measure_reference(signal, valid)) + 1) / 2
+    level = (to_linear(to_grid(signal.float(), spacing), measure_reference(signal)) + 1) / 2
     coarse = level[0].cpu().numpy()
     body = body_mask(coarse)
     front = _front(body)
     breast = body if front is None else _in_front_of_chest_wall(body, front)
+    if valid is not None:
+        breast = breast & (to_grid(valid[None].float(), spacing)[0] >= 0.5).cpu().numpy()
     labels = np.where(body, TissueLabel.BEHIND, TissueLabel.BACKGROUND)
     labels[breast] = TissueLabel.FAT
     if breast.any():
@@ -131,7 +133,7 @@ def _gland(pre: np.ndarray, breast: np.ndarray, from_air: np.ndarray) -> np.ndar
     inner = breast & (from_air > 8.0)
     under_skin = breast & (from_air > 3.0) & (from_air <= 8.0)
     if inner.sum() < 200:
-        return breast
+        return np.zeros_like(breast)
     # Coil bias: judge each voxel against its surroundings of 4 cm.
     smooth = ndimage.gaussian_filter(np.where(breast, pre, 0), 7.5)
     share = ndimage.gaussian_filter(breast.astype(np.float64), 7.5)
