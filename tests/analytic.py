@@ -221,12 +221,14 @@ def diffusion_painter(steps: int = 2, **settings: Any) -> TumorSynthesizer:
 
 def syntumor_painter() -> TumorSynthesizer:
     """A synthesizer with the analytic texture."""
-    return TumorSynthesizer(tiny_weights(), texture="syntumor")
+    return TumorSynthesizer(tiny_weights(), texture="syntumor", tissue=find_tissue)
 
 
 def copy_paste_painter() -> TumorSynthesizer:
     """A synthesizer that pastes the tumors of the small bank."""
-    return TumorSynthesizer(tiny_weights(), bank=voxel_bank(), texture="copy_paste")
+    return TumorSynthesizer(
+        tiny_weights(), bank=voxel_bank(), texture="copy_paste", tissue=find_tissue
+    )
 
 
 def digest(result: Synthesis) -> str:

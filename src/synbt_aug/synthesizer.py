@@ -31,6 +31,7 @@ from synbt_aug.painting import (
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import Texture, join
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
+from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
@@ -65,8 +66,9 @@ class TumorSynthesizer:
         steps: Of DDIM (paper: 10); this and the next two are of "diffusion" alone.
         guidance: Strength of the wish for an appearance; 1 is the plain prediction.
         precision: "fp32", "bf16" or "fp16", for the networks.
-        tissue: Finds the tissues that decide where a tumor may go: "shipped", or anything that
-            does as `tissue.segments.Segments` says. It is not asked where a volume has a roi.
+        tissue: Finds the tissues that decide where a tumor may go: "shipped", a folder that
+            `synbt train tissue` wrote, or anything that does as `Segments` says. It is not asked
+            where a volume has a roi.
 
     Raises:
         SynBTError: If the weights or the bank cannot be loaded, a setting is out of range, or the
@@ -87,9 +89,9 @@ class TumorSynthesizer:
         steps: int = 10,
         guidance: float = 1.0,
         precision: str = "fp32",
-        tissue: str | Segments = SHIPPED,
+        tissue: str | Path | Segments = SHIPPED,
     ) -> None:
-        self.segmenter = _segmenter(tissue)
+        self.segmenter = _segmenter(tissue, torch.device(device))
         texture = "diffusion" if texture is None else texture
         self.weights = load_for(texture, weights)
         bank_name = None if isinstance(bank, TumorBank) else bank or SHIPPED
@@ -376,12 +378,14 @@ class TumorSynthesizer:
             )
 
 
-def _segmenter(tissue: str | Segments) -> Segments:
-    if not isinstance(tissue, str):
+def _segmenter(tissue: str | Path | Segments, device: torch.device) -> Segments:
+    if not isinstance(tissue, (str, Path)):
         return tissue
-    if tissue != SHIPPED:
-        raise SynBTError(f"tissue needs {SHIPPED!r} or a segmenter, got {tissue!r}.")
-    return geometric_tissue
+    if tissue == SHIPPED:
+        return geometric_tissue
+    segmenter = load_segmenter(tissue)
+    segmenter.network.to(device)
+    return segmenter
 
 
 def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from analytic import breast, ellipsoid, painter, reorder, seeded, tiny_weights
+from analytic import breast, ellipsoid, find_tissue, painter, reorder, seeded, tiny_weights
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import Fit, FitCase, measure_fit
 from synbt_aug.evaluate.case_fit import largest_lesion, measure_case
@@ -74,7 +74,7 @@ def spread_weights() -> Weights:
 
 
 def synthesizer(less: float = 0.0, noise: float = 0.0) -> TumorSynthesizer:
-    return TumorSynthesizer(spread_weights(), texture=Repeat(less, noise))
+    return TumorSynthesizer(spread_weights(), texture=Repeat(less, noise), tissue=find_tissue)
 
 
 @lru_cache(maxsize=8)

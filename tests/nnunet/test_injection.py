@@ -81,10 +81,10 @@ def test_out_of_memory_leaves_the_real_sample_and_is_counted() -> None:
         def recipe(self) -> dict[str, object]:
             return {}
 
-    from analytic import tiny_weights
+    from analytic import find_tissue, tiny_weights
     from synbt_aug.synthesizer import TumorSynthesizer
 
-    synthesizer = TumorSynthesizer(tiny_weights(), texture=OutOfMemory())
+    synthesizer = TumorSynthesizer(tiny_weights(), texture=OutOfMemory(), tissue=find_tissue)
     injection = BatchInjection(SynBTInjector(ALWAYS, synthesizer), NOTHING, {}, MM, CPU)
     given = batch()
     before = given["data"].clone()
