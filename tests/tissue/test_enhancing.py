@@ -8,7 +8,7 @@ from torch import Tensor
 from analytic import ball, ellipsoid
 from breast_of_formulas import MM, ONE, tissue_map, tissues
 from synbt_aug.tissue import TissueLabel, to_grid
-from synbt_aug.tissue.enhancing import MOST_SHARE
+from synbt_aug.tissue.enhancing import MOST_SHARE, enhancing_structures
 from synbt_aug.tissue.sites import find_sites
 
 #: In fat, 20 mm from the gland's middle.
@@ -66,16 +66,30 @@ def test_noise_alone_takes_nothing() -> None:
     assert float(sites.weight.sum()) > 0.99 * float(plain.weight.sum())
 
 
+def speckle() -> Tensor:
+    """Bright grains of 4 mm in 3 places of 10."""
+    bright = torch.rand((18, 20, 20), generator=torch.Generator().manual_seed(1)) > 0.7
+    return torch.nn.functional.interpolate(bright.float()[None, None], ONE)[0, 0]
+
+
 def test_dense_gland_with_strong_background_enhancement_keeps_its_sites() -> None:
     labels = tissues()
     labels[labels == TissueLabel.FAT] = TissueLabel.GLAND
-    speckle = torch.rand((18, 20, 20), generator=torch.Generator().manual_seed(1))
-    rise = torch.nn.functional.interpolate((speckle > 0.7).float()[None, None], ONE)[0, 0]
-    sites, plain = find_sites(tissue_map(labels), level_of(rise)), find_sites(tissue_map(labels))
-    assert torch.equal(sites.allowed, plain.allowed)
-    lost = (plain.weight > 0) & (sites.weight == 0)
-    inside = to_grid((labels == TissueLabel.GLAND)[None].float(), MM)[0] >= 0.5
-    assert 0 < int(lost.sum()) <= MOST_SHARE * int(inside.sum()) + 1
+    plain = find_sites(tissue_map(labels))
+    for rise in (0.5, 1.0, 2.0):
+        sites = find_sites(tissue_map(labels), level_of(speckle() * rise))
+        assert torch.equal(sites.allowed, plain.allowed)
+        lost = (plain.weight > 0) & (sites.weight == 0)
+        assert int(lost.sum()) <= MOST_SHARE * int(plain.allowed.sum())
+
+
+def test_however_much_shines_most_of_the_breast_remains() -> None:
+    inside = torch.isin(tissues(), torch.tensor([TissueLabel.FAT, TissueLabel.GLAND]))
+    everywhere = torch.ones(36, 40, 40).numpy()
+    found, _ = enhancing_structures(
+        level_of(speckle() * 2.0).numpy(), at_grid(inside).numpy(), 0 * everywhere, (2.0,) * 3
+    )
+    assert 0 < found.sum() <= MOST_SHARE * int(at_grid(inside).sum()) + 1
 
 
 def test_a_scan_at_5_mm_shows_no_vessels() -> None:
