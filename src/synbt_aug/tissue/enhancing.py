@@ -25,8 +25,10 @@ GLAND_SHINES = 2.0
 #: enhancement has bright spots everywhere: only the brightest count.
 MOST_SHARE = 0.05
 
-#: Nodes are compact, at most so wide in mm, at least so large in cm3, and lie in fat.
+#: Nodes are compact, at most so wide in mm and so much longer than wide, at least so large in
+#: cm3, and lie in fat.
 NODE_MM = 14.0
+NODE_RATIO = 2.5
 NODE_CM3 = 0.06
 NODE_FILLS = 0.3
 NODE_GLAND = 0.35
@@ -79,7 +81,7 @@ def _nodes(
         box = boxes[k - 1]
         wide = [(s.stop - s.start) * mm for s, mm in zip(box, grid_mm, strict=True)]
         here = parts[box] == k
-        compact = max(wide) <= NODE_MM and here.mean() >= NODE_FILLS
+        compact = max(wide) <= min(NODE_MM, NODE_RATIO * min(wide)) and here.mean() >= NODE_FILLS
         nodes[k] = compact and float(around_gland[box][here].mean()) < NODE_GLAND
     if not nodes.any():
         return np.zeros_like(found)
