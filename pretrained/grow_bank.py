@@ -1,10 +1,12 @@
 """The shipped tumor bank: shapes of many phantoms, with the lesions of a case kept together.
 
-    python pretrained/grow_bank.py --seeds 0:1000 --workers 4 -o bank.npz
+    python pretrained/grow_bank.py --seeds 0:300 -o first.npz
+    python pretrained/grow_bank.py --seeds 300:920 --varied --join first.npz -o bank.npz
 
-Shape and appearance only, no voxels. Each phantom leaves a part in `bank.parts`, so that a run
-that was stopped goes on where it was; the parts may be deleted once the bank is written. About
-2.5 s of one core a phantom and 1.1 templates. Seeds of 1,000,000 and above are for testing only.
+gave the bank that is shipped. Shape and appearance only, no voxels. Each phantom leaves a part in
+`bank.parts`, so that a run that was stopped goes on where it was; the parts may be deleted once
+the bank is written. About 2 s of one core a phantom and 1.1 templates. Seeds of 1,000,000 and
+above are for testing only.
 """
 
 from __future__ import annotations
@@ -29,12 +31,25 @@ from synbt_aug.tumor.bank import TumorBank, build_bank, join_banks, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume
 
+#: Fields of view in voxels of 1 mm, by the seed's last digit: six of ten as phantoms are made
+#: otherwise, a cube, two with both breasts as a rule, and a small one.
+VARIED_FIELDS = (
+    *((192, 192, 128),) * 6,
+    (160, 160, 160),
+    (320, 192, 144),
+    (320, 192, 128),
+    (144, 176, 96),
+)
 
-def templates_of_phantom(
-    seed: int, settings: PhantomSettings | None = None
-) -> tuple[Template, ...]:
+
+def settings_of(seed: int, varied: bool) -> PhantomSettings:
+    """The defaults, or those with the field of view of `VARIED_FIELDS`."""
+    return PhantomSettings(shape=VARIED_FIELDS[seed % 10]) if varied else PhantomSettings()
+
+
+def templates_of_phantom(seed: int, settings: PhantomSettings) -> tuple[Template, ...]:
     """The templates of one phantom, a group where it has several lesions."""
-    phantom = make_phantom(seed, settings or PhantomSettings())
+    phantom = make_phantom(seed, settings)
     scans = np.stack([phantom.pre, phantom.post[0]]).astype(np.float32)
     volume = BreastVolume(
         torch.from_numpy(scans), phantom.spacing, tumor=torch.from_numpy(phantom.tumor)
@@ -42,10 +57,10 @@ def templates_of_phantom(
     return templates_of(volume, measure_reference(volume.image), f"phantom_{seed:07d}")
 
 
-def write_part(folder: Path, seed: int) -> int:
+def write_part(folder: Path, seed: int, varied: bool) -> int:
     """Make one phantom's part; an empty file where it has no tumor of 6 mm. Gives the seed."""
     part = _part(folder, seed)
-    templates = templates_of_phantom(seed)
+    templates = templates_of_phantom(seed, settings_of(seed, varied))
     if templates:
         build_bank(templates).save(part)
     else:
@@ -54,19 +69,22 @@ def write_part(folder: Path, seed: int) -> int:
     return seed
 
 
-def grow(folder: Path, seeds: Iterable[int], workers: int) -> Iterator[int]:
-    """Make the parts that are missing, yielding each seed when it is done."""
+def grow(folder: Path, seeds: Iterable[int], varied: bool, workers: int) -> Iterator[int]:
+    """Make the parts that are missing, yielding each seed when it is done.
+
+    A folder of parts belongs to one choice of `varied`: parts do not say how they were made.
+    """
     todo = [seed for seed in seeds if not _part(folder, seed).is_file()]
     if workers <= 1:
         for seed in todo:
-            yield write_part(folder, seed)
+            yield write_part(folder, seed, varied)
         return
     # Spawned, not forked: a forked copy of torch's thread pool can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        jobs = [pool.submit(write_part, folder, seed) for seed in todo]
+        jobs = [pool.submit(write_part, folder, seed, varied) for seed in todo]
         try:
             for job in as_completed(jobs):
                 yield job.result()
@@ -100,21 +118,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=_seeds, default=range(1000), metavar="FIRST:STOP")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--varied", action="store_true", help="fields of view of several sizes")
+    parser.add_argument("--join", type=Path, nargs="*", default=[], help="banks that come first")
     parser.add_argument("-o", "--output", type=Path, default=Path("bank.npz"))
     wanted = parser.parse_args()
     try:
         folder = check_output_folder(wanted.output.with_suffix(".parts"))
         torch.set_num_threads(1)
-        for done in grow(folder, wanted.seeds, wanted.workers):
+        for done in grow(folder, wanted.seeds, wanted.varied, wanted.workers):
             print(f"phantom {done}", flush=True)
-        bank = joined(folder, wanted.seeds)
+        bank = join_banks(
+            [*(load_bank(other) for other in wanted.join), joined(folder, wanted.seeds)]
+        )
         bank.save(wanted.output)
     except SynBTError as error:
         sys.exit(str(error))
     megabytes = wanted.output.stat().st_size / 1e6
     print(
-        f"{len(bank)} templates of {len(wanted.seeds)} phantoms, {len(bank.groups)} groups, "
-        f"{megabytes:.2f} MB in {wanted.output}"
+        f"{len(bank)} templates in {wanted.output}, {len(bank.groups)} groups, {megabytes:.2f} MB"
     )
 
 
