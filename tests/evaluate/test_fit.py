@@ -46,6 +46,7 @@ class Repeat:
 
     name = "repeat"
     hole_margin_mm = 2.0
+    needs_signal = False
 
     def __init__(self, less: float = 0.0, noise: float = 0.0) -> None:
         self.less, self.noise = less, noise

@@ -110,8 +110,8 @@ def _in_front_of_chest_wall(body: np.ndarray, front: tuple[int, bool]) -> np.nda
     skin = oriented.argmax(axis)[hit]
     if skin.size == 0:
         return np.zeros_like(body)
-    # 70 %: the columns beside the breast, where the skin lies on the chest wall.
-    plane = np.quantile(skin, 0.7)
+    # 90 %: the columns beside the breast, where the skin lies on the chest wall.
+    plane = np.quantile(skin, 0.9)
     index = np.arange(body.shape[axis]).reshape([-1 if k == axis else 1 for k in range(3)])
     breast = oriented & (index < plane)
     return np.flip(breast, axis) if flipped else breast
