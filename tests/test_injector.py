@@ -106,10 +106,11 @@ def test_variables_win_over_the_dataset_and_that_over_defaults() -> None:
 )
 def test_every_setting_can_come_from_the_environment(field: str) -> None:
     values: dict[str, Any] = {
-        "probability": 0.25, "tumors": 4, "diameter_mm": 22.5, "enhancement": 0.4, "rim": 1.25,
-        "heterogeneity": 0.3, "category": "rim", "guidance": 2.5, "steps": 4, "weights": "w",
+        "probability": 0.25, "tumors": 4, "multifocal": 0.4, "diameter_mm": 22.5,
+        "enhancement": 0.4, "rim": 1.25, "heterogeneity": 0.3, "category": "rim", "guidance": 2.5,
+        "steps": 4, "weights": "w",
         "bank": "b.npz", "pre_channel": 3, "post_channel": 2, "tumor_label": 7,
-        "paint_over": (2, 3), "roi_labels": (4, 5), "only_free_side": True,
+        "paint_over": (2, 3), "roi_labels": (4, 5), "only_free_side": True, "texture": "syntumor",
         "only_tumor_free": True, "null_paint": 0.1, "precision": "bf16",
         "generator_device": "cpu", "seed": 11,
     }  # fmt: skip

@@ -17,7 +17,7 @@ from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import Spacing
 
 #: Brightness of gland over fat, or of fat over gland, below which there is no gland.
-_LEAST_CONTRAST = 1.08
+_LEAST_CONTRAST = 1.12
 
 
 def geometric_tissue(pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
