@@ -113,15 +113,15 @@ def diameter_at(rank: float, most_mm: float) -> float:
         rank: In [0, 1).
         most_mm: At most this; where it is below 6 mm, 6 mm is what comes.
     """
-    low, high = _LOG_SIZE.cdf(math.log(SMALLEST_MM)), _LOG_SIZE.cdf(math.log(most_mm))
-    if high <= low:
+    if most_mm <= SMALLEST_MM:
         return SMALLEST_MM
+    low, high = _LOG_SIZE.cdf(math.log(SMALLEST_MM)), _LOG_SIZE.cdf(math.log(most_mm))
     found = math.exp(_LOG_SIZE.inv_cdf(min(low + rank * (high - low), 1 - 1e-12)))
     return min(max(found, SMALLEST_MM), most_mm)
 
 
 def rank_of(diameter_mm: float, most_mm: float) -> float:
-    """The inverse of `diameter_at`: the probability-integral transform of a size."""
+    """The inverse of `diameter_at` where `most_mm` is above 6 mm: the PIT of a size."""
     low, high = _LOG_SIZE.cdf(math.log(SMALLEST_MM)), _LOG_SIZE.cdf(math.log(most_mm))
     return (_LOG_SIZE.cdf(math.log(diameter_mm)) - low) / (high - low)
 
@@ -206,6 +206,8 @@ def place_tumor(
     room = room_of(sites, shape)
     rank = _uniform(generator)
     most = min(_REACHED * room.most_mm, LARGEST_MM)
+    if most == 0:
+        return None
     tried = 0
     for _ in range(1 if diameter_mm else 1 + _TIMES_LOWERED):
         size = diameter_mm or diameter_at(rank, most)

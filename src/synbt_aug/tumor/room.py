@@ -28,8 +28,9 @@ INSIDE = 0.97
 #: Semi-axes of the cohort's tumors over the longest one.
 AXIS_RATIOS = (0.70, 0.83, 1.0)
 
-#: Grid voxels from which on the largest tumor is sought on every second one.
+#: Grid voxels from which on the largest tumor is sought on every second one, if it is this large.
 _FINE_VOXELS = 40_000
+_COARSE_FROM_MM = 20.0
 
 #: Sites looked at together, in the order in which they were drawn.
 _CHUNK = 256
@@ -49,7 +50,8 @@ class Room(NamedTuple):
         kind: 0 where tumor may lie, 1 one grid voxel beside it, 2 beyond, uint8, `(d, h, w)`.
         depth_mm: Distance to what is beyond, or to the end of the host, same shape.
         most_mm: Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of
-            axes, along the axes of the host, that fits around a site; 0 where none does.
+            axes, along the axes of the host, that fits around a site, to about a voxel of the
+            grid; 0 where none does.
     """
 
     sites: SiteMap
@@ -104,22 +106,20 @@ def _depth(inside: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
 def _largest_mm(
     inside: np.ndarray, centres: np.ndarray, grid_mm: tuple[float, float, float]
 ) -> float:
-    if not centres.any():
-        return 0.0
-    step = 1 if inside.size <= _FINE_VOXELS else 2
-    part = (slice(None, None, step),) * 3
-    coarse = inside[part]
-    seen = ndimage.maximum_filter(centres, step)[part] if step > 1 else centres
-    seen = seen & coarse
-    if not seen.any():
-        return 0.0
-    radius = 0.0
-    for ratios in itertools.permutations(AXIS_RATIOS):
-        # Where lengths are divided by the semi-axes, the ellipsoid is a ball.
-        scaled = tuple(step * mm / r for mm, r in zip(grid_mm, ratios, strict=True))
-        # From a voxel's centre to the next one's face.
-        radius = max(radius, float(_depth(coarse, scaled)[seen].max()) - 0.5 * min(scaled))
-    return 2 * max(radius, 0.0) * math.prod(AXIS_RATIOS) ** (1 / 3)
+    for step in (1,) if inside.size <= _FINE_VOXELS else (2, 1):
+        part = (slice(None, None, step),) * 3
+        coarse = inside[part]
+        seen = (ndimage.maximum_filter(centres, step)[part] if step > 1 else centres) & coarse
+        radius = 0.0
+        for ratios in itertools.permutations(AXIS_RATIOS) if seen.any() else ():
+            # Where lengths are divided by the semi-axes, the ellipsoid is a ball.
+            scaled = tuple(step * mm / r for mm, r in zip(grid_mm, ratios, strict=True))
+            # From a voxel's centre to the next one's face.
+            radius = max(radius, float(_depth(coarse, scaled)[seen].max()) - 0.5 * min(scaled))
+        most = 2 * radius * math.prod(AXIS_RATIOS) ** (1 / 3)
+        if most > _COARSE_FROM_MM:
+            break
+    return max(most, 0.0)
 
 
 class Place(NamedTuple):

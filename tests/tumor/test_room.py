@@ -1,0 +1,222 @@
+"""Room: what a site map holds, and that a place that exists is found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from analytic import MM, ball, breast, ellipsoid, find_tissue, seeded
+from synbt_aug.host import Host
+from synbt_aug.tissue.sites import SiteMap
+from synbt_aug.tumor.room import AXIS_RATIOS, draw_place, fits, nearest_place, room_of
+from synbt_aug.volume import Spacing
+from synbt_aug.window import Window, cut_mask
+
+SHAPE = (60, 60, 60)
+
+
+def sites_of(
+    allowed: Tensor,
+    weight: Tensor | None = None,
+    factors: tuple[float, float, float] = (2.0, 2.0, 2.0),
+    spacing: Spacing = MM,
+) -> SiteMap:
+    depth = torch.full(allowed.shape, 50.0)
+    heavy = allowed.float() if weight is None else weight
+    return SiteMap(heavy, depth, allowed, factors, spacing)
+
+
+def everywhere() -> Tensor:
+    return torch.ones(30, 30, 30, dtype=torch.bool)
+
+
+def middle_of(window: Window) -> list[float]:
+    return [o + (window.side - 1) / 2 / mm for o, mm in zip(window.origin, window.spacing)]
+
+
+# --- how much there is ---
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_the_largest_tumor_is_the_ellipsoid_that_fits(axes: tuple[int, ...]) -> None:
+    radii = [22 * AXIS_RATIOS[k] for k in axes]
+    allowed = ellipsoid((60, 60, 60), (30, 30, 30), tuple(radii))
+    room = room_of(sites_of(allowed, factors=(1.0, 1.0, 1.0)), SHAPE)
+    expected = 2 * 22 * math.prod(AXIS_RATIOS) ** (1 / 3)
+    # It is sought on every second voxel of 1 mm.
+    assert room.most_mm == pytest.approx(expected, abs=2.5)
+
+
+def test_the_end_of_the_host_is_an_end() -> None:
+    room = room_of(sites_of(everywhere()), SHAPE)
+    # Its longest axis is as long as the host.
+    assert room.most_mm == pytest.approx(60 * math.prod(AXIS_RATIOS) ** (1 / 3), abs=2.5)
+
+
+def test_a_hole_of_one_voxel_takes_no_room() -> None:
+    allowed = ball(30, 20.0, spacing=(2.0, 2.0, 2.0))
+    whole = room_of(sites_of(allowed), SHAPE).most_mm
+    pierced = allowed.clone()
+    pierced[15, 15, 15] = False
+    assert room_of(sites_of(pierced), SHAPE).most_mm == pytest.approx(whole, rel=0.05)
+
+
+def test_no_allowed_tissue_is_no_room() -> None:
+    assert room_of(sites_of(~everywhere()), SHAPE).most_mm == 0
+
+
+# --- where a shape fits ---
+
+
+def test_the_one_place_with_room_is_found_to_its_voxel() -> None:
+    weight = torch.zeros(30, 30, 30)
+    weight[15, 12, 17] = 1.0
+    room = room_of(sites_of(everywhere(), weight), SHAPE)
+    for seed in range(5):
+        place = draw_place(room, ball(64, 4), seeded(seed))
+        assert place is not None and place.tries == 1
+        # Grid voxel k covers host voxels 2k and 2k + 1; a window's middle lies between voxels.
+        for c, k in zip(middle_of(place.window), (15, 12, 17), strict=True):
+            assert 2 * k - 1 <= c <= 2 * k + 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_place_that_exists_is_found_at_the_first_try(seed: int) -> None:
+    # Slits and crumbs everywhere, and one room that holds the shape and hardly more.
+    allowed = torch.rand(48, 48, 48, generator=seeded(seed)) < 0.3
+    corner = torch.randint(2, 30, (3,), generator=seeded(seed + 10)).tolist()
+    allowed[tuple(slice(c, c + 13) for c in corner)] = True
+    room = room_of(sites_of(allowed), (96, 96, 96))
+    place = draw_place(room, ball(64, 11.5), seeded(seed))
+    assert place is not None and place.tries == 1
+    for c, k in zip(middle_of(place.window), corner, strict=True):
+        assert abs(c - (2 * (k + 6.5) - 0.5)) <= 4
+
+
+def test_likely_sites_are_drawn_as_often_as_they_are_likely() -> None:
+    weight = torch.zeros(30, 30, 30)
+    weight[15, 15, 8], weight[15, 15, 20] = 1.0, 4.0
+    room = room_of(sites_of(everywhere(), weight), SHAPE)
+    generator = seeded()
+    right = 0
+    for _ in range(100):
+        place = draw_place(room, ball(64, 3), generator)
+        assert place is not None
+        right += middle_of(place.window)[2] > 30
+    # 80 expected, 4 SDs are 16.
+    assert 64 <= right <= 96
+
+
+def test_sites_without_room_leave_their_share_to_the_others() -> None:
+    allowed = torch.zeros(30, 30, 30, dtype=torch.bool)
+    allowed[10:22, 10:22, 10:22] = True
+    allowed[2, 2, 2] = True
+    weight = allowed.float()
+    weight[2, 2, 2] = 1e6
+    place = draw_place(room_of(sites_of(allowed, weight), SHAPE), ball(64, 6), seeded())
+    assert place is not None
+    assert all(20 <= c <= 44 for c in middle_of(place.window))
+
+
+def test_where_there_is_no_room_there_is_no_place() -> None:
+    assert draw_place(room_of(sites_of(~everywhere()), SHAPE), ball(64, 4), seeded()) is None
+    slit = ~everywhere()
+    slit[14:16] = True
+    assert draw_place(room_of(sites_of(slit), SHAPE), ball(64, 8), seeded()) is None
+
+
+def test_no_part_of_a_shape_leaves_the_host() -> None:
+    room = room_of(sites_of(everywhere()), SHAPE)
+    for seed in range(20):
+        place = draw_place(room, ball(64, 12), seeded(seed))
+        assert place is not None
+        for c in middle_of(place.window):
+            assert 11.5 <= c <= 60 - 12.5
+
+
+@pytest.mark.parametrize(
+    "spacing, shape",
+    [
+        ((0.7, 1.1, 1.4), (83, 53, 41)),
+        ((3.0, 0.8, 0.8), (19, 71, 70)),
+        ((2.3, 2.3, 2.3), (25,) * 3),
+    ],
+)
+def test_a_shape_fits_where_its_voxels_do_whatever_the_grid(
+    spacing: Spacing, shape: tuple[int, int, int]
+) -> None:
+    grid = tuple(max(round(n * mm / 2), 1) for n, mm in zip(shape, spacing, strict=True))
+    allowed = torch.zeros(grid, dtype=torch.bool)
+    allowed[tuple(slice(n // 5, n - n // 5) for n in grid)] = True
+    d, h, w = (n / g for n, g in zip(shape, grid, strict=True))
+    sites = sites_of(allowed, factors=(d, h, w), spacing=spacing)
+    room = room_of(sites, shape)
+    mask = ball(64, 9)
+    for seed in range(6):
+        place = draw_place(room, mask, seeded(seed))
+        assert place is not None and place.tries <= 3
+        on_host = sites.to_host(shape)
+        under = cut_mask(on_host, place.window)[mask]
+        assert under.float().mean() >= 0.97
+        assert fits(room, place.window, mask)
+        away = Window((0, 0, 0), 64, spacing)
+        assert not fits(room, away, mask) or cut_mask(on_host, away)[mask].float().mean() >= 0.97
+
+
+def test_a_shape_may_lie_three_hundredths_beside_and_no_farther() -> None:
+    allowed = ~everywhere()
+    allowed[:15] = True
+    room = room_of(sites_of(allowed), SHAPE)
+    # Allowed up to 30 mm; a cube of 20 mm whose end sticks out by 1 mm: 5 % beside.
+    cube = torch.zeros(64, 64, 64, dtype=torch.bool)
+    cube[22:42, 22:42, 22:42] = True
+    assert fits(room, Window((-12, -10, -10), 64, MM), cube)
+    assert not fits(room, Window((-11, -10, -10), 64, MM), cube)
+    # One voxel in 4096, but 3 mm away from all that is allowed.
+    thorn = cube.clone()
+    thorn[42:46, 32, 32] = True
+    assert not fits(room, Window((-12, -10, -10), 64, MM), thorn)
+    shorter = cube.clone()
+    shorter[42:44, 32, 32] = True
+    assert fits(room, Window((-12, -10, -10), 64, MM), shorter)
+
+
+# --- the nearest place ---
+
+
+def test_a_place_with_room_is_kept() -> None:
+    room = room_of(sites_of(everywhere()), SHAPE)
+    place = nearest_place(room, ball(64, 5), (30.5, 22.5, 33.5), np.ones((30, 30, 30), bool))
+    assert place is not None
+    assert middle_of(place.window) == [30.5, 22.5, 33.5]
+
+
+def test_otherwise_the_nearest_is_taken() -> None:
+    allowed = everywhere()
+    allowed[:, :, :12] = False
+    room = room_of(sites_of(allowed), SHAPE)
+    place = nearest_place(room, ball(64, 5), (30.5, 30.5, 16.5), allowed.numpy())
+    assert place is not None
+    d, h, w = middle_of(place.window)
+    # Allowed from host voxel 24 on: the ball's middle lies 5 mm behind it, to a grid voxel.
+    assert abs(d - 30.5) <= 1 and abs(h - 30.5) <= 1 and 27 <= w <= 31
+
+
+def test_the_nearest_place_is_sought_only_among_the_voxels_named() -> None:
+    among = np.zeros((30, 30, 30), bool)
+    among[20:] = True
+    room = room_of(sites_of(everywhere()), SHAPE)
+    place = nearest_place(room, ball(64, 5), (20.5, 30.5, 30.5), among)
+    assert place is not None and 40 <= middle_of(place.window)[0] <= 43
+    none = nearest_place(room, ball(64, 5), (20.5, 30.5, 30.5), np.zeros((30, 30, 30), bool))
+    assert none is None
+
+
+def test_the_breast_holds_what_the_eye_sees() -> None:
+    # 48 mm deep and 65 mm wide, less 5 mm all around: some 40 mm of room.
+    sites = Host.of(breast()).sites_by(find_tissue)
+    assert 25 < room_of(sites, breast().shape).most_mm < 50
