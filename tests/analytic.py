@@ -15,13 +15,13 @@ from hypothesis import Phase, settings
 from torch import Tensor
 from torch.nn import functional as F
 
+from geometric_tissue import geometric_tissue as find_tissue
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
 from synbt_aug.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
-from synbt_aug.tumor.sites import geometric_tissue as find_tissue
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug.vqvae import VQVAE, VQVAESettings

@@ -44,6 +44,8 @@ class InjectionSettings:
         weights: "shipped", or a weights folder.
         bank: A tumor bank file; "shipped" takes the weights' own, and so does None where the
             host has no bank of its own.
+        tissue: What finds the tissues that decide where a tumor may go: "shipped", or a folder
+            that `synbt train tissue` wrote.
         pre_channel, post_channel: Which channels of the image are pre and post.
         tumor_label: Value that a synthetic tumor gets in the labels.
         paint_over: Other label values that a tumor may replace, such as breast tissue; the rest
@@ -74,6 +76,7 @@ class InjectionSettings:
     steps: int = 10
     weights: str = "shipped"
     bank: str | None = None
+    tissue: str = "shipped"
     pre_channel: int = 0
     post_channel: int = 1
     tumor_label: int = 1

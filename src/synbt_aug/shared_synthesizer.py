@@ -26,6 +26,7 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tissue.segmenter import shipped_segmenter
 from synbt_aug.texture import TEXTURES
 from synbt_aug.weights import (
     SHIPPED,
@@ -57,7 +58,7 @@ def shared_synthesizer(
     CPU. Weights or a bank that changed on disk are loaded anew.
 
     Args:
-        settings: What the generator depends on: weights, bank, texture, steps, guidance,
+        settings: What the generator depends on: weights, bank, tissue, texture, steps, guidance,
             precision, generator_device. Textures without a network load none.
         device: Where the images are; the networks go there unless `generator_device` names
             another place.
@@ -73,6 +74,7 @@ def shared_synthesizer(
     key = (
         weights_key,
         _bank_key(settings.bank),
+        _tissue_key(settings.tissue),
         str(place),
         settings.texture,
         # Of the networks alone.
@@ -88,6 +90,7 @@ def shared_synthesizer(
                 _weights[weights_key],
                 bank=settings.bank,
                 texture=settings.texture,
+                tissue=settings.tissue,
                 device=place,
                 steps=settings.steps,
                 guidance=settings.guidance,
@@ -153,6 +156,15 @@ def _weights_key(name: str) -> tuple[object, ...]:
     manifest = folder / "manifest.json"
     # Without one `load_weights` says what is wrong.
     content = manifest.read_bytes() if manifest.is_file() else b""
+    return str(folder), hashlib.sha256(content).hexdigest()
+
+
+def _tissue_key(name: str) -> tuple[object, ...]:
+    """The folder and what its JSON holds, the weights' SHA-256 among it."""
+    folder = shipped_segmenter() if name == SHIPPED else Path(name).resolve()
+    facts = folder / "tissue.json"
+    # Without one `load_segmenter` says what is wrong.
+    content = facts.read_bytes() if facts.is_file() else b""
     return str(folder), hashlib.sha256(content).hexdigest()
 
 

@@ -38,7 +38,6 @@ from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.lesions import split_lesions
 from synbt_aug.tumor.multifocal import group_chance
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
-from synbt_aug.tumor.sites import geometric_tissue
 from synbt_aug.tumor.stretched_signal import signal_for
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
@@ -381,8 +380,6 @@ class TumorSynthesizer:
 def _segmenter(tissue: str | Path | Segments, device: torch.device) -> Segments:
     if not isinstance(tissue, (str, Path)):
         return tissue
-    if tissue == SHIPPED:
-        return geometric_tissue
     segmenter = load_segmenter(tissue)
     segmenter.network.to(device)
     return segmenter

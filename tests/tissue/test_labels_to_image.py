@@ -101,8 +101,8 @@ def test_fat_and_gland_can_always_be_told_apart() -> None:
         assert abs(mean[FAT] - mean[GLAND]) >= 0.149
         assert all(0 <= m <= 1 for m in mean) and all(0 <= s <= 0.16 for s in spread)
         brighter += mean[GLAND] > mean[FAT]
-    # 300 of 400 expected, SD 9.
-    assert 270 < brighter < 330
+    # 260 of 400 expected, SD 10.
+    assert 230 < brighter < 290
 
 
 def test_what_looks_like_fat_in_the_scan_often_looks_like_fat_in_the_image() -> None:

@@ -36,7 +36,10 @@ class Breast:
 
 
 def clean(
-    probability: np.ndarray, valid: np.ndarray | None, grid_mm: tuple[float, float, float]
+    probability: np.ndarray,
+    valid: np.ndarray | None,
+    grid_mm: tuple[float, float, float],
+    body: np.ndarray | None = None,
 ) -> Breast:
     """Keep the breasts of a tissue map: large parts, their holes filled.
 
@@ -44,12 +47,15 @@ def clean(
         probability: By `TissueLabel`, shape `(5, d, h, w)`.
         valid: Voxels with signal, boolean, shape `(d, h, w)`; None means all.
         grid_mm: Voxel size, in mm.
+        body: What is bright enough for tissue, boolean, shape `(d, h, w)`; None trusts the map.
     """
     fat, gland = probability[TissueLabel.FAT], probability[TissueLabel.GLAND]
     # Fat and gland together: at their border neither may be the likeliest.
     found = fat + gland >= 0.5
     if valid is not None:
         found &= valid
+    if body is not None:
+        found &= body
     voxel_cm3 = math.prod(grid_mm) / 1000
     inside = _large_parts(found, voxel_cm3)
     if not inside.any():

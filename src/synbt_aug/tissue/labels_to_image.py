@@ -49,7 +49,7 @@ _CLUSTER_LIKE_FAT = 0.7
 _CLUSTER_LIKE_GLAND = 0.4
 _SKIN_LIKE_GLAND = 0.4
 _TUMOR_LIKE_GLAND = 0.5
-_DARK_AIR = 0.85
+_DARK_AIR = 0.95
 
 #: Least difference of the means of fat and gland, which lie in [0, 1].
 _LEAST_CONTRAST = 0.15
@@ -57,7 +57,7 @@ _LEAST_CONTRAST = 0.15
 #: Chance that gland is brighter than fat, as where fat is suppressed (all but 6 of MAMA-MIA's
 #: 1491 cases). Both are learned; with even chances the network first learned neither, and drew
 #: the gland as a ball in the middle of the breast.
-_GLAND_IS_BRIGHTER = 0.75
+_GLAND_IS_BRIGHTER = 0.65
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def _seeded(seed: int) -> Iterator[None]:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
-            random.seed(seed)
+            random.setstate(random.Random(seed).getstate())
             yield
     finally:
         random.setstate(before)

@@ -14,6 +14,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from synbt_aug.tissue.body import body_mask
 from synbt_aug.tissue.cleaning import Breast, clean
 from synbt_aug.tissue.enhancing import enhancing_structures
 from synbt_aug.tissue.sides import sides
@@ -74,7 +75,9 @@ def find_sites(
             f"to tell where a tumor may go ({SMALLEST_VIEW_MM:.0f} mm along each axis would do)"
         )
     signal = place.all_of(valid)
-    breast = clean(tissue.probability.cpu().numpy(), signal, place.grid_mm)
+    # At the ends of a field of view the network may take dark air for dark fat.
+    body = None if level is None else body_mask(level.amax(0).cpu().numpy())
+    breast = clean(tissue.probability.cpu().numpy(), signal, place.grid_mm, body)
     if not breast.inside.any():
         return place.nowhere("no breast is in view")
     if float(breast.gland.sum()) * place.voxel_cm3 < LEAST_GLAND_CM3:

@@ -1,4 +1,4 @@
-"""Tissues of a scan by geometry alone: what stands in for the network where there is none.
+"""Tissues of a scan by geometry alone: stands in for the network on breasts made of formulas.
 
 It finds the body, the side that faces air, and the tissue in front of the chest wall, in any axis
 order. A crop without air has no front: all of it counts as breast.
@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.tissue.body import body_mask, otsu_threshold
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import Spacing
@@ -39,50 +40,6 @@ def geometric_tissue(pre: Tensor, spacing: Spacing, valid: Tensor | None = None)
     probability = torch.stack([torch.from_numpy(labels == value) for value in TissueLabel])
     d, h, w = pre.shape
     return TissueMap(probability.float(), (d, h, w), spacing)
-
-
-def otsu_threshold(values: np.ndarray, bins: int = 128) -> float:
-    """Threshold between two classes of values.
-
-    Source:
-        Otsu, "A threshold selection method from gray-level histograms", 1979.
-    """
-    counts, edges = np.histogram(values, bins)
-    centres = (edges[:-1] + edges[1:]) / 2
-    weight = np.cumsum(counts)
-    moment = np.cumsum(counts * centres)
-    rest = weight[-1] - weight
-    ok = (weight > 0) & (rest > 0)
-    if not ok.any():
-        return float(centres[len(centres) // 2])
-    between = np.zeros(bins)
-    between[ok] = (moment[-1] * weight[ok] / weight[-1] - moment[ok]) ** 2 / (weight[ok] * rest[ok])
-    return float(centres[int(between.argmax())])
-
-
-def body_mask(level: np.ndarray) -> np.ndarray:
-    """Body against air.
-
-    Args:
-        level: Signal above `low` over the reference range on the working grid, `(d, h, w)`.
-
-    Returns:
-        Boolean, same shape, holes (ducts, dark fat) filled.
-    """
-    # Fat-suppressed fat is only 3-6 times brighter than air: on a linear scale Otsu's method
-    # finds the gland, on a logarithmic one below the body's median it finds the body.
-    logs = np.log(np.clip(level, 0, None) + 0.02)
-    dim = logs[level < 0.4]
-    if dim.size < 64 or np.quantile(level, 0.02) > 0.12:
-        return np.ones(level.shape, dtype=bool)
-    threshold = min(max(otsu_threshold(dim), np.log(0.08)), np.log(0.20))
-    body = ndimage.binary_opening(logs > threshold)
-    parts, count = ndimage.label(body)
-    if count > 1:
-        sizes = np.bincount(parts.ravel())[1:]
-        body = np.isin(parts, np.flatnonzero(sizes >= 0.05 * sizes.max()) + 1)
-    filled: np.ndarray = ndimage.binary_fill_holes(body)
-    return filled
 
 
 def _front(body: np.ndarray) -> tuple[int, bool] | None:
