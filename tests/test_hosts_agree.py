@@ -138,16 +138,18 @@ def test_a_recipe_of_the_core_paints_the_same_voxels_in_every_host(
     assert torch.equal(label == 1, core.tumor)
 
 
+@pytest.mark.parametrize("multifocal", [0.0, 1.0])
 def test_what_an_injector_draws_the_core_paints_from_the_same_seed(
-    synthesizer: TumorSynthesizer,
+    synthesizer: TumorSynthesizer, multifocal: float
 ) -> None:
     volume = volume_of(MM, torch.float32)
-    injector = SynBTInjector(InjectionSettings(probability=1.0, diameter_mm=10.0), synthesizer)
+    asked = InjectionSettings(probability=1.0, diameter_mm=10.0, multifocal=multifocal)
+    injector = SynBTInjector(asked, synthesizer)
     done = injector(
         volume.image[None], empty_label(volume)[None], generator=torch.Generator().manual_seed(1)
     )
     (drawn,) = done.results
     assert drawn is not None and drawn.painted and drawn.recipe is not None
-    core = synthesizer(volume, seed=drawn.recipe["seed"], diameter_mm=10.0)
+    core = synthesizer(volume, seed=drawn.recipe["seed"], diameter_mm=10.0, multifocal=multifocal)
     assert core.recipe == drawn.recipe
     assert torch.equal(core.image, done.images[0])

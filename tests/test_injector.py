@@ -67,6 +67,7 @@ class OutOfMemory(FlatTexture):
     [
         ({"probability": 1.1}, "probability needs a number from 0 to 1, got 1.1"),
         ({"null_paint": -0.1}, "null_paint needs a number from 0 to 1, got -0.1"),
+        ({"multifocal": 1.5}, "multifocal needs a number from 0 to 1, got 1.5"),
         ({"tumors": 0}, "tumors needs a number from 1 to 8, got 0"),
         ({"tumors": 9}, "tumors needs a number from 1 to 8, got 9"),
         ({"pre_channel": 1}, "need two channels, got 1 for both"),
@@ -314,6 +315,31 @@ def test_null_paints_leave_no_label() -> None:
     assert injected.painted == (True,) * BATCH
     assert not injected.labels.any()
     assert not torch.equal(injected.images, batch()[0])
+
+
+def test_multifocal_groups_are_painted_into_every_sample() -> None:
+    settings = dataclasses.replace(ALWAYS, diameter_mm=10.0, multifocal=1.0)
+    injector, injected = inject(settings)
+    assert injector.counts["injected"] == BATCH
+    lesions = [len((r.recipe or {})["tumors"]) for r in injected.results if r is not None]
+    assert sum(lesions) == BATCH + injector.counts["satellite"] > BATCH
+    left_out = [len(r.measured.get("left_out", [])) for r in injected.results if r is not None]
+    assert sum(left_out) == injector.counts["satellite left out"]
+
+
+def test_a_group_in_one_sample_does_not_change_the_next_one_s_tumor() -> None:
+    images, labels = batch()
+    some = dataclasses.replace(ALWAYS, multifocal=0.5)
+    plain = inject(some, images=images, labels=labels)[1]
+    images[0] = 7.0
+    other = inject(some, images=images, labels=labels)[1]
+    assert not other.painted[0]
+    assert torch.equal(other.images[1:], plain.images[1:])
+
+
+def test_null_paints_are_no_groups() -> None:
+    injector, _ = inject(dataclasses.replace(ALWAYS, null_paint=1.0, multifocal=1.0))
+    assert injector.counts == {"null": BATCH}
 
 
 def test_references_of_the_case_are_used_for_its_crop() -> None:

@@ -117,9 +117,16 @@ def test_bad_input_is_told_in_one_line_before_any_work(
         (["--recipe", tmp_path / "recipe.json"], "names the texture"),
         (["--recipe", "a", "--remove", "b"], "--remove and --recipe do not go together"),
         (["--remove", "a", "--tumors", 2], "--remove leaves no choice of --tumors: leave that out"),
+        (
+            ["--remove", "a", "--multifocal", 0.4],
+            "--remove leaves no choice of --multifocal: leave that out",
+        ),
         (["--tumor-mask", "a", "--diameter-mm", 9], "--tumor-mask leaves no choice of --diameter"),
         (["--recipe", "a", "--rim", 2], "--recipe leaves no choice of an appearance"),
-        (["--texture", "crayon"], "--texture is one of diffusion, syntumor, copy_paste, not 'crayon'"),
+        (
+            ["--texture", "crayon"],
+            "--texture is one of diffusion, syntumor, copy_paste, not 'crayon'",
+        ),
         (["--device", "cuda:77"], "--device cuda:77 is not there"),
         (["--weights", "best"], "needs 'shipped' or the path"),
         (["--bank", tmp_path / "none.npz"], "A tumor bank needs a .npz file"),

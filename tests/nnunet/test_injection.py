@@ -111,6 +111,11 @@ def test_the_line_names_reasons_by_their_number() -> None:
     )
 
 
+def test_satellites_are_told_and_are_no_failures() -> None:
+    counts = {"injected": 5, "satellite": 7, "satellite left out": 2}
+    assert epoch_line(counts, {}).startswith("SynBT: 5 injected, 7 satellites, 0 left as they are")
+
+
 def test_pictures_are_saved_of_painted_samples_alone(tmp_path: Path) -> None:
     given = batch(3)
     given["target"][1] = 5  # nothing may be painted there
