@@ -26,8 +26,8 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.tissue.segmenter import shipped_segmenter
 from synbt_aug.texture import TEXTURES
+from synbt_aug.tissue.segmenter import shipped_segmenter
 from synbt_aug.weights import (
     SHIPPED,
     Weights,

@@ -220,8 +220,9 @@ def tissue(
         if data is not None:
             maps = duke_label_maps(data, on_case=on_case)
         else:
-            count = range(phantoms or chosen.phantoms)
-            maps = phantom_label_maps(output / "label_maps", count, on_case=on_case)
+            first = chosen.first_phantom
+            seeds = range(first, first + (phantoms or chosen.phantoms))
+            maps = phantom_label_maps(output / "label_maps", seeds, on_case=on_case)
     weights = train_tissue(
         maps,
         chosen,

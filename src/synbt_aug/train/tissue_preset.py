@@ -33,7 +33,8 @@ class TissuePreset:
     Args:
         name: Of the preset.
         network: Its shape.
-        phantoms: Label maps made where no data is given.
+        first_phantom: Seed of the first label map made where no data is given.
+        phantoms: How many are made.
         crops: Sizes: the network meets anything from a patch to a whole torso.
         pool: Examples kept a size; each is used several times.
         uses: How often an example is used on average.
@@ -47,6 +48,7 @@ class TissuePreset:
 
     name: str
     network: NetworkSettings
+    first_phantom: int
     phantoms: int
     crops: tuple[CropSize, ...]
     pool: int
@@ -67,6 +69,7 @@ TISSUE_PRESETS = {
     "shipped": TissuePreset(
         name="shipped",
         network=NetworkSettings(),
+        first_phantom=300,
         phantoms=560,
         crops=(
             CropSize((96, 96, 96), 0.3, 4),
@@ -85,6 +88,7 @@ TISSUE_PRESETS = {
     "tiny": TissuePreset(
         name="tiny",
         network=NetworkSettings(channels=(4, 8, 8)),
+        first_phantom=0,
         phantoms=1,
         crops=(CropSize((96, 96, 96), 1.0, 1),),
         pool=2,
