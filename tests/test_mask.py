@@ -1,4 +1,4 @@
-"""Distances, poses and sizes, against brute force, symmetry and what formulas say."""
+"""Distances, smoothing and sizes, against brute force, symmetry and what formulas say."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from synbt_aug.mask import (
     gaussian,
     gaussian_matrix,
     longest_mm,
-    pose,
-    rotation_matrix,
     separable,
     signed_distance_mm,
     smooth_surface,
@@ -31,8 +29,6 @@ from synbt_aug.mask import (
 )
 
 spacings = st.tuples(*[st.floats(0.5, 3.0)] * 3)
-STILL = torch.zeros(3, 4, 4, 4)
-UPRIGHT = torch.eye(3)
 
 
 def random_mask(seed: int, share: float = 0.05, shape: tuple[int, ...] = (7, 8, 9)) -> Tensor:
@@ -174,77 +170,34 @@ def test_identity_matrices_change_no_bit() -> None:
     assert torch.equal(separable(volume, (torch.eye(3), torch.eye(4), torch.eye(5))), volume)
 
 
-# --- poses ---
+# --- the way for whole millimetres ---
 
 
-@given(values=st.lists(st.floats(-1, 1), min_size=4, max_size=4))
-@examples(30)
-def test_every_quaternion_is_a_rotation(values: list[float]) -> None:
-    quaternion = torch.tensor(values, dtype=torch.float64)
-    if quaternion.norm() < 0.1:
-        return
-    rotation = rotation_matrix(quaternion)
-    assert torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-5)
-    assert rotation.det().item() == pytest.approx(1.0, abs=1e-5)
-    assert torch.allclose(rotation, rotation_matrix(-3 * quaternion), atol=1e-6)
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 0.99])
+@pytest.mark.parametrize("limit", [2.5, 8.0, 16.0])
+def test_whole_millimetres_on_the_cpu_give_the_same_bits_as_any_others(
+    share: float, limit: float
+) -> None:
+    for seed, shape in enumerate(((2, 9, 14), (20, 21, 22), (31, 5, 17))):
+        mask = random_mask(seed, share, shape)
+        # A batch goes the general way.
+        assert torch.equal(
+            signed_distance_mm(mask, limit_mm=limit),
+            signed_distance_mm(mask[None], limit_mm=limit)[0],
+        )
+        assert torch.equal(
+            distance_mm(mask, limit_mm=limit), distance_mm(mask[None], limit_mm=limit)[0]
+        )
 
 
-def test_a_quarter_turn_about_the_first_axis_takes_the_second_to_the_third() -> None:
-    half = math.sqrt(0.5)
-    rotation = rotation_matrix(torch.tensor([half, half, 0.0, 0.0]))
-    turned = rotation @ torch.tensor([0.0, 1.0, 0.0])
-    assert torch.allclose(turned, torch.tensor([0.0, 0.0, 1.0]), atol=1e-6)
+@pytest.mark.parametrize("full", [False, True])
+def test_whole_millimetres_know_empty_and_full_masks(full: bool) -> None:
+    mask = torch.full((6, 7, 8), full)
+    assert bool((signed_distance_mm(mask, limit_mm=5.0) == (-5.0 if full else 5.0)).all())
+    assert bool((distance_mm(mask, limit_mm=5.0) == (0.0 if full else 5.0)).all())
 
 
-def block() -> Tensor:
-    """Signed distance of a box of 6 x 10 x 14 voxels."""
-    mask = torch.zeros(16, 20, 24, dtype=torch.bool)
-    mask[5:11, 5:15, 5:19] = True
-    return signed_distance_mm(mask, limit_mm=16.0)
-
-
-def sides(distance: Tensor) -> list[int]:
-    return [end - start for start, end in bounding_box(distance <= 0)]
-
-
-def test_a_template_that_is_not_moved_lies_in_the_middle_of_its_window() -> None:
-    posed = pose(block(), UPRIGHT, 1.0, STILL, 32)
-    assert bounding_box(posed <= 0) == ((13, 19), (11, 21), (9, 23))
-
-
-def test_a_zoom_of_two_doubles_every_side() -> None:
-    assert sides(pose(block(), UPRIGHT, 2.0, STILL, 40)) == [12, 20, 28]
-
-
-def test_a_quarter_turn_swaps_two_sides() -> None:
-    half = math.sqrt(0.5)
-    turn = rotation_matrix(torch.tensor([half, half, 0.0, 0.0]))
-    assert sides(pose(block(), turn, 1.0, STILL, 32)) == [6, 14, 10]
-
-
-def test_a_mirror_image_is_the_shape_flipped() -> None:
-    lopsided = torch.zeros(12, 12, 12, dtype=torch.bool)
-    lopsided[2:6, 3:9, 3:9] = True
-    lopsided[6:10, 5:7, 5:7] = True
-    distance = signed_distance_mm(lopsided, limit_mm=16.0)
-    mirror = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
-    there = pose(distance, UPRIGHT, 1.0, STILL, 24)
-    assert torch.allclose(pose(distance, mirror, 1.0, STILL, 24), there.flip(0), atol=1e-5)
-    assert not torch.equal(there <= 0, there.flip(0) <= 0)
-
-
-def test_a_constant_displacement_moves_the_shape_the_other_way() -> None:
-    shift = STILL.clone()
-    shift[1] = 3.0
-    posed = pose(block(), UPRIGHT, 1.0, shift, 32)
-    assert bounding_box(posed <= 0) == ((13, 19), (8, 18), (9, 23))
-
-
-def test_outside_the_template_the_distance_goes_on_growing() -> None:
-    posed = pose(signed_distance_mm(ball(12, 4), limit_mm=16.0), UPRIGHT, 1.0, STILL, 64)
-    ray = posed[31, 31, 32:]
-    assert bool((ray.diff() > 0.5).all())
-    assert ray[-1].item() == pytest.approx(31.5 - 4, abs=1.0)
+# --- smoothing ---
 
 
 def test_smoothing_takes_a_thin_strand_and_leaves_a_ball() -> None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from analytic import MM, ball, breast, painter, seeded, small_bank
-from synbt_aug.mask import rotation_matrix
+from synbt_aug.posing import rotation_matrix
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.appearance import Appearance

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytic import ball, examples, seeded, small_bank
-from synbt_aug.mask import bounding_box, pose, smooth_surface, sphere_voxels
+from synbt_aug.mask import bounding_box, smooth_surface, sphere_voxels
+from synbt_aug.posing import pose
 from synbt_aug.tumor.bank import Template, TumorBank, template_distance
 from synbt_aug.tumor.placement import draw_pose
 from synbt_aug.tumor.shape import Pose, rasterize, rasterized, rotation_and_displacement

@@ -21,12 +21,11 @@ from synbt_aug.mask import (
     Box,
     around,
     bounding_box,
-    pose,
-    rotation_matrix,
     smooth_distance,
     smoothed_mask,
     sphere_voxels,
 )
+from synbt_aug.posing import pose, rotation_matrix
 from synbt_aug.tumor.bank import TumorBank, template_distance
 from synbt_aug.window import WINDOW_SIDES_MM, fitting_side
 
