@@ -22,7 +22,7 @@ from synbt_aug.volume import Spacing, Synthesis
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 
 # Counts that are no failures.
-_FINE = ("injected", "null", "not drawn", "satellite", "satellite left out")
+_FINE = ("injected", "null", "distractor", "not drawn", "satellite", "satellite left out")
 
 
 class BatchInjection:
@@ -138,6 +138,8 @@ def epoch_line(counts: Mapping[str, int], milliseconds: Mapping[str, float]) -> 
         parts.append(f"{counts['satellite']} satellites")
     if counts.get("null"):
         parts.append(f"{counts['null']} null paints")
+    if counts.get("distractor"):
+        parts.append(f"{counts['distractor']} distractors")
     why = {name: n for name, n in counts.items() if name not in _FINE}
     if why:
         reasons = ", ".join(f"{name} {n}" for name, n in sorted(why.items(), key=lambda x: -x[1]))

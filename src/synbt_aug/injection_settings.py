@@ -16,6 +16,7 @@ from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.texture.names import check_texture
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.distractor import distractor_count
 from synbt_aug.tumor.multifocal import group_chance
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class InjectionSettings:
         only_tumor_free: Leave samples with a real tumor alone.
         only_free_side: Paint only into breasts without a real tumor.
         null_paint: Share of injections that repaint healthy tissue, without a label.
+        distractors: Expected number of benign masses, nodes and vessel ends, without a label, in
+            a sample that is injected into.
         precision: Of the networks: "fp32", "bf16" or "fp16".
         generator_device: Of the networks: "auto" takes the images' device.
         seed: For loops that pass no generator.
@@ -85,6 +88,7 @@ class InjectionSettings:
     only_tumor_free: bool = False
     only_free_side: bool = False
     null_paint: float = 0.0
+    distractors: float = 0.0
     precision: str = "fp32"
     generator_device: str = "auto"
     seed: int = 0
@@ -94,6 +98,8 @@ class InjectionSettings:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise SynBTError(f"{name} needs a number from 0 to 1, got {value}.")
+        if not 0 <= self.distractors <= 8:
+            raise SynBTError(f"distractors needs a number from 0 to 8, got {self.distractors}.")
         if not 1 <= self.tumors <= 8:
             raise SynBTError(f"tumors needs a number from 1 to 8, got {self.tumors}.")
         if self.pre_channel == self.post_channel:
@@ -158,13 +164,17 @@ class InjectionSettings:
         Args:
             null: In [0, 1): decides whether they are null paints.
             count: In [0, 1): decides how many there are.
-            generator: The sample's own; it decides which of them are multifocal groups.
+            generator: The sample's own; it decides which of them are multifocal groups, and how
+                many distractors come after them.
         """
         number = 1 + int(count * self.tumors)
         if null < self.null_paint:
-            return [self.wish("null")] * number
-        groups = [group_chance(self.multifocal, generator) for _ in range(number)]
-        return [dataclasses.replace(self.wish(), group=group) for group in groups]
+            asked = [self.wish("null")] * number
+        else:
+            groups = [group_chance(self.multifocal, generator) for _ in range(number)]
+            asked = [dataclasses.replace(self.wish(), group=group) for group in groups]
+        benign = Wish("distractor", only_free_side=self.only_free_side)
+        return asked + [benign] * distractor_count(self.distractors, generator)
 
     @property
     def open_labels(self) -> tuple[int, ...]:

@@ -64,7 +64,8 @@ class SynBTInjector:
 
     Attributes:
         counts: Injections so far: "injected", "null", "not drawn", further lesions of multifocal
-            groups ("satellite", "satellite left out"), and a line for each reason of failure.
+            groups ("satellite", "satellite left out"), "distractor", and a line for each reason
+            of failure.
     """
 
     def __init__(
@@ -225,7 +226,7 @@ class SynBTInjector:
                 if result.painted:
                     hosts[k] = hosts[k].after(result)
                 elif wish.satellite is None:
-                    left[k] = []
+                    left[k] = _after_failure(wish, left[k], painted_on[k])
                 if not left[k]:
                     del left[k]
         for k, done in painted_on.items():
@@ -344,6 +345,13 @@ class SynBTInjector:
             images[k, s.pre_channel], images[k, s.post_channel] = result.image
             labels[k, 0][result.tumor.to(labels.device)] = s.tumor_label
         return Injected(images, labels, tuple(results))
+
+
+def _after_failure(wish: Wish, left: list[Wish], done: Sequence[Synthesis]) -> list[Wish]:
+    """What is still tried where one failed: distractors, beside what was painted before."""
+    if wish.kind == "distractor" or not any(result.painted for result in done):
+        return []
+    return [other for other in left if other.kind == "distractor"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,10 +16,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
 from synbt_aug.host import Host
-from synbt_aug.intensity import (
-    knee,
-    to_linear,
-)
+from synbt_aug.intensity import knee, to_linear
 from synbt_aug.mask import (
     BLEND_HALF_WIDTH_MM,
     blend_weight,
@@ -34,21 +31,22 @@ from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.multifocal import (
-    Satellite,
     largest_of_groups,
     place_satellite,
     satellites_of,
 )
 from synbt_aug.tumor.placement import (
-    LARGEST_MM,
     SMALLEST_MM,
     draw_seed,
     place_tumor,
     rasterize,
 )
-from synbt_aug.tumor.recipe import KINDS, TumorRecipe, pack_mask, unpack_mask
+from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
+from synbt_aug.tumor.room import draw_place, room_of
 from synbt_aug.tumor.visibility import Visibility, measure_visibility
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
 from synbt_aug.window import (
     cut,
@@ -67,42 +65,6 @@ RETRY_ENHANCEMENT = 0.4
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What to paint.
-
-    Args:
-        kind: "tumor", "null" (ordinary tissue over a healthy place) or "removal".
-        diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes.
-        appearance: What is not None is asked for; the rest comes from the template.
-        mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
-            template and a site; needed for removals.
-        only_free_side: Only into a breast without a real tumor.
-        group: It is the largest lesion of a multifocal group; `satellite_wishes` are the others.
-        satellite: A further lesion of a group, with its template and place.
-    """
-
-    kind: str = "tumor"
-    diameter_mm: float | None = None
-    appearance: Appearance = Appearance()
-    mask: Tensor | None = None
-    only_free_side: bool = False
-    group: bool = False
-    satellite: Satellite | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {self.kind!r}.")
-        if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= LARGEST_MM:
-            raise SynBTError(
-                f"diameter_mm needs a number from {SMALLEST_MM:g} to {LARGEST_MM:g}, got "
-                f"{self.diameter_mm:g}: smaller tumors vanish in a 4 mm latent cell, larger ones "
-                f"do not fit a 128 mm window."
-            )
-        if self.kind == "removal" and self.mask is None:
-            raise SynBTError("A removal needs the mask of what to remove: pass mask=.")
 
 
 @dataclass(frozen=True)
@@ -136,7 +98,7 @@ class Prepared:
         # A network paints its own soft edge, and the blend halves it again: a tumor painted on
         # the label alone is visible 1 mm inside it. Painted 1 mm larger, the blend is its edge.
         mask = self.inside & (self.distance <= BLEND_HALF_WIDTH_MM)
-        if self.recipe.kind != "tumor":
+        if self.recipe.kind not in ("tumor", "distractor"):
             mask = torch.zeros_like(mask)
         return PaintingJob(
             q=knee(self.linear)[None],
@@ -197,7 +159,12 @@ def prepare(
         prepared = from_recipe(host, recipe, bank, hole_margin_mm)
     else:
         sites = host.sites_by(segmenter, wish.only_free_side)
-        found = _recipe_of_template(host, sites, wish, bank, hole_margin_mm, seeds[0], generator)
+        if wish.kind == "distractor":
+            found = _recipe_of_distractor(host, sites, seeds[0], generator)
+        else:
+            found = _recipe_of_template(
+                host, sites, wish, bank, hole_margin_mm, seeds[0], generator
+            )
         if isinstance(found, str):
             return found
         prepared = _prepared(host, *found)
@@ -259,6 +226,21 @@ def _recipe_of_template(
     return recipe, found.distance
 
 
+def _recipe_of_distractor(
+    host: Host, sites: SiteMap, seed: int, generator: torch.Generator
+) -> tuple[TumorRecipe, Tensor] | str:
+    """A recipe, and the shape that it gives."""
+    what = draw_distractor(generator)
+    if sites.reason is not None:
+        return sites.reason
+    distance = distractor_distance(what)
+    place = draw_place(room_of(sites, host.volume.shape), distance <= 0, generator)
+    if place is None:
+        return f"no room for a distractor: a {what.shape} fits nowhere in the tissue found"
+    recipe = TumorRecipe("distractor", place.window, seed, what.appearance, distractor=what)
+    return recipe, distance
+
+
 def satellite_wishes(
     host: Host, wish: Wish, painted: Synthesis, bank: TumorBank, generator: torch.Generator
 ) -> list[Wish]:
@@ -309,6 +291,8 @@ def from_recipe(
                 "another version. Pass the bank that the recipe was made with."
             )
         distance = shape
+    elif recipe.distractor is not None:
+        distance = distractor_distance(recipe.distractor, window.side)
     elif recipe.mask is not None:
         distance = _distance_of_mask(unpack_mask(recipe.mask), recipe)
     else:

@@ -29,15 +29,17 @@ from synbt_aug.painting import (
     visibility,
 )
 from synbt_aug.surroundings import plain_torch
-from synbt_aug.texture import Texture, join
+from synbt_aug.texture import SynTumor, Texture, join
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
+from synbt_aug.tumor.distractor import distractor_count
 from synbt_aug.tumor.lesions import split_lesions
 from synbt_aug.tumor.multifocal import group_chance
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
+from synbt_aug.tumor.recipe_header import check_header
 from synbt_aug.tumor.stretched_signal import signal_for
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
@@ -110,6 +112,8 @@ class TumorSynthesizer:
             if isinstance(texture, str)
             else texture
         )
+        #: Paints distractors, whatever paints the tumors.
+        self.benign = SynTumor(hole_margin_mm=self.texture.hole_margin_mm)
         if self.texture.needs_signal:
             refuse_shapes_only(self.bank, bank_name)
 
@@ -126,6 +130,7 @@ class TumorSynthesizer:
         reference: IntensityReference | None = None,
         only_free_side: bool = False,
         multifocal: float = 0.0,
+        distractors: float = 0.0,
     ) -> Synthesis:
         """Paint tumors.
 
@@ -137,13 +142,16 @@ class TumorSynthesizer:
             appearance: What is not None is asked for; the rest comes with the template.
             tumor_mask: A shape on the volume's grid, boolean, shape `(D, H, W)`, painted where
                 it is; lesions too far apart for one window are painted one by one.
-            kind: "tumor", or "null" to repaint a healthy place as healthy.
+            kind: "tumor"; "null" to repaint a healthy place as healthy; or "distractor" for
+                something benign without a label, drawn with its shape.
             reference: Intensity references of the case, where the volume is only a part of it.
             only_free_side: Only into a breast without a real tumor; has no say in a given mask.
             multifocal: Probability that a tumor is a multifocal group: the largest lesion of a
                 case in the bank with its others, each painted where it lay to the largest or at
                 the nearest place with room in the same breast, or left out (`measured` says so).
                 In a bank without groups one to three small lesions are drawn around it.
+            distractors: Expected number of benign things beside the tumors, painted after them
+                and never on them, without a label, by the analytic texture.
 
         Returns:
             The painted volume with its label, support and recipe, or the volume unchanged with
@@ -160,10 +168,15 @@ class TumorSynthesizer:
             tumor_mask = _on_grid(tumor_mask, volume)
             parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
             wishes = [Wish(kind, None, appearance, part) for part in parts]
+        benign = Wish("distractor", only_free_side=only_free_side)
+        wishes += [benign] * distractor_count(distractors, generator)
         host = Host.of(volume, reference)
-        results, first = [], host
+        results: list[Synthesis] = []
+        first = host
         while wishes:
             wish = wishes.pop(0)
+            if wish is benign and not any(r.painted for r in results):
+                continue  # Beside a tumor, not in place of one.
             (result,) = self.paint([host], [wish], [generator])
             results.append(result)
             wishes = satellite_wishes(host, wish, result, self.bank, generator) + wishes
@@ -214,9 +227,17 @@ class TumorSynthesizer:
         Raises:
             SynBTError: If the recipe does not fit these weights, bank, settings or volume.
         """
-        self._check(recipe, volume)
+        check_header(
+            recipe,
+            weights=self.weights.digest,
+            bank=self.bank.digest,
+            texture=self.texture.recipe(),
+            shape=volume.shape,
+            spacing=volume.spacing,
+        )
         host = Host.of(volume, IntensityReference.from_dict(recipe["reference"]))
-        results, first = [], host
+        results: list[Synthesis] = []
+        first = host
         for values in recipe["tumors"]:
             thing = TumorRecipe.from_dict(values, recipe["spacing"])
             with plain_torch((volume.image.device, self.device)):
@@ -266,9 +287,9 @@ class TumorSynthesizer:
             else:
                 waiting[k] = self._with_signal(prepared)
         while waiting:
-            for side in sorted({p.recipe.window.side for p in waiting.values()}):
-                group = {k: p for k, p in waiting.items() if p.recipe.window.side == side}
-                painted = self._texture(list(group.values()), side)
+            for key in sorted({_batch_key(p) for p in waiting.values()}):
+                group = {k: p for k, p in waiting.items() if _batch_key(p) == key}
+                painted = self._texture(list(group.values()), key[0])
                 for (k, prepared), signal in zip(group.items(), painted, strict=True):
                     result, again = _judge(prepared, signal)
                     if again is not None:
@@ -294,7 +315,8 @@ class TumorSynthesizer:
     def _texture_at_once(self, group: Sequence[Prepared]) -> list[Tensor]:
         margin = self.texture.hole_margin_mm
         job = join([prepared.job(margin) for prepared in group])
-        painted = self.texture(job.to(self.device))
+        benign = group[0].recipe.kind == "distractor"
+        painted = (self.benign if benign else self.texture)(job.to(self.device))
         return [p.to(g.linear.device) for p, g in zip(painted, group, strict=True)]
 
     def together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
@@ -332,50 +354,6 @@ class TumorSynthesizer:
             "spacing": list(host.volume.spacing),
         }
 
-    def _check(self, recipe: Mapping[str, Any], volume: BreastVolume) -> None:
-        needed = ("format", "weights", "bank", "texture", "reference", "shape", "spacing", "tumors")
-        missing = [name for name in (*needed, "seed") if name not in recipe]
-        if missing:
-            raise SynBTError(
-                f"A recipe needs the fields that `synbt synthesize` writes; this one lacks "
-                f"{', '.join(missing)}."
-            )
-        kinds = {"weights": str, "bank": str, "texture": Mapping, "reference": Mapping}
-        kinds |= {"shape": Sequence, "spacing": Sequence, "tumors": Sequence}
-        if wrong := [name for name, kind in kinds.items() if not isinstance(recipe[name], kind)]:
-            raise SynBTError(
-                f"A recipe's fields are as `synbt synthesize` writes them; {', '.join(wrong)} of "
-                f"this one cannot be read. Pass an unchanged recipe.json."
-            )
-        if recipe["format"] != RECIPE_FORMAT:
-            raise SynBTError(
-                f"The recipe is of format {recipe['format']}, this version reads format "
-                f"{RECIPE_FORMAT}. Use synbt-aug {recipe.get('synbt_aug', 'of its time')}."
-            )
-        if recipe["weights"] != self.weights.digest:
-            raise SynBTError(
-                f"The recipe was made with other weights (SHA-256 {recipe['weights'][:12]}..., "
-                f"these are {self.weights.digest[:12]}...). Pass those with weights=."
-            )
-        if recipe["bank"] != self.bank.digest:
-            raise SynBTError(
-                f"The recipe was made with another tumor bank (SHA-256 {recipe['bank'][:12]}..., "
-                f"this one is {self.bank.digest[:12]}...). Pass that one with bank=."
-            )
-        if dict(recipe["texture"]) != self.texture.recipe():
-            raise SynBTError(
-                f"The recipe was made with texture settings {dict(recipe['texture'])}, these are "
-                f"{self.texture.recipe()}. Pass the same."
-            )
-        if list(recipe["shape"]) != list(volume.shape) or list(recipe["spacing"]) != list(
-            volume.spacing
-        ):
-            raise SynBTError(
-                f"The recipe was made for a volume of shape {recipe['shape']} and spacing "
-                f"{recipe['spacing']} mm, this one is {list(volume.shape)} and "
-                f"{list(volume.spacing)}. Replay needs the same scan in the same axis order."
-            )
-
 
 def _segmenter(tissue: str | Path | Segments, device: torch.device) -> Segments:
     if not isinstance(tissue, (str, Path)):
@@ -393,6 +371,11 @@ def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:
             f"Resample it to the image first."
         )
     return mask.to(device=volume.image.device, dtype=torch.bool)
+
+
+def _batch_key(prepared: Prepared) -> tuple[int, bool]:
+    """Windows of one key are painted in one batch: one size, one texture."""
+    return prepared.recipe.window.side, prepared.recipe.kind == "distractor"
 
 
 def _judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | None]:

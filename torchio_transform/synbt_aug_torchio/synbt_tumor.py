@@ -167,6 +167,7 @@ class SynBTTumor(RandomTransform):
                 appearance=wish.appearance,
                 kind=wish.kind,
                 multifocal=s.multifocal,
+                distractors=s.distractors,
                 reference=reference,
                 only_free_side=wish.only_free_side,
             )

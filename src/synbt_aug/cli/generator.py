@@ -92,7 +92,8 @@ def facts_of(result: Synthesis) -> dict[str, Any]:
     """Rows for a table: what was asked, and what came out."""
     rows: dict[str, Any] = {}
     tumors = result.measured.get("tumors", [])
-    wishes = (result.recipe or {}).get("tumors", [])
+    everything = (result.recipe or {}).get("tumors", [])
+    wishes = [wish for wish in everything if wish["kind"] != "distractor"]
     for number, wish in enumerate(wishes):
         measured = tumors[number] if number < len(tumors) else {}
         which = f" {number + 1}" if len(wishes) > 1 else ""
@@ -104,6 +105,9 @@ def facts_of(result: Synthesis) -> dict[str, Any]:
             rows[f"label that is visible{which}"] = f"{measured['visible_share']:.0%}"
             rows[f"contrast{which}"] = f"{measured['contrast_to_noise']:.1f} x noise"
         rows[f"window{which}"] = f"{wish['window_mm']} mm"
+    benign = [w["distractor"]["shape"] for w in everything if w["kind"] == "distractor"]
+    if benign:
+        rows["distractors"] = ", ".join(benign)
     for reason in result.measured.get("left_out", []):
         rows["left out"] = reason
     return rows

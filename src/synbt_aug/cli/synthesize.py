@@ -30,6 +30,10 @@ def synthesize(
         float,
         typer.Option(min=0, max=1, help="Probability that a tumor comes with further lesions."),
     ] = 0.0,
+    distractors: Annotated[
+        float,
+        typer.Option(min=0, max=8, help="Benign things beside the tumors, on average; unlabelled."),
+    ] = 0.0,
     diameter_mm: Annotated[
         float | None, typer.Option(help="Of the sphere of the same volume; default: drawn.")
     ] = None,
@@ -92,6 +96,7 @@ def synthesize(
     wish = Appearance(enhancement, heterogeneity, rim, None, category)
     unused = {"--tumors": tumors != 1, "--multifocal": multifocal > 0}
     unused |= {"--diameter-mm": diameter_mm is not None}
+    unused["--distractors"] = tumor_mask is None and distractors > 0
     unused |= {"--roi": roi is not None, "--only-free-side": only_free_side}
     unused["an appearance"] = tumor_mask is None and wish != Appearance()
     if chosen and (idle := [name for name, given in unused.items() if given]):
@@ -128,6 +133,7 @@ def synthesize(
         "bank": None if bank is None else str(bank),
         **options,
         **({"only_free_side": True} if only_free_side else {}),
+        **({"distractors": distractors} if distractors else {}),
     }
     _refuse_other_results(output, request, force)
     synthesizer = generator.make_synthesizer(weights, device=device, bank=bank, **options)
@@ -142,6 +148,7 @@ def synthesize(
             seed=seed,
             tumors=tumors,
             multifocal=multifocal,
+            distractors=distractors,
             diameter_mm=diameter_mm,
             appearance=wish,
             tumor_mask=shape,

@@ -16,13 +16,14 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import bounding_box
 from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.distractor import Distractor
 from synbt_aug.tumor.placement import Pose
 from synbt_aug.window import Window
 
 #: Raised when a recipe's meaning changes.
 RECIPE_FORMAT = 1
 
-KINDS = ("tumor", "null", "removal")
+KINDS = ("tumor", "null", "removal", "distractor")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class TumorRecipe:
     """One thing painted.
 
     Args:
-        kind: "tumor", "null" (ordinary tissue over a healthy place) or "removal".
+        kind: "tumor", "null" (ordinary tissue over a healthy place), "removal" or "distractor"
+            (something benign, without a label).
         window: Where.
         noise_seed: Of the diffusion's noise.
         appearance: Asked of the network.
@@ -38,6 +40,7 @@ class TumorRecipe:
         pose: How the template lies; None where `mask` gives the shape.
         mask: A given shape on the host's grid, packed by `pack_mask`.
         voxels_of: Template whose voxels are pasted into a given shape.
+        distractor: The benign thing.
     """
 
     kind: str
@@ -48,6 +51,7 @@ class TumorRecipe:
     pose: Pose | None = None
     mask: dict[str, Any] | None = None
     voxels_of: int | None = None
+    distractor: Distractor | None = None
 
     def with_noise(self, seed: int) -> TumorRecipe:
         """The same with other noise."""
@@ -55,7 +59,12 @@ class TumorRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        pasted = {} if self.voxels_of is None else {"voxels_of": self.voxels_of}
+        # Left out where they do not apply: a recipe without them reads as it always did.
+        more: dict[str, Any] = {}
+        if self.voxels_of is not None:
+            more["voxels_of"] = self.voxels_of
+        if self.distractor is not None:
+            more["distractor"] = self.distractor.to_dict()
         return {
             "kind": self.kind,
             "site": list(self.window.origin),
@@ -65,7 +74,7 @@ class TumorRecipe:
             "diameter_mm": self.diameter_mm,
             "pose": None if self.pose is None else self.pose.to_dict(),
             "mask": self.mask,
-            **pasted,
+            **more,
         }
 
     @classmethod
@@ -81,6 +90,7 @@ class TumorRecipe:
             if values["kind"] not in KINDS:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
+            voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
             return cls(
                 kind=str(values["kind"]),
                 window=Window((d, h, w), int(values["window_mm"]), (sd, sh, sw)),
@@ -89,7 +99,8 @@ class TumorRecipe:
                 diameter_mm=None if diameter is None else float(diameter),
                 pose=None if values["pose"] is None else Pose.from_dict(values["pose"]),
                 mask=values["mask"],
-                voxels_of=None if values.get("voxels_of") is None else int(values["voxels_of"]),
+                voxels_of=None if voxels_of is None else int(voxels_of),
+                distractor=None if distractor is None else Distractor.from_dict(distractor),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SynBTError(

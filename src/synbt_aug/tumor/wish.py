@@ -1,0 +1,50 @@
+"""What is asked of one painting, before anything is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from synbt_aug.errors import SynBTError
+from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.multifocal import Satellite
+from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM
+from synbt_aug.tumor.recipe import KINDS
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to paint.
+
+    Args:
+        kind: "tumor", "null" (ordinary tissue over a healthy place), "removal" or "distractor"
+            (something benign, drawn with its place; of the rest only `only_free_side` counts).
+        diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes.
+        appearance: What is not None is asked for; the rest comes from the template.
+        mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
+            template and a site; needed for removals.
+        only_free_side: Only into a breast without a real tumor.
+        group: It is the largest lesion of a multifocal group; `satellite_wishes` are the others.
+        satellite: A further lesion of a group, with its template and place.
+    """
+
+    kind: str = "tumor"
+    diameter_mm: float | None = None
+    appearance: Appearance = Appearance()
+    mask: Tensor | None = None
+    only_free_side: bool = False
+    group: bool = False
+    satellite: Satellite | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {self.kind!r}.")
+        if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= LARGEST_MM:
+            raise SynBTError(
+                f"diameter_mm needs a number from {SMALLEST_MM:g} to {LARGEST_MM:g}, got "
+                f"{self.diameter_mm:g}: smaller tumors vanish in a 4 mm latent cell, larger ones "
+                f"do not fit a 128 mm window."
+            )
+        if self.kind == "removal" and self.mask is None:
+            raise SynBTError("A removal needs the mask of what to remove: pass mask=.")
