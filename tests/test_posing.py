@@ -111,3 +111,13 @@ def test_positions_are_those_of_the_formula() -> None:
     found = posed_positions(turn, 2.0, STILL, 8)
     voxel = torch.tensor([6.0, 1.0, 3.0])
     assert torch.allclose(found[:, 6, 1, 3], turn.T @ (voxel - 3.5) / 2, atol=1e-5)
+
+
+def test_only_what_is_not_known_is_found() -> None:
+    turn = rotation_matrix(torch.tensor([0.8, 0.1, -0.3, 0.5]))
+    whole = pose(block(), turn, 1.3, STILL, 40, grow=False)
+    known = torch.where(whole.abs() < 2, torch.nan, 7.0)
+    found = pose(block(), turn, 1.3, STILL, 40, known=known)
+    near = known.isnan()
+    assert torch.allclose(found[near], whole[near], atol=1e-6)
+    assert bool((found[~near] == 7.0).all())

@@ -33,6 +33,7 @@ def pose(
     side: int,
     box: Box | None = None,
     grow: bool = True,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Place a template in the middle of a window: flip and rotate, zoom, deform.
 
@@ -45,6 +46,8 @@ def pose(
         box: Part of the window that is wanted, or every so many voxels of it; None is all.
         grow: Outside the template's box the distance goes on growing, so that edge padding makes
             no walls. Who looks only at the surface can do without.
+        known: Distances that are known well enough, of the shape that is returned; NaN where they
+            are to be found (`grow` has no say then). None: all are.
 
     Returns:
         Signed distance in the window or its part, float32, in mm (approximate where the elastic
@@ -53,17 +56,26 @@ def pose(
     half = [max((n - 1) / 2, 0.5) for n in template_distance.shape]
     scale = (1 / torch.tensor(half, device=template_distance.device)).view(3, 1, 1, 1)
     place = posed_positions(rotation, zoom, displacement, side, box, scale)
-    sampled = F.grid_sample(
-        template_distance[None, None],
+    if known is not None:
+        wanted = known.isnan()
+        found = _sampled(template_distance, place[:, wanted][:, None, None])
+        return known.masked_scatter(wanted, found.flatten() * zoom)
+    sampled = _sampled(template_distance, place)
+    if grow:
+        past = place.abs_().sub_(1).clamp_(min=0).div_(scale)
+        sampled += past.square_().sum(dim=0).sqrt_()
+    return sampled.mul_(zoom)
+
+
+def _sampled(volume: Tensor, place: Tensor) -> Tensor:
+    """A volume at positions in [-1, 1] along its axes, shape `(3, d, h, w)` -> `(d, h, w)`."""
+    return F.grid_sample(
+        volume[None, None],
         place.flip(0).movedim(0, -1)[None],
         mode="bilinear",
         padding_mode="border",
         align_corners=True,
     )[0, 0]
-    if grow:
-        past = place.abs_().sub_(1).clamp_(min=0).div_(scale)
-        sampled += past.square_().sum(dim=0).sqrt_()
-    return sampled.mul_(zoom)
 
 
 def posed_positions(

@@ -87,7 +87,7 @@ def test_a_flip_is_a_mirror_image() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("diameter", [9.0, 26.0])
+@pytest.mark.parametrize("diameter", [9.0, 26.0, 40.0])
 def test_work_in_the_tumor_s_box_gives_what_work_in_the_window_gives(
     diameter: float, seed: int
 ) -> None:

@@ -38,6 +38,13 @@ _LEVEL_REACH_MM = 1.0
 #: Tumors from this size on are sized on a grid of 2 mm first.
 _COARSE_FROM_MM = 24.0
 
+#: Below this zoom the 2 mm around a template's mask are too thin for its soft edge.
+_SMALL_ZOOM = 0.4
+
+#: How far, in mm, a distance may lie from that of the voxel beside it along all axes, bent as it
+#: may be, and still decide on which side of the soft edge of half a mm it lies.
+_ROUGHNESS_MM = 3.0
+
 #: Distances are cut off here, in mm: the blend and the hole need no more than three.
 _LIMIT_MM = 5.0
 
@@ -122,34 +129,14 @@ def rasterized(
 ) -> Raster | None:
     """As `rasterize`, with how the window was reached."""
     target = sphere_voxels(diameter_mm)
-    zoom = diameter_mm / bank.diameters_mm[how.template]
-    rotation, displacement = rotation_and_displacement(how)
-    template = template_distance(bank, how.template)
-    ends = rotation.double().numpy() @ _row_ends(bank.templates[how.template].mask)
-    # A tenth to spare, for templates that have to grow.
-    most = 1.1 * 2 * float(np.abs(_reached(ends, zoom, displacement)).max())
-    side = next((s for s in WINDOW_SIDES_MM if most <= s), WINDOW_SIDES_MM[-1])
-    # Smoothing eats thin parts: the template grows until its volume is right again. Every second
-    # voxel tells a large one's volume well enough to begin with.
-    for step in (2, 1, 1, 1) if diameter_mm >= _COARSE_FROM_MM else (1, 1, 1):
-        box = _box_of(_reached(ends, zoom, displacement), side, step)
-        # Beside a template's box lie 2 mm of template: far enough for a soft edge of half one.
-        posed = pose(template, rotation, zoom, displacement, side, box, grow=zoom < 0.4)
-        kept = smoothed_mask(posed, step)
-        if step > 1 and _too_long(kept, step):
-            return None
-        volume = int(kept.sum()) * step**3
-        correction = (target / max(volume, target // 8, 1)) ** (1 / 3)
-        if abs(correction - 1) < 0.02 and step == 1:
-            break
-        zoom *= correction
-    part = around(kept, 0)
-    if part is None or (side == WINDOW_SIDES_MM[-1] and _is_cut(box, side)):
+    found = _kept(bank, how, diameter_mm, target)
+    if found is None:
         return None
+    kept, corner, zoom, side = found
     limit = max(_LIMIT_MM, hole_margin_mm + 2)
     margin = math.ceil(limit) + 4
-    d, h, w = (b.start + p.start - margin for b, p in zip(box, part, strict=True))
-    distance = smooth_distance(F.pad(kept[part], (margin,) * 6), limit)
+    d, h, w = (start - margin for start in corner)
+    distance = smooth_distance(F.pad(kept, (margin,) * 6), limit)
     near = distance[(slice(margin - 3, 3 - margin),) * 3]
     near.copy_(_without_specks(near))
     distance -= _level(near, target)
@@ -165,17 +152,83 @@ def rasterized(
     return Raster(_in_window(distance, (d, h, w), window, fits), zoom, side, window)
 
 
-def _is_cut(box: Box, side: int) -> bool:
-    """Whether what a template may reach ends at the window."""
-    return any(part.start <= 0 or part.stop >= side for part in box)
+def _kept(
+    bank: TumorBank, how: Pose, diameter_mm: float, target: int
+) -> tuple[Tensor, list[int], float, int] | None:
+    """A posed template without its strands, of about so many voxels.
+
+    Returns:
+        The shape in its box, where that box starts in the window, the zoom, and the window's
+        side; None where no window holds it.
+    """
+    rotation, displacement = rotation_and_displacement(how)
+    template = template_distance(bank, how.template)
+    ends = rotation.double().numpy() @ _row_ends(bank.templates[how.template].mask)
+    first = diameter_mm / bank.diameters_mm[how.template]
+    # A tenth to spare, for templates that have to grow.
+    most = 1.1 * 2 * float(np.abs(_reached(ends, first, displacement)).max())
+    for side in (s for s in WINDOW_SIDES_MM if s >= min(most, WINDOW_SIDES_MM[-1])):
+        zoom = first
+        rough: _Rough | None = None
+        # Smoothing eats thin parts: the template grows until its volume is right again. Every
+        # second voxel tells a large one's volume well enough to begin with.
+        for step in (2, 1, 1, 1) if diameter_mm >= _COARSE_FROM_MM else (1, 1, 1):
+            reached = _reached(ends, zoom, displacement)
+            box = _box_of(reached, side, step)
+            known = None if rough is None else rough.at(box, zoom, float(np.abs(reached).max()))
+            # Beside a template's box lie 2 mm of template: enough for a soft edge of half one.
+            posed = pose(
+                template, rotation, zoom, displacement, side, box, zoom < _SMALL_ZOOM, known
+            )
+            if step > 1 and zoom >= _SMALL_ZOOM:
+                rough = _Rough(posed, box, zoom)
+            kept = smoothed_mask(posed, step)
+            found = around(kept, 0)
+            if found is None or (step > 1 and _too_long(found, step)):
+                return None
+            part: Box = found
+            volume = int(kept.sum()) * step**3
+            correction = (target / max(volume, target // 8, 1)) ** (1 / 3)
+            if abs(correction - 1) < 0.02 and step == 1:
+                break
+            zoom *= correction
+        if all(b.start > 0 and b.stop < side for b in box):
+            corner = [b.start + p.start for b, p in zip(box, part, strict=True)]
+            return kept[part], corner, zoom, side
+    return None
 
 
-def _too_long(kept: Tensor, step: int) -> bool:
-    """Whether a shape on a coarse grid is evidently longer than any window holds."""
-    part = around(kept, 0)
-    return part is not None and (
-        fitting_side(step * (max(p.stop - p.start for p in part) - 2)) is None
-    )
+def _too_long(part: Box, step: int) -> bool:
+    """Whether a shape's box on a coarse grid is evidently longer than any window holds."""
+    return fitting_side(step * (max(p.stop - p.start for p in part) - 2)) is None
+
+
+class _Rough(NamedTuple):
+    """A posed template on every second voxel, which tells where its surface is not."""
+
+    distance: Tensor
+    box: Box
+    zoom: float
+
+    def at(self, box: Box, zoom: float, reach_mm: float) -> Tensor:
+        """Distances on every voxel of a box, NaN wherever the surface may be near."""
+        index, inside = [], []
+        for fine, coarse, n in zip(box, self.box, self.distance.shape, strict=True):
+            cell = (torch.arange(fine.start, fine.stop) - coarse.start).div(
+                2, rounding_mode="floor"
+            )
+            inside.append((cell >= 0) & (cell < n))
+            index.append(cell.clamp(0, n - 1))
+        # A voxel's distance differs from its neighbour's by the step between them, and by what
+        # another zoom moves.
+        near = self.distance.abs() < _ROUGHNESS_MM + reach_mm * abs(zoom / self.zoom - 1)
+        known = self.distance.masked_fill(near, math.nan)
+        for axis, (cells, there) in enumerate(zip(index, inside, strict=True)):
+            known = known.index_select(axis, cells)
+            if not bool(there.all()):
+                view = [-1 if k == axis else 1 for k in range(3)]
+                known = known.masked_fill(~there.view(view), math.nan)
+        return known
 
 
 def _level(distance: Tensor, target: int) -> float:
