@@ -113,7 +113,7 @@ def test_every_setting_can_come_from_the_environment(field: str) -> None:
         "bank": "b.npz", "pre_channel": 3, "post_channel": 2, "tumor_label": 7,
         "paint_over": (2, 3), "roi_labels": (4, 5), "only_free_side": True, "texture": "syntumor",
         "only_tumor_free": True, "null_paint": 0.1, "precision": "bf16",
-        "generator_device": "cpu", "seed": 11,
+        "generator_device": "cpu", "seed": 11, "distractors": 1.5, "tissue": "t",
     }  # fmt: skip
     value = values[field]
     settings = InjectionSettings.gather({}, {f"SYNBT_{field.upper()}": str(value)})

@@ -40,10 +40,10 @@ _VESSEL_TURN = (0.3, 1.6)
 
 #: Enhancement over the reference range. Of 1024 phantom tumors half lie above .6: a benign mass
 #: stays below, a vessel is as bright.
-_ENHANCEMENT = {"mass": (0.15, 0.40), "node": (0.30, 0.60), "vessel": (0.40, 0.90)}
+_ENHANCEMENT = {"mass": (0.15, 0.40), "node": (0.20, 0.45), "vessel": (0.40, 0.90)}
 
 #: A node's cortex over its fatty hilum.
-_HILUM = 3.0
+_HILUM = 1.8
 
 #: Points along a vessel.
 _POINTS = 48
@@ -101,12 +101,14 @@ def distractor_count(expected: float, generator: torch.Generator) -> int:
         generator: On the CPU; it stays where it is, so that the tumors drawn from it next are
             those that would be painted alone.
     """
+    if expected <= 0:
+        return 0
     copy = torch.Generator()
     copy.set_state(generator.get_state())
     # Seeded anew: the copy's own numbers are those of the next tumor.
-    own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=copy)))
+    own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=copy, device="cpu")))
     whole = int(expected)
-    return whole + int(float(torch.rand((), generator=own)) < expected - whole)
+    return whole + int(float(torch.rand((), generator=own, device="cpu")) < expected - whole)
 
 
 def draw_distractor(generator: torch.Generator) -> Distractor:
