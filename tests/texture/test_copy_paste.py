@@ -79,6 +79,16 @@ def test_the_asked_enhancement_is_met_in_the_mean() -> None:
         assert found.enhancement == pytest.approx(enhancement, abs=0.02)
 
 
+def test_a_tumor_no_brighter_than_its_surroundings_can_be_made_to_show() -> None:
+    dark = source((0.9, 0.9), (0.5, 0.8))
+    weight = blend_weight(signed_distance_mm(LABEL))
+    asked = job(dark, wish=Appearance(enhancement=0.4))
+    before = level_of(asked.q[0])
+    after = before + weight * (painted(asked) - before)
+    found = measure_appearance(linear_of(after), LABEL)
+    assert found.enhancement == pytest.approx(0.4, abs=0.02)
+
+
 def test_a_soft_edge_of_the_source_does_not_shrink_the_tumor() -> None:
     soft = 0.2 + 0.4 * (0.5 - signed_distance_mm(LABEL) / 3).clamp(0, 1)
     found = painted(job(soft.expand(2, -1, -1, -1)))[1]

@@ -123,9 +123,12 @@ def _version(package: str) -> str | None:
 
 
 def _generator(weights: str, device: str, quick: bool) -> Iterator[Finding]:
+    from synbt_aug.weights import Weights
+
     start = time.perf_counter()
     synthesizer = generator.make_synthesizer(weights, device=device)
     loaded = synthesizer.weights
+    assert isinstance(loaded, Weights)  # the diffusion texture's
     parameters = sum(p.numel() for p in loaded.denoiser.parameters())
     yield Finding(
         FINE,

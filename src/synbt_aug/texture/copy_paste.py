@@ -5,8 +5,9 @@ the shell of tissue that they came from, on the smooth continuation of the tissu
 place. References make the two cases' units one; grain finer than a millimetre is the new host's
 own, so that neither scan's noise gives the tumor away.
 
-Of an `Appearance` it meets `enhancement` in the mean, by scaling the contrast in post;
-heterogeneity, rim, pre-contrast and category are those of the tumor that is pasted.
+Of an `Appearance` it meets `enhancement` in the mean, by scaling the contrast in post by .25 to 4
+and adding what is then missing; heterogeneity, rim, pre-contrast and category are those of the
+tumor that is pasted.
 
 Null paints leave the tissue as it is; removals fill the hole smoothly from the tissue around, with
 grain from there.
@@ -116,7 +117,10 @@ def _pasted(
         missing = float(around[1]) + wish.enhancement - float(bare.mean())
         gives = float((share * contrast[1][place.label]).mean())
         scale = missing / gives if abs(gives) > 1e-3 else 1.0
-        contrast[1] *= min(max(scale, _SCALE[0]), _SCALE[1])
+        scale = min(max(scale, _SCALE[0]), _SCALE[1])
+        # What scaling cannot give is added: a tumor no brighter than the fat it came from.
+        rest = (missing - scale * gives) / float(share.mean())
+        contrast[1] = contrast[1] * scale + rest
     new = torch.maximum(ground + contrast, darkest) + grain
     return level + edge * (new - level)
 
