@@ -28,6 +28,7 @@ from synbt_aug.tissue import TissueMap, tissue_labels, to_grid
 from synbt_aug.tissue.sites import SiteMap, find_sites
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import Placement, place_tumor
+from synbt_aug.tumor.room import room_of
 from synbt_aug.weights import load_weights
 from synbt_aug.window import write_change
 
@@ -113,6 +114,7 @@ def place(tally: Tally, bank: TumorBank, seed: int, each: int, known: bool) -> N
     host = host_of(phantom)
     started = time.process_time()
     sites = sites_of(host, phantom, known)
+    room_of(sites, host.volume.shape)
     tally.site_seconds.append(time.process_time() - started)
     # A voxel of gland beside the label is touched, too.
     gland = ndimage.binary_dilation((phantom.labels == Tissue.GLAND) & phantom.breast)
@@ -152,7 +154,8 @@ def report(tally: Tally) -> None:
     print(f"| diameter, 5 / 50 / 95 %, mm | {_three(size)} |")
     print(f"| limit, 5 / 50 / 95 %, mm | {_three(most)} |")
     print(f"| sites, s of one CPU thread a volume, median / most | {_two(tally.site_seconds)} |")
-    print(f"| placement, ms of one CPU thread, median / most | {_two(np.array(tally.seconds) * 1000)} |")
+    milliseconds = np.array(tally.seconds) * 1000
+    print(f"| placement, ms of one CPU thread, median / most | {_two(milliseconds)} |")
     print(f"| placements a second | {len(tally.seconds) / sum(tally.seconds):.0f} |")
 
 

@@ -157,11 +157,14 @@ def _squares(
     """
     spans = [(a - margin, b + margin) for a, b in inner]
     if any(a < 0 or b > n for (a, b), n in zip(spans, mask.shape, strict=True)):
-        # At the end of the array nothing lies beyond: a margin of nothing.
-        mask = np.pad(mask, reach)
-        spans = [(a, b + 2 * reach) for a, b in inner]
-        box = tuple(slice(s.start + reach, s.stop + reach) for s in box)
-    part = mask[tuple(slice(a, b) for a, b in spans)]
+        # At the end of the array nothing lies beyond: a margin of nothing behind each row.
+        spans = [
+            (max(a - reach, 0), min(b + reach, n))
+            for (a, b), n in zip(inner, mask.shape, strict=True)
+        ]
+        part = np.pad(mask[tuple(slice(a, b) for a, b in spans)], [(0, reach)] * 3)
+    else:
+        part = mask[tuple(slice(a, b) for a, b in spans)]
     kind = np.uint8 if cap + reach**2 < 256 else np.int32
     cost = np.where(part, 0, cap).astype(kind).ravel()
     scratch = np.empty_like(cost)

@@ -32,6 +32,9 @@ AXIS_RATIOS = (0.70, 0.83, 1.0)
 _FINE_VOXELS = 40_000
 _COARSE_FROM_MM = 20.0
 
+#: Sites that are drawn at first; where none of them has room, all are looked at.
+_FIRST = 512
+
 #: Sites looked at together, in the order in which they were drawn.
 _CHUNK = 256
 
@@ -52,6 +55,8 @@ class Room(NamedTuple):
         most_mm: Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of
             axes, along the axes of the host, that fits around a site, to about a voxel of the
             grid; 0 where none does.
+        places: Sites, as flat indices of the grid.
+        shares: Their weights, summed up along `places`.
     """
 
     sites: SiteMap
@@ -59,6 +64,8 @@ class Room(NamedTuple):
     kind: np.ndarray
     depth_mm: np.ndarray
     most_mm: float
+    places: np.ndarray
+    shares: np.ndarray
 
 
 # Site maps are compared by identity: their hash is that of their tensors.
@@ -81,7 +88,9 @@ def room_of(sites: SiteMap, shape: tuple[int, int, int]) -> Room:
         grid_mm = _grid_mm(sites)
         depth[box] = _depth(near, grid_mm)
         most = _largest_mm(near, sites.weight.numpy()[box] > 0, grid_mm)
-    return Room(sites, shape, kind, depth, most)
+    weight = sites.weight.numpy().ravel()
+    places = np.flatnonzero(weight)
+    return Room(sites, shape, kind, depth, most, places, np.cumsum(weight[places], dtype=float))
 
 
 def _grid_mm(sites: SiteMap) -> tuple[float, float, float]:
@@ -150,7 +159,18 @@ def draw_place(
     """
     jitter = torch.rand(3, generator=generator).tolist()
     footprint = _footprint(room, mask, jitter)
-    candidates = footprint.candidates(room)
+    if not len(room.places):
+        return None
+    chances = torch.rand(_FIRST, generator=generator, dtype=torch.float64).numpy()
+    drawn = room.places[
+        np.searchsorted(room.shares, chances * room.shares[-1]).clip(max=len(room.places) - 1)
+    ]
+    drawn = drawn[footprint.could_hold(room, drawn)]
+    place = _first_fitting(room, mask, footprint, drawn, np.arange(len(drawn)), tries)
+    if place is not None:
+        return place
+    # Room is rare here: all sites, then.
+    candidates = room.places[footprint.could_hold(room, room.places)]
     # The k-th smallest of exponential times over weights is the k-th draw without replacement.
     times = torch.empty(len(candidates)).exponential_(generator=generator).numpy()
     times /= room.sites.weight.flatten().numpy()[candidates]
@@ -181,7 +201,8 @@ def nearest_place(
     if among[tuple(cell)] and fits(room, window, mask):
         return Place(window, 1)
     footprint = _footprint(room, mask, [0.5] * 3)
-    candidates = footprint.candidates(room, among)
+    inside = np.flatnonzero(among)
+    candidates = inside[footprint.could_hold(room, inside)]
     index = np.stack(np.unravel_index(candidates, among.shape))
     at_mm = [
         ((row + 0.5) * f - 0.5 - v) * mm
@@ -226,19 +247,16 @@ class _Footprint(NamedTuple):
     counts: np.ndarray
     core_mm: float
 
-    def candidates(self, room: Room, among: np.ndarray | None = None) -> np.ndarray:
-        """Sites, as flat indices, where the shape's box lies in the host and its core in depth."""
-        sites = (room.sites.weight.numpy() > 0) if among is None else among
+    def could_hold(self, room: Room, sites: np.ndarray) -> np.ndarray:
+        """For which sites, flat indices, the shape's box lies in the host and its core in depth."""
         # Middle of a grid voxel to its corner, at the site and at what is beyond.
-        could = sites & (room.depth_mm > self.core_mm - 1.75 * max(_grid_mm(room.sites)) - 1)
-        for axis, cells in enumerate(self.cells):
-            n = could.shape[axis]
-            part = [slice(None)] * 3
-            part[axis] = slice(0, max(-int(cells[0]), 0))
-            could[tuple(part)] = False
-            part[axis] = slice(max(n - int(cells[-1]), 0), None)
-            could[tuple(part)] = False
-        return np.flatnonzero(could)
+        least = self.core_mm - 1.75 * max(_grid_mm(room.sites)) - 1
+        could = room.depth_mm.ravel()[sites] > least
+        for index, cells, n in zip(
+            np.unravel_index(sites, room.kind.shape), self.cells, room.kind.shape, strict=True
+        ):
+            could &= (index >= -int(cells[0])) & (index < n - int(cells[-1]))
+        return np.asarray(could)
 
 
 def _site_window(room: Room, site: tuple[int, ...], jitter: list[float], side: int) -> Window:

@@ -134,7 +134,7 @@ def rasterized(
         return None
     kept, corner, zoom, side = found
     limit = max(_LIMIT_MM, hole_margin_mm + 2)
-    margin = math.ceil(limit) + 4
+    margin = math.ceil(limit) + 1
     d, h, w = (start - margin for start in corner)
     distance = smooth_distance(F.pad(kept, (margin,) * 6), limit)
     near = distance[(slice(margin - 3, 3 - margin),) * 3]
