@@ -57,9 +57,7 @@ def main() -> None:
         seed += 1
         margin = synthesizer.texture.hole_margin_mm
         wish = Wish(diameter_mm=options.diameter_mm)
-        prepared = prepare(
-            host, wish, synthesizer.bank, margin, generator, synthesizer.segmenter
-        )
+        prepared = prepare(host, wish, synthesizer.bank, margin, generator, synthesizer.segmenter)
         marks.append(time.process_time())
         if isinstance(prepared, str) or prepared.recipe.window.side != 64:
             continue

@@ -88,8 +88,8 @@ def main() -> None:
             fine[region, name].append(dice(found.at_host(), truth, values))
         if len(rows) < 10:
             rows.append(_row(scan, truth, found.at_host()))
-    print(f"{chosen.n} phantoms from {chosen.first}, segmenter {chosen.segmenter}; "
-          f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread.\n")  # fmt: skip
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread"
+    print(f"{chosen.n} phantoms from {chosen.first}, segmenter {chosen.segmenter}; {machine}.\n")
     for title, table in (("2 mm grid", coarse), ("the scan's own grid", fine)):
         print(f"| Dice on {title}, mean (worst) | " + " | ".join(REGIONS) + " |")
         print("|---" * (len(REGIONS) + 1) + "|")

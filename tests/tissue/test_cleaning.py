@@ -47,6 +47,25 @@ def test_a_second_breast_is_kept() -> None:
     assert clean(probability(found), None, GRID).inside[15:25, 32:40, 10:20].all()
 
 
+def behind_the_chest_wall() -> np.ndarray:
+    """A breast under skin, and what a network took for another in the chest."""
+    found = labels()
+    found[4, 9:31, 9:31] = TissueLabel.SKIN
+    found[26:30, 10:30, 10:30] = TissueLabel.FAT
+    return found
+
+
+def test_a_heart_taken_for_a_breast_is_dropped() -> None:
+    breast = clean(probability(behind_the_chest_wall()), None, GRID)
+    assert breast.inside[5:25, 10:30, 10:30].all() and not breast.inside[26:].any()
+
+
+def test_a_crop_inside_two_breasts_shows_no_skin_and_keeps_both() -> None:
+    found = behind_the_chest_wall()
+    found[4] = TissueLabel.FAT
+    assert clean(probability(found), None, GRID).inside[26:30, 10:30, 10:30].all()
+
+
 @pytest.mark.parametrize("side, filled", [(2, True), (6, True), (7, False)])
 def test_small_holes_are_filled_and_implants_are_not(side: int, filled: bool) -> None:
     # 6^3 voxels of 8 mm3 are 1.7 cm3, 7^3 are 2.7.

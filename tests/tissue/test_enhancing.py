@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from analytic import ball, ellipsoid
+from analytic import ellipsoid
 from breast_of_formulas import MM, ONE, tissue_map, tissues
 from synbt_aug.tissue import TissueLabel, to_grid
 from synbt_aug.tissue.enhancing import MOST_SHARE, enhancing_structures
@@ -92,8 +92,13 @@ def test_however_much_shines_most_of_the_breast_remains() -> None:
     assert 0 < found.sum() <= MOST_SHARE * int(at_grid(inside).sum()) + 1
 
 
-def test_a_scan_at_5_mm_shows_no_vessels() -> None:
-    small = tissue_map(tissues()[::5, ::5, ::5].contiguous(), (5.0, 5.0, 5.0))
-    level = torch.zeros(2, *small.probability.shape[1:])
-    level[1, ball(8, 3).nonzero().amax()] = 2
-    assert find_sites(small, level).reason is None
+def test_one_bright_voxel_of_5_mm_leaves_most_places() -> None:
+    labels = tissues()[::5, ::5, ::5].contiguous()
+    small = tissue_map(labels, (5.0, 5.0, 5.0))
+    level = torch.full((2, *small.probability.shape[1:]), 0.4)
+    plain = find_sites(small, level)
+    d, h, w = (plain.weight == plain.weight.max()).nonzero()[0]
+    level[1, d, h, w] = 2
+    spotted = find_sites(small, level)
+    assert plain.reason is None and spotted.reason is None
+    assert float(spotted.weight.sum()) > 0.9 * float(plain.weight.sum())

@@ -18,6 +18,13 @@ SMALLEST_CM3 = 1.0
 #: Holes in a breast up to this size, in cm3, are clips and specks; an implant is larger.
 LARGEST_HOLE_CM3 = 2.0
 
+#: A breast's surface lies behind skin, at least this share of it, unless no part's does: the
+#: heart may look like one, but lies behind the chest wall.
+LEAST_SKIN_SHARE = 0.05
+
+#: Voxels between a breast's surface and the skin that covers it, at most.
+_TO_SKIN = 2
+
 
 @dataclass(frozen=True)
 class Breast:
@@ -41,7 +48,7 @@ def clean(
     grid_mm: tuple[float, float, float],
     body: np.ndarray | None = None,
 ) -> Breast:
-    """Keep the breasts of a tissue map: large parts, their holes filled.
+    """Keep the breasts of a tissue map: large parts behind skin, their holes filled.
 
     Args:
         probability: By `TissueLabel`, shape `(5, d, h, w)`.
@@ -57,7 +64,7 @@ def clean(
     if body is not None:
         found &= body
     voxel_cm3 = math.prod(grid_mm) / 1000
-    inside = _large_parts(found, voxel_cm3)
+    inside = _behind_skin(_large_parts(found, voxel_cm3), probability.argmax(0) == TissueLabel.SKIN)
     if not inside.any():
         return Breast(inside, ~inside, np.zeros_like(gland))
     holes = _holes(inside, voxel_cm3)
@@ -75,6 +82,20 @@ def _large_parts(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:
     large = sizes >= max(SMALLEST_SHARE * sizes.max(), SMALLEST_CM3)
     kept: np.ndarray = large[parts]
     return kept
+
+
+def _behind_skin(mask: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """The parts that skin covers; all where it covers none, as in a crop inside a breast."""
+    parts, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    surface = mask & ~ndimage.binary_erosion(mask, border_value=1)
+    covered = surface & ndimage.binary_dilation(skin, iterations=_TO_SKIN)
+    whole, behind = (np.bincount(parts[m], minlength=count + 1) for m in (surface, covered))
+    kept = behind >= LEAST_SKIN_SHARE * np.maximum(whole, 1)
+    kept[0] = False
+    found: np.ndarray = kept[parts] if kept.any() else mask
+    return found
 
 
 def _holes(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:

@@ -54,10 +54,14 @@ _DARK_AIR = 0.95
 #: Least difference of the means of fat and gland, which lie in [0, 1].
 _LEAST_CONTRAST = 0.15
 
+#: How far the mottling of the case's own scan may go, and how often it is taken.
+_MOTTLED = 0.5
+_MOTTLING = (0.5, 2.0)
+
 #: Chance that gland is brighter than fat, as where fat is suppressed (all but 6 of MAMA-MIA's
 #: 1491 cases). Both are learned; with even chances the network first learned neither, and drew
 #: the gland as a ball in the middle of the breast.
-_GLAND_IS_BRIGHTER = 0.65
+_GLAND_IS_BRIGHTER = 0.6
 
 
 @dataclass(frozen=True)
@@ -225,10 +229,12 @@ def draw_image(
     split, signal = split_rest(labels, scan, generator=generator)
     mean, spread = draw_contrast(signal, generator=generator)
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    numbers = torch.rand(12, generator=generator).tolist()
+    numbers = torch.rand(14, generator=generator).tolist()
     with _seeded(seed):
         mixture = cc.GaussianMixtureTransform(mu=mean, sigma=spread)
         fine = mixture(split[None]).float().clamp_min(0)
+        if numbers[12] < _MOTTLED:
+            fine = fine * _mottling(split, scan, signal) ** numbers[13]
         # From here on at 2 mm: voxels of mixed tissue come from 1 mm ones.
         image = F.avg_pool3d(fine[None], 2)[0]
         image = _corrupt(image, numbers)
@@ -239,6 +245,13 @@ def draw_image(
     if valid is not None:
         answer = torch.where(valid, answer, int(TissueLabel.BACKGROUND))
     return normalise(image[0], valid), answer
+
+
+def _mottling(split: Tensor, scan: Tensor, signal: Tensor) -> Tensor:
+    """How the scan's signal goes up and down within each label, as a factor around 1."""
+    factor = (scan / signal[split].clamp_min(1e-6)).clamp(*_MOTTLING)
+    # Air is noise alone.
+    return torch.where(split == AIR, 1.0, factor)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synbt_aug.tissue.labels import TissueLabel
@@ -47,6 +48,10 @@ class NetworkSettings:
         return cls(**{**values, "channels": tuple(values["channels"])})
 
 
+#: Sides of the means of the signal that the last layer sees, in voxels.
+_SMOOTHINGS = (1, 3)
+
+
 class _Block(nn.Sequential):
     """Convolution, instance normalisation, leaky ReLU; as often as asked."""
 
@@ -64,6 +69,10 @@ class _Block(nn.Sequential):
 
 class TissueNetwork(nn.Module):
     """U-Net of strided convolutions, 1.1 M parameters at the defaults.
+
+    The last layer is linear in the signal, with slopes that the features give (ours): which side
+    of which threshold is gland depends on the contrast around, and a product says that in one
+    layer. Rectified sums of 8 channels drew the gland as a ball instead.
 
     Args:
         settings: Shape of the network.
@@ -87,6 +96,9 @@ class TissueNetwork(nn.Module):
             for level, (a, _) in reversed(list(enumerate(pairs)))
         )
         self.last = nn.Conv3d(widths[0], len(TissueLabel), 1)
+        self.slope = nn.Conv3d(widths[0], len(_SMOOTHINGS) * len(TissueLabel), 1)
+        nn.init.zeros_(self.slope.weight)
+        nn.init.zeros_(self.slope.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the five tissues.
@@ -113,4 +125,7 @@ class TissueNetwork(nn.Module):
         for up, merge in zip(self.up, self.merge, strict=True):
             y = merge(torch.cat([up(y), levels.pop()], dim=1))
         logits: Tensor = self.last(y)
+        slopes = self.slope(y).chunk(len(_SMOOTHINGS), dim=1)
+        for width, slope in zip(_SMOOTHINGS, slopes, strict=True):
+            logits = logits + slope * F.avg_pool3d(x, width, 1, width // 2)
         return logits

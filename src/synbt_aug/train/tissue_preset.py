@@ -72,9 +72,9 @@ TISSUE_PRESETS = {
         first_phantom=300,
         phantoms=560,
         crops=(
-            CropSize((96, 96, 96), 0.3, 4),
+            CropSize((96, 96, 96), 0.2, 4),
             CropSize((128, 128, 128), 0.4, 2),
-            CropSize((192, 192, 128), 0.3, 1),
+            CropSize((192, 192, 128), 0.4, 1),
         ),
         pool=48,
         uses=4.0,
