@@ -60,6 +60,13 @@ def test_a_heart_taken_for_a_breast_is_dropped() -> None:
     assert breast.inside[5:25, 10:30, 10:30].all() and not breast.inside[26:].any()
 
 
+def test_skin_drawn_around_a_heart_does_not_save_it() -> None:
+    found = behind_the_chest_wall()
+    found[25, 10:20, 10:20] = TissueLabel.SKIN
+    breast = clean(probability(found), None, GRID)
+    assert breast.inside[5:25, 10:30, 10:30].all() and not breast.inside[26:].any()
+
+
 def test_a_crop_inside_two_breasts_shows_no_skin_and_keeps_both() -> None:
     found = behind_the_chest_wall()
     found[4] = TissueLabel.FAT

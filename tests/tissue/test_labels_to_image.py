@@ -19,6 +19,7 @@ from synbt_aug.tissue.labels_to_image import (
     draw_contrast,
     draw_crop,
     draw_image,
+    mottling,
     split_rest,
     tissue_of,
 )
@@ -154,3 +155,14 @@ def test_a_crop_larger_than_its_case_repeats_the_edge(sides: tuple[int, int, int
     tiny = LabelMap(torch.full((8, 8, 8), FAT, dtype=torch.uint8), torch.zeros(4, 4, 4))
     labels, _ = draw_crop(tiny, sides, generator=_generator())
     assert bool((labels == FAT).all())
+
+
+def test_mottling_is_the_scan_over_the_mean_of_its_label() -> None:
+    split = torch.tensor([AIR, FAT, FAT, GLAND, GLAND])[:, None, None]
+    scan = torch.tensor([9.0, 80.0, 120.0, 10.0, 190.0])[:, None, None]
+    signal = torch.full((FIRST_CLUSTER,), torch.nan)
+    signal[[AIR, FAT, GLAND]] = torch.tensor([1.0, 100.0, 100.0])
+    # Within a factor of 2; in air none.
+    assert mottling(split, scan, signal).flatten().tolist() == pytest.approx(
+        [1, 0.8, 1.2, 0.5, 1.9]
+    )

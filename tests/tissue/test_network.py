@@ -28,3 +28,16 @@ def test_sides_that_do_not_divide_are_refused() -> None:
         TissueNetwork(SMALL)(torch.randn(1, 1, 8, 10, 8))
     with pytest.raises(ValueError, match=r"got \(1, 1, 4, 8, 8\)"):
         TissueNetwork(SMALL)(torch.randn(1, 1, 4, 8, 8))
+
+
+def test_logits_are_linear_in_the_signal_with_slopes_of_the_features() -> None:
+    network, x = TissueNetwork(SMALL), torch.randn(1, 1, 8, 8, 8)
+    plain = network(x)
+    with torch.no_grad():
+        # The first of five slopes at the voxel itself, the last of five at its mean over 3.
+        network.slope.bias[0], network.slope.bias[9] = 2.0, 3.0
+    change = network(x) - plain
+    assert torch.allclose(change[:, :1], 2 * x, atol=1e-5)
+    around = x[0, 0, 2:5, 2:5, 2:5].mean()
+    assert torch.allclose(change[0, 4, 3, 3, 3], 3 * around, atol=1e-5)
+    assert torch.equal(change[:, 1:4], torch.zeros(1, 3, 8, 8, 8))

@@ -25,6 +25,10 @@ LEAST_SKIN_SHARE = 0.05
 #: Voxels between a breast's surface and the skin that covers it, at most.
 _TO_SKIN = 2
 
+#: Sheets of skin are no smaller than this share of the largest: a heart's, drawn towards the dark
+#: lung, is.
+_SMALLEST_SHEET = 0.5
+
 
 @dataclass(frozen=True)
 class Breast:
@@ -89,6 +93,10 @@ def _behind_skin(mask: np.ndarray, skin: np.ndarray) -> np.ndarray:
     parts, count = ndimage.label(mask)
     if count < 2:
         return mask
+    sheets, number = ndimage.label(skin, ndimage.generate_binary_structure(3, 3))
+    area = np.bincount(sheets.ravel(), minlength=number + 1)
+    area[0] = 0
+    skin = (area >= max(_SMALLEST_SHEET * area.max(), 1))[sheets]
     surface = mask & ~ndimage.binary_erosion(mask, border_value=1)
     covered = surface & ndimage.binary_dilation(skin, iterations=_TO_SKIN)
     whole, behind = (np.bincount(parts[m], minlength=count + 1) for m in (surface, covered))

@@ -234,7 +234,7 @@ def draw_image(
         mixture = cc.GaussianMixtureTransform(mu=mean, sigma=spread)
         fine = mixture(split[None]).float().clamp_min(0)
         if numbers[12] < _MOTTLED:
-            fine = fine * _mottling(split, scan, signal) ** numbers[13]
+            fine = fine * mottling(split, scan, signal) ** numbers[13]
         # From here on at 2 mm: voxels of mixed tissue come from 1 mm ones.
         image = F.avg_pool3d(fine[None], 2)[0]
         image = _corrupt(image, numbers)
@@ -247,10 +247,18 @@ def draw_image(
     return normalise(image[0], valid), answer
 
 
-def _mottling(split: Tensor, scan: Tensor, signal: Tensor) -> Tensor:
-    """How the scan's signal goes up and down within each label, as a factor around 1."""
+def mottling(split: Tensor, scan: Tensor, signal: Tensor) -> Tensor:
+    """How the scan's signal goes up and down within each label.
+
+    Args:
+        split: Generation labels by `split_rest`, shape `(D, H, W)`.
+        scan: Signal, same shape.
+        signal: Mean signal of each label, shape `(labels,)`.
+
+    Returns:
+        A factor around 1, within a factor of 2, shape `(D, H, W)`; 1 in air, which is noise.
+    """
     factor = (scan / signal[split].clamp_min(1e-6)).clamp(*_MOTTLING)
-    # Air is noise alone.
     return torch.where(split == AIR, 1.0, factor)
 
 
