@@ -110,9 +110,9 @@ def main() -> None:
         found = segmenter(scan, (d, h, w))
         seconds.append(time.process_time() - started)
         known = TissueMap.of_labels(truth, (d, h, w))
-        for region, values in REGIONS.items():
-            coarse[region, name].append(dice(found.labels, known.labels, values))
-            fine[region, name].append(dice(found.at_host(), truth, values))
+        for region, tissues in REGIONS.items():
+            coarse[region, name].append(dice(found.labels, known.labels, tissues))
+            fine[region, name].append(dice(found.at_host(), truth, tissues))
         coarse[bound, name].append(best_threshold(to_grid(scan[None], (d, h, w))[0], known.labels))
         if len(rows) < 10:
             rows.append(_row(scan, truth, found.at_host()))
@@ -125,12 +125,14 @@ def main() -> None:
         for name in (*PROTOCOLS, "all"):
             cells = []
             for region in columns:
-                values = [
-                    v for (r, p), vs in table.items() if r == region and name in (p, "all")
-                    for v in vs
-                ]  # fmt: skip
-                values = [v for v in values if v == v]
-                cells.append(f"{np.mean(values):.3f} ({min(values):.2f})" if values else "-")
+                some = [
+                    value
+                    for (what, where), values in table.items()
+                    if what == region and name in (where, "all")
+                    for value in values
+                    if value == value
+                ]
+                cells.append(f"{np.mean(some):.3f} ({min(some):.2f})" if some else "-")
             print(f"| {name} | " + " | ".join(cells) + " |")
         print()
     print(f"CPU-seconds a scan: median {np.median(seconds):.2f}, most {max(seconds):.2f}")

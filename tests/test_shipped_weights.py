@@ -81,17 +81,20 @@ def test_eight_of_ten_tumors_show(paint: Paint) -> None:
 
 @pytest.mark.slow
 def test_an_asked_enhancement_comes_out_in_its_order(paint: Paint) -> None:
-    found: dict[float, list[float]] = {0.5: [], 1.2: [], 2.4: []}
-    for seed in range(2):
-        for asked, values in found.items():
-            wish = Appearance(enhancement=asked)
-            result = paint(1, seed, 16.0, appearance=wish)
-            assert result.painted, result.reason
-            values.append(result.measured["tumors"][0]["appearance"]["enhancement"])
-    low, middle, high = (sum(values) / len(values) for values in found.values())
+    asked = (0.5, 1.2, 2.4)
+    sites: list[list[float]] = []
+    # The first two of five sites where every one of them shows: some place is too bright for .5.
+    for seed in range(5):
+        results = [paint(1, seed, 16.0, appearance=Appearance(enhancement=e)) for e in asked]
+        if all(result.painted for result in results):
+            sites.append([r.measured["tumors"][0]["appearance"]["enhancement"] for r in results])
+        if len(sites) == 2:
+            break
+    assert len(sites) == 2
+    low, middle, high = (sum(values) / len(values) for values in zip(*sites, strict=True))
     assert low < middle < high
     # Not only in the mean: the extremes keep their order at every site.
-    assert all(a < b for a, b in zip(found[0.5], found[2.4], strict=True))
+    assert all(values[0] < values[2] for values in sites)
 
 
 @pytest.mark.slow
