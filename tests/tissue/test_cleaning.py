@@ -97,6 +97,15 @@ def test_where_gland_and_fat_meet_neither_need_be_likeliest() -> None:
     assert clean(mixed, None, GRID).inside[15, 12, 10:30].all()
 
 
+def test_margins_begin_where_the_network_is_in_doubt() -> None:
+    doubtful = probability(labels())
+    doubtful[:, 24, 10:30, 10:30] = 0
+    doubtful[[TissueLabel.FAT, TissueLabel.BEHIND], 24, 10:30, 10:30] = [[[0.9]], [[0.1]]]
+    breast = clean(doubtful, None, GRID)
+    assert breast.inside[24, 10:30, 10:30].all() and breast.outside[24].all()
+    assert not breast.outside[23, 10:30, 10:30].any()
+
+
 def test_voxels_without_signal_are_neither_breast_nor_outside() -> None:
     valid = np.ones(labels().shape, bool)
     valid[:, :20] = False

@@ -10,6 +10,10 @@ from scipy import ndimage
 
 from synbt_aug.tissue.labels import TissueLabel
 
+#: Margins are kept from voxels that are breast with less probability than this: where the
+#: network is in doubt about the chest wall, it may lie there.
+SURE = 0.95
+
 #: Parts of breast smaller than this share of the largest are no second breast, and smaller than
 #: this many cm3 no breast.
 SMALLEST_SHARE = 0.05
@@ -36,8 +40,8 @@ class Breast:
 
     Args:
         inside: Breast fat and fibroglandular tissue, boolean, shape `(d, h, w)`.
-        outside: Skin, air and what lies behind, boolean, same shape. Voxels without signal are
-            neither: a crop ends there, and not the breast.
+        outside: Skin, air and what lies behind, or may, boolean, same shape: some of `inside`
+            among it. Voxels without signal are neither: a crop ends there, and not the breast.
         gland: Share of fibroglandular tissue, float32, same shape; 0 beyond `inside`.
     """
 
@@ -75,7 +79,9 @@ def clean(
     if valid is not None:
         holes &= valid
     inside |= holes
-    outside = ~inside if valid is None else ~inside & valid
+    outside = ~(inside & (fat + gland >= SURE) | holes)
+    if valid is not None:
+        outside &= valid
     return Breast(inside, outside, np.where(inside & ~holes, gland, 0).astype(np.float32))
 
 
