@@ -9,7 +9,7 @@ work=${1:?name a folder to work in}
 autoencoder_time=${2:-45m}
 denoiser_time=${3:-45m}
 phantoms=${4:-260}
-tissue_time=${5:-110m}
+tissue_time=${5:-200m}
 
 resume() { [ -e "$1" ] && echo --resume || true; }
 
