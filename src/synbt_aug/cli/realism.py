@@ -58,6 +58,7 @@ def realism(
     from synbt_aug.files import check_output_folder, write_json
 
     needs_skimage()
+    place = generator.pick_device(device)
     check_output_folder(output)
     synthesizer = None
     if weights != "none":
@@ -94,7 +95,7 @@ def realism(
             found.test,
             settings,
             judged=SYNTHETIC,
-            device=generator.pick_device(device),
+            device=place,
             tell=told,
         )
     facts = {

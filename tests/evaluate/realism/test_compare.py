@@ -52,6 +52,16 @@ def test_the_generator_that_is_judged_has_the_targets() -> None:
     assert figure("Radiomics", "ours").target.high == 0.15
 
 
+def test_networks_that_fail_their_own_check_are_not_trusted() -> None:
+    # One step trains nothing: no real tumor is found, and the controls come out by chance.
+    assert "below 0.5" in figure("Mask adherence", "ours").doubt
+    control = figure("Real or synthetic?", "real against real").value
+    crude = figure("Real or synthetic?", "syntumor against raw").value
+    trusted = 0 < control < 1 and crude >= 0.95
+    assert bool(figure("Real or synthetic?", "ours against raw").doubt) is not trusted
+    assert figure("Real or synthetic?", "syntumor against raw").doubt == ""
+
+
 def test_windows_are_counted_beside_their_figure() -> None:
     assert (
         "trained on 3 + 2, tested on 3 + 2" in figure("Real or synthetic?", "ours against raw").note

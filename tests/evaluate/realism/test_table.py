@@ -56,6 +56,14 @@ def test_a_row_says_value_interval_target_and_verdict() -> None:
     assert row_of(BESIDE)[2:] == ("", "", "5 + 5 windows")
 
 
+def test_a_figure_in_doubt_reaches_nothing_and_says_why() -> None:
+    doubtful = Figure("AUC", 0.6, Target(high=0.75), doubt="controls failed")
+    assert doubtful.reached is False
+    assert row_of(doubtful)[3] == "does not count: controls failed"
+    assert "AUC, 0.60 (does not count: controls failed)" in summary([Group("g", (doubtful,))])
+    assert row_of(Figure("FID", 0.6, doubt="controls failed"))[3] == ""
+
+
 def test_the_summary_counts_targets_alone() -> None:
     assert summary(GROUPS) == "1 of 2 targets reached. Short of: PSNR, 28.0 dB."
     assert summary([Group("g", (GOOD,))]) == "1 of 1 targets reached."

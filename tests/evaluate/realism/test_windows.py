@@ -129,5 +129,6 @@ def test_cases_are_split_once_and_for_all() -> None:
     assert split_cases(reversed(names), 2 / 3) == (train, test)
     assert split_cases(names, 2 / 3, seed=1)[0] != train
     assert [len(part) for part in split_cases(["a", "b"], 0.99)] == [1, 1]
+    assert [len(part) for part in split_cases(["a", "b", "c", "d"], 0.99)] == [2, 2]
     with pytest.raises(SynBTError, match="at least 2 cases"):
         split_cases(["a", "a"], 0.5)

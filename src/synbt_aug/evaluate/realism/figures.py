@@ -42,6 +42,8 @@ class Figure:
         unit: Behind the value.
         note: Of how many, or why not.
         digits: After the point.
+        doubt: Why the value does not count, whatever it is: what measured it failed its own
+            check. Such a figure reaches no target.
     """
 
     name: str
@@ -51,11 +53,14 @@ class Figure:
     unit: str = ""
     note: str = ""
     digits: int = 2
+    doubt: str = ""
 
     @property
     def reached(self) -> bool | None:
         """Whether the target is reached; None without one."""
-        return None if self.target is None else self.target.reached(self.value)
+        if self.target is None:
+            return None
+        return not self.doubt and self.target.reached(self.value)
 
     @property
     def shown(self) -> str:

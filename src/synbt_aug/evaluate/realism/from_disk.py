@@ -124,11 +124,10 @@ def _training_names(
     kept: dict[str, tuple[CaseFiles, ...]], share: float, seed: int
 ) -> frozenset[str]:
     """Cases to learn from; a name in both datasets is on one side."""
-    first = {case.name for case in kept["real"]}
-    names, _ = split_cases(first, share, seed)
-    others = {case.name for case in kept[SYNTHETIC]} - first
-    if len(others) > 1:
-        names |= split_cases(others, share, seed)[0]
+    ours, theirs = ({case.name for case in kept[kind]} for kind in ("real", SYNTHETIC))
+    names: set[str] = set()
+    for part in (ours & theirs, ours - theirs, theirs - ours):
+        names |= split_cases(part, share, seed)[0] if len(part) > 1 else part
     return frozenset(names)
 
 

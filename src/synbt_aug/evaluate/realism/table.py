@@ -18,6 +18,8 @@ def row_of(figure: Figure) -> tuple[str, str, str, str, str]:
     """A figure as the table shows it."""
     target = "" if figure.target is None else figure.target.words()
     reached = {None: "", True: "yes", False: "no"}[figure.reached]
+    if figure.doubt and figure.target is not None:
+        reached = f"does not count: {figure.doubt}"
     return figure.name, figure.shown, target, reached, figure.note
 
 
@@ -48,7 +50,7 @@ def summary(groups: Sequence[Group]) -> str:
     short = missed(groups)
     says = f"{len(held) - len(short)} of {len(held)} targets reached."
     if short:
-        says += " Short of: " + "; ".join(f"{f.name}, {f.shown}" for f in short) + "."
+        says += " Short of: " + "; ".join(f"{f.name}, {f.shown}{_doubt(f)}" for f in short) + "."
     return says
 
 
@@ -113,6 +115,10 @@ def distances_section(distances: Mapping[str, Mapping[str, float]]) -> Section:
 def _section(group: Group) -> Section:
     parts: list[Part] = [Paragraph(group.words)] if group.words else []
     return Section(group.title, [*parts, Grid(COLUMNS, [row_of(f) for f in group.figures])])
+
+
+def _doubt(figure: Figure) -> str:
+    return f" (does not count: {figure.doubt})" if figure.doubt else ""
 
 
 def _cell(words: str) -> str:

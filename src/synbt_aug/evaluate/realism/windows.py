@@ -213,7 +213,8 @@ def split_cases(names: Iterable[str], share: float, seed: int = 0) -> tuple[set[
 
     Args:
         names: Of the cases, in any order.
-        share: Of the cases that train, above 0 and below 1; each side gets at least one.
+        share: Of the cases that train, above 0 and below 1; each side gets two cases
+            where there are four, and one at least.
         seed: Of the draw.
 
     Raises:
@@ -226,6 +227,7 @@ def split_cases(names: Iterable[str], share: float, seed: int = 0) -> tuple[set[
             f"got {len(known)}."
         )
     order = np.random.default_rng(seed).permutation(len(known))
-    count = min(max(round(share * len(known)), 1), len(known) - 1)
+    least = min(2, len(known) // 2)
+    count = min(max(round(share * len(known)), least), len(known) - least)
     train = {known[k] for k in order[:count]}
     return train, set(known) - train
