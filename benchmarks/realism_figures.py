@@ -71,10 +71,12 @@ def examined(
     todo = []
     for work in works:
         path = Path(work.folder) / "figures.json"
-        if path.is_file():
-            yield read_json(path)
-        else:
+        there = read_json(path) if path.is_file() else None
+        # An earlier run with a smaller -n looked at fewer phantoms in depth.
+        if there is None or work.deep > there["deep"] or work.diverse > there["diverse"]:
             todo.append(work)
+        else:
+            yield there
     if workers <= 1 or len(todo) <= 1:
         for work in todo:
             yield examine(work, options, pca, device)

@@ -49,7 +49,7 @@ def codec_groups(found: list[dict[str, Any]], codebook: int) -> tuple[list[Group
         Group(
             "Reconstruction",
             tuple(figures),
-            f"Medians over {len(deep)} phantoms; PSNR of linear signal for its p0.5 to p99.5 span.",
+            f"Medians, phantoms: {len(deep)}; PSNR of linear signal for its p0.5 to p99.5 span.",
         )
     ]
     seams = [one["seam"] for one in deep]

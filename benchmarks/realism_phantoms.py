@@ -130,6 +130,7 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
     host = Host.of(volume)
     lesions = lesions_of(volume.tumor, volume.spacing)[: options.lesions]
     figures: dict[str, Any] = {"seed": work.seed, "snr": phantom.snr, "refused": {}}
+    figures |= {"deep": work.deep, "diverse": work.diverse}
     figures["tumors"] = [_looks(host, lesion) for lesion in lesions]
     generator = painter("diffusion", options, device)
     name = f"phantom_{work.seed}"
