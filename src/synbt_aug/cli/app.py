@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from synbt_aug import __version__
-from synbt_aug.cli import bank, demo, doctor, nnunet, phantom, preview, synthesize, tissue, train
+from synbt_aug.cli import (
+    bank,
+    demo,
+    doctor,
+    nnunet,
+    phantom,
+    preview,
+    realism,
+    synthesize,
+    tissue,
+    train,
+)
 from synbt_aug.cli.console import complain, log_to_screen, sentence_for
 
 app = typer.Typer(
@@ -26,6 +37,7 @@ app.command("synthesize")(synthesize.synthesize)
 app.command("preview")(preview.preview)
 app.command("tissue")(tissue.tissue)
 app.command("phantom")(phantom.phantom)
+app.command("realism")(realism.realism)
 app.command("doctor")(doctor.doctor)
 app.command("nnunet-path")(nnunet.nnunet_path)
 app.command("nnunet-export")(nnunet.nnunet_export)

@@ -100,6 +100,21 @@ class TumorInpainter:
         painted, seen = self._decode(torch.cat([z, z_original])).chunk(2)
         return self._with_grain(job, inverse_knee(painted), inverse_knee(seen))
 
+    @torch.no_grad()
+    def rebuild(self, job: PaintingJob) -> Tensor:
+        """Paint with the windows' own latents: what is left of a real tumor after codec and grain.
+
+        Args:
+            job: As for painting; appearance and noise have no say.
+
+        Returns:
+            As for painting.
+        """
+        with self._fast(job.q.device):
+            z = self.autoencoder.encode(job.q)
+        seen = inverse_knee(self._decode(z))
+        return self._with_grain(job, seen, seen)
+
     def sample(self, job: PaintingJob, z_masked: Tensor) -> Tensor:
         """Draw latents of the whole windows.
 

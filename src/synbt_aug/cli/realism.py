@@ -1,0 +1,139 @@
+"""`synbt realism`: how real the tumors of one dataset are beside those of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synbt_aug.cli import generator
+from synbt_aug.cli.console import console, counting, note
+
+
+def realism(
+    real: Annotated[
+        Path, typer.Argument(help="Dataset with real tumors: nnU-Net raw, or MAMA-MIA.")
+    ],
+    synthetic: Annotated[Path, typer.Argument(help="Dataset with synthetic tumors, likewise.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for realism.html, .md and .json.")
+    ],
+    train: Annotated[
+        int, typer.Option(min=2, help="Windows of each kind that the networks learn from.")
+    ] = 400,
+    test: Annotated[int, typer.Option(min=2, help="Windows of each kind to be judged.")] = 200,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Of each training; 1000 take 20 minutes of a CPU each.")
+    ] = 1000,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Whose codec real tumors are shown through: shipped, a weights folder, or none."
+        ),
+    ] = "shipped",
+    device: generator.Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of split, networks and intervals.")] = 0,
+) -> None:
+    """Hold synthetic tumors against real ones, and write one table of figures.
+
+    Can a classifier tell them apart? Does a segmenter of real tumors find them? Do radiomics and
+    features agree? Every tumor in a dataset's masks counts as one of its kind. Training and test
+    are split by case: a case of one name in both datasets stays on one side.
+    """
+    from dataclasses import replace
+
+    from synbt_aug import __version__
+    from synbt_aug.evaluate.realism import RealismSettings, compare
+    from synbt_aug.evaluate.realism.compare import too_few
+    from synbt_aug.evaluate.realism.from_disk import SYNTHETIC, read_sets
+    from synbt_aug.evaluate.realism.pictures import gallery_of
+    from synbt_aug.evaluate.realism.radiomics import needs_skimage
+    from synbt_aug.evaluate.realism.table import (
+        distances_section,
+        row_of,
+        summary,
+        write_tables,
+    )
+    from synbt_aug.files import check_output_folder, write_json
+
+    needs_skimage()
+    place = generator.pick_device(device)
+    check_output_folder(output)
+    synthesizer = None
+    if weights != "none":
+        synthesizer = generator.make_synthesizer(weights, device=device)
+    with counting("Reading cases") as tell:
+        found = read_sets(
+            real,
+            synthetic,
+            most_training=train,
+            most_test=test,
+            synthesizer=synthesizer,
+            seed=seed,
+            on_case=tell,
+        )
+    for line in found.skipped[:10]:
+        note(f"left out: {line}")
+    defaults = RealismSettings(seed=seed)
+    settings = replace(
+        defaults,
+        classifier=replace(defaults.classifier, steps=steps),
+        segmenter=replace(defaults.segmenter, steps=steps),
+    )
+    trainings = (5 if synthesizer is not None else 3) * steps
+    finished = 0
+    with counting("Training networks") as tell:
+
+        def told(what: str, done: int, total: int) -> None:
+            nonlocal finished
+            finished += 1
+            tell(finished, trainings)
+
+        comparison = compare(
+            found.training,
+            found.test,
+            settings,
+            judged=SYNTHETIC,
+            device=place,
+            tell=told,
+        )
+    facts = {
+        "real": f"{real}: {len(found.training.real)} + {len(found.test.real)} windows",
+        "synthetic": (
+            f"{synthetic}: {len(found.training.synthetic[SYNTHETIC])} + "
+            f"{len(found.test.synthetic[SYNTHETIC])} windows"
+        ),
+        "weights": weights if synthesizer is None else synthesizer.weights.digest[:12],
+        "steps of each training": steps,
+        "seed": seed,
+        "synbt-aug": __version__,
+        "left out": len(found.skipped),
+    }
+    shown = {"real": found.test.real}
+    if found.test.rebuilt is not None:
+        shown["same codec and blend"] = found.test.rebuilt
+    shown |= found.test.synthetic
+    title = f"Realism of {synthetic.name} beside {real.name}"
+    few = too_few(found.training, found.test)
+    page, _ = write_tables(
+        output,
+        title,
+        comparison.groups,
+        facts,
+        [gallery_of(shown), distances_section(comparison.distances)],
+        [] if few is None else [few],
+    )
+    write_json(
+        output / "realism.json",
+        {"facts": facts, "groups": [group.to_dict() for group in comparison.groups]},
+    )
+    for group in comparison.groups:
+        note(group.title)
+        for name, value, target, reached, _ in map(row_of, group.figures):
+            held = f"  [{target}: {'reached' if reached == 'yes' else 'not reached'}]"
+            console.print(f"  {name}: {value}{held if target else ''}", markup=False)
+    if few is not None:
+        note(few)
+    note(summary(comparison.groups))
+    note(f"Table in {page}")

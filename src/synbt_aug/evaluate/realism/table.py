@@ -1,0 +1,125 @@
+"""The table of realism as Markdown, and as one HTML page that asks for nothing from outside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from synbt_aug.evaluate.realism.figures import Figure, Group, missed
+from synbt_aug.files import written_whole
+from synbt_aug.page import Grid, Paragraph, Part, Section, text, write_page
+
+COLUMNS = ("figure", "measured", "target", "reached", "of")
+
+
+def row_of(figure: Figure) -> tuple[str, str, str, str, str]:
+    """A figure as the table shows it."""
+    target = "" if figure.target is None else figure.target.words()
+    reached = {None: "", True: "yes", False: "no"}[figure.reached]
+    if figure.doubt and figure.target is not None:
+        reached = f"does not count: {figure.doubt}"
+    return figure.name, figure.shown, target, reached, figure.note
+
+
+def to_markdown(title: str, groups: Sequence[Group], facts: Mapping[str, Any]) -> str:
+    """The table as Markdown.
+
+    Args:
+        title: Heading.
+        groups: Of figures.
+        facts: How they came about: name -> value.
+    """
+    lines = [f"# {title}", "", summary(groups), ""]
+    for group in groups:
+        lines += [f"## {group.title}", ""]
+        if group.words:
+            lines += [group.words, ""]
+        lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+        lines += ["| " + " | ".join(_cell(c) for c in row_of(f)) + " |" for f in group.figures]
+        lines.append("")
+    lines += ["## Made with", ""]
+    lines += [f"- {name}: {value}" for name, value in facts.items()]
+    return "\n".join(lines) + "\n"
+
+
+def summary(groups: Sequence[Group]) -> str:
+    """How many targets are reached, and which are not."""
+    held = [f for group in groups for f in group.figures if f.target is not None]
+    short = missed(groups)
+    says = f"{len(held) - len(short)} of {len(held)} targets reached."
+    if short:
+        says += " Short of: " + "; ".join(f"{f.name}, {f.shown}{_doubt(f)}" for f in short) + "."
+    return says
+
+
+def write_tables(
+    folder: str | os.PathLike[str],
+    title: str,
+    groups: Sequence[Group],
+    facts: Mapping[str, Any],
+    sections: Sequence[Section] = (),
+    warnings: Sequence[str] = (),
+) -> tuple[Path, Path]:
+    """Write `realism.html` and `realism.md`.
+
+    Args:
+        folder: Where to; it exists.
+        title: Of the page.
+        groups: Of figures.
+        facts: How they came about.
+        sections: Pictures and further tables, between figures and facts.
+        warnings: Sentences to be seen first.
+
+    Returns:
+        The two paths.
+    """
+    parts = [f"<header><h1>{text(title)}</h1><p>{text(summary(groups))}</p>"]
+    parts += [f'<p class="warning">{text(warning)}</p>' for warning in warnings]
+    parts.append("</header>")
+    parts += [_section(group).html() for group in groups]
+    parts += [section.html() for section in sections]
+    rows = tuple((name, value) for name, value in facts.items())
+    parts.append(Section("Made with", [Grid(("", ""), rows)]).html())
+    parts.append(
+        "<footer>Synthetic tumors for research on training segmentation networks. "
+        "Not a medical device; not for diagnosis.</footer>"
+    )
+    page = write_page(Path(folder) / "realism.html", title, parts)
+    markdown = Path(folder) / "realism.md"
+    words = to_markdown(title, groups, facts)
+    if warnings:
+        words = words.replace("\n\n", "\n\n" + "".join(f"**{w}**\n\n" for w in warnings), 1)
+    with written_whole(markdown) as unfinished:
+        unfinished.write_text(words, encoding="utf-8")
+    return page, markdown
+
+
+def distances_section(distances: Mapping[str, Mapping[str, float]]) -> Section:
+    """Each feature's distance, those of the first set that are farthest apart first.
+
+    Args:
+        distances: Name of a set -> feature -> distance.
+    """
+    names = list(distances)
+    features = sorted(distances[names[0]], key=lambda f: -distances[names[0]][f])
+    rows = [
+        (feature, *(f"{distances[name].get(feature, float('nan')):.2f}" for name in names))
+        for feature in features
+    ]
+    words = Paragraph("Kolmogorov-Smirnov distance to the real test tumors: 0 alike, 1 apart.")
+    return Section("Radiomics, feature by feature", [words, Grid(("feature", *names), rows)])
+
+
+def _section(group: Group) -> Section:
+    parts: list[Part] = [Paragraph(group.words)] if group.words else []
+    return Section(group.title, [*parts, Grid(COLUMNS, [row_of(f) for f in group.figures])])
+
+
+def _doubt(figure: Figure) -> str:
+    return f" (does not count: {figure.doubt})" if figure.doubt else ""
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|").replace("\n", " ")
