@@ -126,7 +126,7 @@ def compare(
         tell: Told of the progress.
 
     Raises:
-        SynBTError: If a generator is in one part alone, or there are fewer than four real cases
+        SynBTError: If a generator is in one part alone, or there are fewer than two real cases
             to learn from or to test on.
     """
     settings = settings.seeded()
