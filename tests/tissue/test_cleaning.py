@@ -47,30 +47,35 @@ def test_a_second_breast_is_kept() -> None:
     assert clean(probability(found), None, GRID).inside[15:25, 32:40, 10:20].all()
 
 
-def behind_the_chest_wall() -> np.ndarray:
-    """A breast under skin, and what a network took for another in the chest."""
-    found = labels()
+#: Where a heart is taken for a breast.
+HEART = (slice(31, 37), slice(10, 30), slice(10, 30))
+
+
+def with_a_heart() -> np.ndarray:
+    """A breast under skin, and what a network took for another, 12 mm behind the chest wall."""
+    found = np.concatenate([labels(), np.full((8, 40, 40), TissueLabel.BEHIND)])
     found[4, 9:31, 9:31] = TissueLabel.SKIN
-    found[26:30, 10:30, 10:30] = TissueLabel.FAT
+    found[HEART] = TissueLabel.FAT
     return found
 
 
 def test_a_heart_taken_for_a_breast_is_dropped() -> None:
-    breast = clean(probability(behind_the_chest_wall()), None, GRID)
+    breast = clean(probability(with_a_heart()), None, GRID)
     assert breast.inside[5:25, 10:30, 10:30].all() and not breast.inside[26:].any()
 
 
-def test_skin_drawn_around_a_heart_does_not_save_it() -> None:
-    found = behind_the_chest_wall()
-    found[25, 10:20, 10:20] = TissueLabel.SKIN
+def test_skin_drawn_towards_the_lung_does_not_save_a_heart() -> None:
+    found = with_a_heart()
+    found[31:37, 30, 10:30] = TissueLabel.SKIN
+    found[31:37, 31:36, 10:30] = TissueLabel.BACKGROUND
     breast = clean(probability(found), None, GRID)
     assert breast.inside[5:25, 10:30, 10:30].all() and not breast.inside[26:].any()
 
 
 def test_a_crop_inside_two_breasts_shows_no_skin_and_keeps_both() -> None:
-    found = behind_the_chest_wall()
+    found = with_a_heart()
     found[4] = TissueLabel.FAT
-    assert clean(probability(found), None, GRID).inside[26:30, 10:30, 10:30].all()
+    assert clean(probability(found), None, GRID).inside[HEART].all()
 
 
 @pytest.mark.parametrize("side, filled", [(2, True), (6, True), (7, False)])

@@ -26,12 +26,9 @@ LARGEST_HOLE_CM3 = 2.0
 #: heart may look like one, but lies behind the chest wall.
 LEAST_SKIN_SHARE = 0.05
 
-#: Voxels between a breast's surface and the skin that covers it, at most.
+#: Voxels between a breast's surface and the skin that covers it, and from there to the air in
+#: front, at most.
 _TO_SKIN = 2
-
-#: Sheets of skin are no smaller than this share of the largest: a heart's, drawn towards the dark
-#: lung, is.
-_SMALLEST_SHEET = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def clean(
     if body is not None:
         found &= body
     voxel_cm3 = math.prod(grid_mm) / 1000
-    inside = _behind_skin(_large_parts(found, voxel_cm3), probability.argmax(0) == TissueLabel.SKIN)
+    inside = _behind_skin(_large_parts(found, voxel_cm3), probability.argmax(0))
     if not inside.any():
         return Breast(inside, ~inside, np.zeros_like(gland))
     holes = _holes(inside, voxel_cm3)
@@ -94,15 +91,20 @@ def _large_parts(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:
     return kept
 
 
-def _behind_skin(mask: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """The parts that skin covers; all where it covers none, as in a crop inside a breast."""
+def _behind_skin(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The parts that skin covers; all where it covers none, as in a crop inside a breast.
+
+    Skin is that before the largest body of air: a network may draw some around a heart, too,
+    towards the dark lung.
+    """
     parts, count = ndimage.label(mask)
     if count < 2:
         return mask
-    sheets, number = ndimage.label(skin, ndimage.generate_binary_structure(3, 3))
-    area = np.bincount(sheets.ravel(), minlength=number + 1)
-    area[0] = 0
-    skin = (area >= max(_SMALLEST_SHEET * area.max(), 1))[sheets]
+    bodies, number = ndimage.label(labels == TissueLabel.BACKGROUND)
+    sizes = np.bincount(bodies.ravel(), minlength=number + 1)
+    sizes[0] = 0
+    in_front = ndimage.binary_dilation((bodies > 0) & (bodies == sizes.argmax()), None, _TO_SKIN)
+    skin = (labels == TissueLabel.SKIN) & in_front
     surface = mask & ~ndimage.binary_erosion(mask, border_value=1)
     covered = surface & ndimage.binary_dilation(skin, iterations=_TO_SKIN)
     whole, behind = (np.bincount(parts[m], minlength=count + 1) for m in (surface, covered))
