@@ -44,6 +44,20 @@ def test_two_sheets_are_as_far_apart_as_their_planes_in_mm() -> None:
     assert (score.dice, score.hd95_mm, score.asd_mm, score.assd_mm) == (0.0, 7.5, 7.5, 7.5)
 
 
+def test_two_voxels_2_mm_apart_are_2_mm_apart_in_every_metric() -> None:
+    voxel = (1, 1, 1)
+    for other, spacing in (((5, 5, 7), (1.0, 1.0, 1.0)), ((6, 5, 5), (2.0, 1.0, 1.0))):
+        score = score_case(_box((5, 5, 5), voxel), _box(other, voxel), spacing)
+        assert (score.dice, score.hd95_mm, score.asd_mm, score.assd_mm) == (0.0, 2.0, 2.0, 2.0)
+
+
+def test_each_axis_counts_by_its_own_spacing() -> None:
+    # 1, 2 and 3 voxels along D, H and W: sqrt(3^2 + (2 x 2)^2 + (3 x 4)^2) = 13 mm.
+    voxel, spacing = (1, 1, 1), (3.0, 2.0, 4.0)
+    score = score_case(_box((5, 5, 5), voxel), _box((6, 7, 8), voxel), spacing)
+    assert score.hd95_mm == score.asd_mm == score.assd_mm == pytest.approx(13.0)
+
+
 def test_a_box_shifted_by_a_voxel_overlaps_by_what_is_left() -> None:
     # 6 wide, shifted by one voxel of 2 mm along H: 5 of 6 columns are shared, and nothing is
     # farther away than that voxel.

@@ -10,7 +10,8 @@ Empty masks, for which MedPy raises or gives nan:
   cases ("missed" and "false alarm") are left out of the means of the distances, which then look
   better than the network is: each summary counts them, and they are to be told beside the mean.
 
-What it leaves out: lesions counted one by one, and tests between two sets of predictions.
+What it leaves out: lesions counted one by one, and tests between two sets of predictions, which
+are in compare_methods.py.
 """
 
 from __future__ import annotations
@@ -246,6 +247,27 @@ def score_folders(
         ExtraMissingError: If MedPy is not installed.
     """
     _medpy()
+    pairs = pair_masks(predictions, references)
+    cases = []
+    for done, (name, (ours, theirs)) in enumerate(pairs.items(), 1):
+        reference = read_label(theirs, f"The reference of {name}")
+        predicted = read_label(ours, f"The prediction of {name}")
+        check_same_grid(predicted, reference, f"The prediction of {name}")
+        masks = _tumor(predicted, label), _tumor(reference, label)
+        cases.append(score_case(*masks, reference.spacing, name))
+        if on_case is not None:
+            on_case(done, len(pairs))
+    return summarize(cases, confidence=confidence, seed=seed)
+
+
+def pair_masks(
+    predictions: str | os.PathLike[str], references: str | os.PathLike[str]
+) -> dict[str, tuple[Path, Path]]:
+    """Prediction and reference of every case, sorted by name; nothing is read.
+
+    Raises:
+        SynBTError: If a folder holds no masks, or a case is in one folder alone.
+    """
     ours, theirs = _masks(Path(predictions)), _masks(Path(references))
     for wanted, found, folder in ((theirs, ours, predictions), (ours, theirs, references)):
         if missing := sorted(set(wanted) - set(found)):
@@ -253,16 +275,7 @@ def score_folders(
                 f"{folder} lacks {len(missing)} of {len(wanted)} cases: {shorten(missing)}. "
                 f"Both folders need the same cases, or the means are of different cases."
             )
-    cases = []
-    for done, name in enumerate(sorted(theirs), 1):
-        reference = read_label(theirs[name], f"The reference of {name}")
-        predicted = read_label(ours[name], f"The prediction of {name}")
-        check_same_grid(predicted, reference, f"The prediction of {name}")
-        masks = _tumor(predicted, label), _tumor(reference, label)
-        cases.append(score_case(*masks, reference.spacing, name))
-        if on_case is not None:
-            on_case(done, len(theirs))
-    return summarize(cases, confidence=confidence, seed=seed)
+    return {name: (ours[name], theirs[name]) for name in sorted(theirs)}
 
 
 def _masks(folder: Path) -> dict[str, Path]:
