@@ -14,6 +14,7 @@ from synbt_aug.cli import (
     bank,
     demo,
     doctor,
+    evaluate,
     nnunet,
     phantom,
     preview,
@@ -37,6 +38,7 @@ app.command("synthesize")(synthesize.synthesize)
 app.command("preview")(preview.preview)
 app.command("tissue")(tissue.tissue)
 app.command("phantom")(phantom.phantom)
+app.command("evaluate")(evaluate.evaluate)
 app.command("realism")(realism.realism)
 app.command("doctor")(doctor.doctor)
 app.command("nnunet-path")(nnunet.nnunet_path)
