@@ -95,4 +95,6 @@ def test_a_start_that_is_not_there_is_refused_before_the_cohort_is_read(
     assert said.code == 2 and "autoencoder.json is missing" in said.err
     said = synbt("train", "autoencoder", "--data", cohort, "-o", tmp_path, "--perceptual", "none")
     assert said.code == 2 and "--perceptual names a file" in said.err
+    said = synbt("train", "autoencoder", "--data", cohort, "-o", tmp_path, "--keep-encoder")
+    assert said.code == 2 and "name it with --init" in said.err
     assert "cases" not in said.out

@@ -106,6 +106,21 @@ def test_a_trained_autoencoder_can_be_the_start_of_another(
     assert all(torch.equal(copy[name], done[name]) for name in done)
 
 
+def test_a_kept_encoder_stays_while_codebook_and_decoder_move(
+    cases: list, whole: Path, tmp_path: Path
+) -> None:
+    kept = train(cases, tmp_path, init=whole, keep_encoder=True)
+    start = load_file(whole / "autoencoder.safetensors")
+    still = {name.split(".")[0] for name in kept if torch.equal(kept[name], start[name])}
+    moved = {name.split(".")[0] for name in kept if not torch.equal(kept[name], start[name])}
+    assert "encoder" not in moved and moved == {"codebook", "decoder"} and "encoder" in still
+
+
+def test_an_encoder_to_keep_needs_a_start(cases: list, tmp_path: Path) -> None:
+    with pytest.raises(SynBTError, match="name where to start with --init"):
+        train(cases, tmp_path, keep_encoder=True)
+
+
 def test_a_second_run_into_the_same_folder_is_refused(cases: list, whole: Path) -> None:
     with pytest.raises(SynBTError, match="already holds a run"):
         train(cases, whole)

@@ -71,6 +71,13 @@ def autoencoder(
         Path | None,
         typer.Option(help="MedicalNet's ResNet-10 as a file; without, that loss is left out."),
     ] = None,
+    keep_encoder: Annotated[
+        bool,
+        typer.Option(
+            "--keep-encoder",
+            help="Train codebook and decoder alone; denoisers of the --init encoder stay valid.",
+        ),
+    ] = False,
 ) -> None:
     """Train the patch-to-volume VQ-VAE: on crops, then its decoder on volumes."""
     _check_extra()
@@ -86,6 +93,8 @@ def autoencoder(
     refuse_other_run(output, "crops", resume)
     if init is not None:
         read_facts(init, "autoencoder")
+    if keep_encoder and init is None:
+        raise SynBTError("--keep-encoder keeps the encoder of a start: name it with --init.")
     if perceptual is not None and not perceptual.is_file():
         raise SynBTError(f"--perceptual names a file, but {perceptual} is none.")
     weights = train_autoencoder(
@@ -96,6 +105,7 @@ def autoencoder(
         resume=resume,
         init=init,
         perceptual=perceptual,
+        keep_encoder=keep_encoder,
         seed=seed,
         devices=devices,
         num_nodes=num_nodes,

@@ -57,6 +57,7 @@ def train_autoencoder(
     resume: bool = False,
     init: str | Path | None = None,
     perceptual: str | Path | None = None,
+    keep_encoder: bool = False,
     seed: int = 0,
     devices: int = 1,
     num_nodes: int = 1,
@@ -74,6 +75,9 @@ def train_autoencoder(
         resume: Continue an interrupted run of the same settings.
         init: Folder of an autoencoder to start from.
         perceptual: File of MedicalNet's ResNet-10; None trains without that loss.
+        keep_encoder: Leave the encoder of `init` as it is in stage 1, too: a denoiser learns from
+            its continuous latents, so one that was trained on them stays valid while codebook and
+            decoder get better.
         seed: Of everything drawn.
         devices: Devices a node.
         num_nodes: Nodes.
@@ -85,9 +89,11 @@ def train_autoencoder(
         The path of `autoencoder.safetensors`, written at every checkpoint.
 
     Raises:
-        SynBTError: If the folder holds another run, `init` is of another shape, or a loss is
-            not finite.
+        SynBTError: If the folder holds another run, `init` is of another shape or missing where
+            its encoder is to be kept, or a loss is not finite.
     """
+    if keep_encoder and init is None:
+        raise SynBTError("keep_encoder keeps the encoder of init: name where to start with --init.")
     output_dir = Path(output_dir)
     fabric = make_fabric(
         devices=devices, num_nodes=num_nodes, precision=precision, accelerator=accelerator
@@ -104,7 +110,7 @@ def train_autoencoder(
         )
     seen = cases_seen(cases, init, "autoencoder", output_dir if resume else None)
     trainer = _CodecTraining(
-        fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s, seen
+        fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s, seen, keep_encoder
     )
     left = preset.volumes.time_share if preset.volumes is not None else 0.0
     first_s = None if max_time_s is None else (1 - left) * max_time_s
@@ -129,8 +135,9 @@ class _CodecTraining:
         seed: int,
         save_every_s: float,
         seen: list[str],
+        keep_encoder: bool,
     ) -> None:
-        self.seen = seen
+        self.seen, self.keep_encoder = seen, keep_encoder
         self.fabric, self.preset, self.output_dir, self.seed = fabric, preset, output_dir, seed
         self.save_every_s = save_every_s
         self.sampler = CropSampler(resident(cases, fabric.device))
@@ -140,7 +147,9 @@ class _CodecTraining:
     def crops(self, max_time_s: float | None, *, resume: bool) -> bool:
         """Stage 1. Returns whether it ran to its end."""
         p, vqvae = self.preset, self.vqvae
-        optimizer = torch.optim.Adam(vqvae.parameters(), lr=p.learning_rate, betas=p.betas)
+        vqvae.encoder.requires_grad_(not self.keep_encoder)
+        moving = [weight for weight in vqvae.parameters() if weight.requires_grad]
+        optimizer = torch.optim.Adam(moving, lr=p.learning_rate, betas=p.betas)
         network, optimizer = self.fabric.setup(vqvae, optimizer)
         adversary = self._adversary() if p.discriminator_start is not None else None
         parts = {"vqvae": vqvae, "optimizer": optimizer}
@@ -224,7 +233,11 @@ class _CodecTraining:
             self.output_dir,
             name=name,
             parts=parts,
-            settings={"preset": self.preset.to_dict(), "seed": self.seed},
+            settings={
+                "preset": self.preset.to_dict(),
+                "seed": self.seed,
+                **({"keep_encoder": True} if self.keep_encoder else {}),
+            },
             max_steps=steps,
             max_time_s=max_time_s,
             seed=self.seed,
