@@ -75,6 +75,9 @@ def read_splits(folder: str | os.PathLike[str]) -> dict[str, str]:
     """Lower-case id -> "train" or "test"; empty where the folder has no split file.
 
     The file has a column of ids for each part (`train_split`, `test_split`).
+
+    Raises:
+        SynBTError: If a case is in both.
     """
     path = _child(Path(folder), SPLITS_FILE)
     if path is None:
@@ -84,8 +87,13 @@ def read_splits(folder: str | os.PathLike[str]) -> dict[str, str]:
         for row in csv.DictReader(lines):
             for column, name in row.items():
                 part = next((p for p in ("train", "test") if p in (column or "").lower()), None)
-                if part and name and name.strip():
-                    splits[name.strip().lower()] = part
+                if not (part and name and name.strip()):
+                    continue
+                if splits.setdefault(name.strip().lower(), part) != part:
+                    raise SynBTError(
+                        f"{path} must name each case in one column, but {name.strip()} is in both: "
+                        f"it would be tested on what it trained."
+                    )
     return splits
 
 
