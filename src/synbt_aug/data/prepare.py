@@ -1,0 +1,221 @@
+"""MAMA-MIA's download as an nnU-Net raw dataset: 1 mm, pre and one post phase, the official split.
+
+`prepare_plan` says what is made of whom, `prepared_case` makes one case, `prepared_index` lists
+them; here the work is spread over processes. It can be stopped anywhere: what is recorded is not
+made again, what could not be used is tried again. A damaged file costs its case and is told in the
+summary; a full disk ends the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synbt_aug import __version__
+from synbt_aug.data.mama_mia import SPLITS_FILE, read_mama_mia, read_splits
+from synbt_aug.data.parts import parts_of
+from synbt_aug.data.prepare_plan import PrepareSettings, Skipped, plan_cases
+from synbt_aug.data.prepared_case import (
+    UNFINISHED,
+    PlannedCase,
+    is_prepared,
+    prepare_case,
+    records_of,
+    remove_case,
+)
+from synbt_aug.data.prepared_index import Counts, write_index
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import check_output_folder, read_json, write_json
+
+# What every case of a folder shares; a folder made with other settings is not added to.
+SETTINGS_FILE = "prepare.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a prepared folder holds.
+
+    Args:
+        folder: The nnU-Net raw dataset.
+        cases: Part -> centre -> cases there.
+        skipped: The cases left out, by name.
+        made: How many this run made.
+        kept: How many were there before it.
+    """
+
+    folder: Path
+    cases: Counts
+    skipped: tuple[Skipped, ...]
+    made: int
+    kept: int
+
+
+def prepare_mama_mia(
+    source: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    settings: PrepareSettings | None = None,
+    *,
+    workers: int | None = None,
+    on_case: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Write a MAMA-MIA download as an nnU-Net raw dataset at 1 mm.
+
+    Args:
+        source: The download: `images`, `segmentations`, `train_test_splits.csv`.
+        folder: Where to; cases that are complete there are kept.
+        settings: Shared by all cases.
+        workers: Processes, of one thread and 1 to 2 GB each; None takes one a core.
+        on_case: Called with (cases done, all cases) at the start and after each case.
+
+    Raises:
+        SynBTError: If the download or its split is not there, no case can be used, or the folder
+            cannot be written to or holds something else.
+    """
+    settings = settings or PrepareSettings()
+    splits = read_splits(source)
+    files = read_mama_mia(source, masks=settings.masks)
+    if not splits:
+        raise SynBTError(
+            f"The official split needs {SPLITS_FILE} with the columns train_split and test_split, "
+            f"but {source} has none. Copy it from the download to {Path(source) / SPLITS_FILE}."
+        )
+    parts = parts_of(splits, validation=settings.validation, seed=settings.seed)
+    folder = check_output_folder(folder)
+    _check_settings(folder, settings, splits)
+    # Left behind by a run that was killed.
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    planned, skipped = plan_cases(files, parts, settings)
+    todo = [case for case in planned if not is_prepared(case, folder)]
+    for case in todo:
+        remove_case(case.name, folder)
+    done = kept = len(planned) - len(todo)
+    tell = on_case or (lambda done, total: None)
+    tell(done, len(planned))
+    failed = 0
+    try:
+        with closing(_each(todo, folder, workers or os.cpu_count() or 1)) as outcomes:
+            for case, reason in outcomes:
+                if reason is not None:
+                    failed += 1
+                    skipped.append(Skipped(case.name, case.part, reason))
+                done += 1
+                tell(done, len(planned))
+    finally:
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    # A case that was made stays, whatever has become of its source.
+    there = {
+        name for one in records_of(folder) for name in (one["case"], one["made_from"]["patient"])
+    }
+    skipped = sorted((one for one in skipped if one.case not in there), key=lambda one: one.case)
+    counts = write_index(folder, settings, skipped)
+    if not any(counts.values()):
+        raise SynBTError(
+            f"No case of {source} can be used. The first one: {skipped[0].case}: "
+            f"{skipped[0].reason}"
+        )
+    return Prepared(folder, counts, tuple(skipped), made=len(todo) - failed, kept=kept)
+
+
+def _each(
+    cases: list[PlannedCase], folder: Path, workers: int
+) -> Generator[tuple[PlannedCase, str | None], None, None]:
+    """Each case as it is done, with the reason where it could not be made."""
+    workers = min(workers, len(cases))
+    if workers <= 1:
+        for case in cases:
+            yield case, _reason(case, folder)
+        return
+    # Spawned, not forked: a forked copy of torch's thread pool can hang.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(stop,)
+    ) as pool:
+        jobs = {pool.submit(_reason, case, folder): case for case in cases}
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        except BrokenProcessPool as error:
+            raise SynBTError(
+                "A worker process was ended from outside, most often because memory ran out. "
+                f"Type the same command with fewer --workers than {workers}; it goes on from here."
+            ) from error
+        except BaseException:
+            # Ctrl-C waits for the cases at work, not for those handed out already.
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_stop: Any = None
+
+
+def _start_worker(stop: Any) -> None:
+    """One thread; Ctrl-C is the parent's to answer; no worker outlives a parent that is killed."""
+    global _stop
+    _stop = stop
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _reason(case: PlannedCase, folder: Path) -> str | None:
+    """Prepare a case; where its files cannot be used, say why."""
+    if _stop is not None and _stop.is_set():
+        return "stopped"
+    try:
+        prepare_case(case, folder)
+    except ValueError as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def _check_settings(folder: Path, settings: PrepareSettings, splits: dict[str, str]) -> None:
+    path = folder / SETTINGS_FILE
+    listed = "\n".join(f"{name} {part}" for name, part in sorted(splits.items()))
+    wanted = {
+        **asdict(settings),
+        SPLITS_FILE: hashlib.sha256(listed.encode()).hexdigest()[:8],
+        "version": __version__,
+    }
+    if not path.is_file():
+        there = {path.name for path in folder.iterdir()}
+        if taken := sorted(there & {"dataset.json", "imagesTr", "images"}):
+            raise SynBTError(
+                f"The prepared dataset needs a folder of its own, but {folder} holds {taken[0]}. "
+                f"Name another one with -o."
+            )
+        write_json(path, wanted)
+        return
+    found = read_json(path, "the settings of a prepared dataset")
+    if found != wanted:
+        differ = sorted(key for key in {**found, **wanted} if found.get(key) != wanted.get(key))
+        told = [f"{key} {found.get(key)}, now {wanted.get(key)}" for key in differ]
+        raise SynBTError(
+            f"{folder} was prepared with other settings ({'; '.join(told)}). A dataset has one: "
+            f"name another folder with -o, or remove this one."
+        )
+
+
+def _in(folder: Path, name: str) -> bool:
+    return (folder / name).exists()
