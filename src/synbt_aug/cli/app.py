@@ -17,6 +17,7 @@ from synbt_aug.cli import (
     evaluate,
     nnunet,
     phantom,
+    prepare,
     preview,
     realism,
     synthesize,
@@ -45,6 +46,7 @@ app.command("nnunet-path")(nnunet.nnunet_path)
 app.command("nnunet-export")(nnunet.nnunet_export)
 app.add_typer(train.app, name="train")
 app.add_typer(bank.app, name="bank")
+app.add_typer(prepare.app, name="prepare")
 
 
 def _show_version(asked: bool) -> None:
