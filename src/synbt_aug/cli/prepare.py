@@ -103,5 +103,5 @@ def _tell(prepared: Prepared) -> None:
     )
     note(
         "For nnU-Net: nnUNetv2_plan_and_preprocess, then copy "
-        f"{prepared.folder / 'splits_final.json'} to $nnUNet_preprocessed/{prepared.folder.name}."
+        f"{prepared.folder / 'splits_final.json'} to $nnUNet_preprocessed/{prepared.folder.resolve().name}."
     )
