@@ -101,7 +101,8 @@ def _tell(prepared: Prepared) -> None:
         f"{prepared.made} cases made, {prepared.kept} kept, {len(prepared.skipped)} left out "
         f"(all in {prepared.folder / 'summary.md'})."
     )
+    splits, name = prepared.folder / "splits_final.json", prepared.folder.resolve().name
     note(
-        "For nnU-Net: nnUNetv2_plan_and_preprocess, then copy "
-        f"{prepared.folder / 'splits_final.json'} to $nnUNet_preprocessed/{prepared.folder.resolve().name}."
+        f"For nnU-Net: nnUNetv2_plan_and_preprocess, then copy {splits} to "
+        f"$nnUNet_preprocessed/{name}."
     )
