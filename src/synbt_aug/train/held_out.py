@@ -1,0 +1,67 @@
+"""Cases that a segmenter is chosen by and tested on: by name, and read one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from synbt_aug.data.cohort import TrainingCase, load_case, select
+from synbt_aug.data.detect import read_dataset
+from synbt_aug.errors import SynBTError
+
+
+def case_names(folder: str | Path, *, split: str | None = None) -> list[str]:
+    """Names of a dataset's cases, sorted.
+
+    Args:
+        folder: A phantom cohort, a MAMA-MIA folder or an nnU-Net raw dataset.
+        split: "train" or "test" by the dataset's own split; None as for `load_cohort`.
+    """
+    return sorted(case.name for case in read_dataset(folder, split=split).cases)
+
+
+def drawn_apart(names: Sequence[str], count: int) -> tuple[list[str], list[str]]:
+    """Draw validation cases; always the same ones of the same names.
+
+    The paper draws 100 of the 306 cases outside the training split, and does not say which.
+
+    Args:
+        names: In any order.
+        count: How many are drawn.
+
+    Returns:
+        The drawn ones and the rest, each sorted.
+
+    Raises:
+        SynBTError: If there are not so many.
+    """
+    if not 0 < count <= len(names):
+        raise SynBTError(
+            f"--val-cases draws from {len(names)} cases: give a number from 1 to {len(names)}, "
+            f"got {count}."
+        )
+    ordered = sorted(names)
+    order = torch.randperm(len(ordered), generator=torch.Generator().manual_seed(0)).tolist()
+    drawn = {ordered[k] for k in order[:count]}
+    return sorted(drawn), [name for name in ordered if name not in drawn]
+
+
+def read_one_by_one(
+    folder: str | Path, names: Sequence[str], *, split: str | None = None
+) -> Iterator[TrainingCase]:
+    """Cases in order of their names, with the first post-contrast scan (paper); one in memory.
+
+    Args:
+        folder: As for `case_names`.
+        names: Of cases that are there.
+        split: As for `case_names`.
+
+    Raises:
+        SynBTError: If a name is not there.
+        ValueError: If a file cannot be used: a test that leaves cases out is another test.
+    """
+    files = select(read_dataset(folder, split=split), names=names)
+    for case in sorted(files.cases, key=lambda case: case.name):
+        yield load_case(case, first_post=True)
