@@ -20,6 +20,7 @@ from synbt_aug.cli import (
     prepare,
     preview,
     realism,
+    segmentation,
     synthesize,
     tissue,
     train,
@@ -44,6 +45,7 @@ app.command("realism")(realism.realism)
 app.command("doctor")(doctor.doctor)
 app.command("nnunet-path")(nnunet.nnunet_path)
 app.command("nnunet-export")(nnunet.nnunet_export)
+train.app.command("segmentation")(segmentation.segmentation)
 app.add_typer(train.app, name="train")
 app.add_typer(bank.app, name="bank")
 app.add_typer(prepare.app, name="prepare")

@@ -1,0 +1,172 @@
+"""`synbt train segmentation`: a tumor segmenter, with or without synthetic tumors."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synbt_aug.cli import train
+from synbt_aug.cli.console import counting, note, seconds
+from synbt_aug.errors import SynBTError
+
+if TYPE_CHECKING:
+    from synbt_aug.data.cohort import Cohort
+
+Part = Annotated[str | None, typer.Option(help="Likewise, train or test.")]
+
+
+def segmentation(
+    data: train.Data,
+    output: train.Output,
+    val: Annotated[
+        Path | None, typer.Option(help="Dataset whose cases choose the best weights; or --fold.")
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=0, help="Train on this fold of nnU-Net's splits, validate on its rest."),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Dataset to score at the end; validation cases are left out."),
+    ] = None,
+    network: Annotated[str, typer.Option(help="unet, nnunet or swinunetr.")] = "unet",
+    field_of_view: Annotated[
+        str, typer.Option(help="volume (128x192x192 mm) or patch (64x64x64 mm).")
+    ] = "volume",
+    synthetic: Annotated[
+        str, typer.Option(help="none, diffusion, syntumor or copy_paste, painted on the fly.")
+    ] = "none",
+    mode: Annotated[
+        str,
+        typer.Option(help="replace: paint into the samples; add: into as many further ones."),
+    ] = "replace",
+    probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of painting; default .5 with replace, 1 with add."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="shipped (the default), or a weights folder.")
+    ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(help="A tumor bank file, or shipped; default: the training cases' tumors."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="paper, small or tiny.")] = "paper",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Real samples a step, over all devices together.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the preset's.")] = None,
+    split: train.Split = None,
+    val_split: Part = None,
+    val_cases: Annotated[
+        int | None, typer.Option(help="Validate on so many of them, always the same ones.")
+    ] = None,
+    test_split: Part = None,
+    max_time: train.MaxTime = None,
+    resume: train.Resume = False,
+    devices: train.Devices = 1,
+    num_nodes: train.Nodes = 1,
+    precision: train.Precision = None,
+    accelerator: train.Accelerator = "auto",
+    seed: train.Seed = 0,
+) -> None:
+    """Train a segmenter of tumors; the best weights on the validation cases are kept.
+
+    Further settings of the tumors are read from SYNBT_* variables, as in every host. With --test
+    the best weights' Dice, HD95 and surface distances go to OUTPUT/scores.json.
+    """
+    train._check_extra()
+    from synbt_aug.files import check_output_folder
+    from synbt_aug.injection_settings import InjectionSettings
+    from synbt_aug.train.held_out import case_names
+    from synbt_aug.train.segmentation import train_segmentation
+    from synbt_aug.train.segmentation_preset import segmentation_preset
+    from synbt_aug.train.segmentation_synthetic import SyntheticPlan
+    from synbt_aug.training_loop import refuse_other_run
+
+    chosen = segmentation_preset(preset)
+    chosen = dataclasses.replace(
+        chosen, batch=batch or chosen.batch, epochs=epochs or chosen.epochs
+    )
+    chosen.network(network), chosen.sides_mm(field_of_view)
+    injection = InjectionSettings.gather()
+    if weights is not None:
+        injection = dataclasses.replace(injection, weights=weights)
+    plan = SyntheticPlan(synthetic, mode, probability, injection)
+    if (val is None) == (fold is None):
+        raise SynBTError("The best weights are chosen by validation cases: give --val or --fold.")
+    max_time_s = None if max_time is None else seconds(max_time)
+    check_output_folder(output)
+    refuse_other_run(output, "segmentation", resume)
+    tested = [] if test is None else case_names(test, split=test_split)
+    cases = train._cases(data, fold=fold, split=split, seed=seed)
+    validation = _validation(data, val, fold, val_split, val_cases)
+    names = {case.name for case in validation}
+    tested = [name for name in tested if name not in names]
+    best = train_segmentation(
+        cases,
+        validation,
+        chosen,
+        output,
+        network=network,
+        field_of_view=field_of_view,
+        plan=plan,
+        bank=bank,
+        held_out=tested,
+        max_time_s=max_time_s,
+        resume=resume,
+        seed=seed,
+        devices=devices,
+        num_nodes=num_nodes,
+        precision=precision,
+        accelerator=accelerator,
+    )
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) > 0:
+        return
+    note(f"Weights: {best}")
+    if test is not None and best.is_file():
+        _score(output, test, tested, test_split, preset, field_of_view)
+
+
+def _validation(
+    data: Path, val: Path | None, fold: int | None, split: str | None, count: int | None
+) -> Cohort:
+    """The validation cases, with the first post-contrast scan."""
+    from synbt_aug.data import load_cohort
+    from synbt_aug.data.nnunet_raw import read_fold
+    from synbt_aug.train.held_out import case_names, drawn_apart
+
+    if fold is not None:
+        folder, names = data, list(read_fold(data, fold)[1])
+    else:
+        assert val is not None
+        folder, names = val, case_names(val, split=split)
+    if count is not None:
+        names = drawn_apart(names, count)[0]
+    with counting("Reading validation cases") as on_case:
+        return load_cohort(folder, names=names, split=split, first_post=True, on_case=on_case)
+
+
+def _score(
+    output: Path, test: Path, names: list[str], split: str | None, preset: str, field_of_view: str
+) -> None:
+    import torch
+
+    from synbt_aug.evaluate.segmentation import summarize
+    from synbt_aug.files import write_json
+    from synbt_aug.train.held_out import read_one_by_one
+    from synbt_aug.train.segmentation_predict import Predictor, score_cases
+    from synbt_aug.train.segmentation_preset import segmentation_preset
+    from synbt_aug.train.segmenters import load_trained
+
+    segmenter = load_trained(output).to("cuda" if torch.cuda.is_available() else "cpu")
+    predictor = Predictor(segmenter, segmentation_preset(preset), field_of_view)
+    scores = summarize(score_cases(predictor, read_one_by_one(test, names, split=split)))
+    write_json(output / "scores.json", scores.to_dict())
+    for metric, mean in scores.means.items():
+        if mean is not None:
+            note(f"{metric}: {mean.mean:.4f} [{mean.low:.4f}, {mean.high:.4f}], {mean.count} cases")
