@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.train.held_out import case_names, drawn_apart, read_one_by_one
+from synbt_aug.train.held_out import CasesOnDisk, case_names, drawn_apart
 
 
 def test_validation_cases_are_always_the_same_and_never_tested() -> None:
@@ -26,10 +26,11 @@ def test_cases_come_in_order_of_their_names_and_only_those_asked_for(
 ) -> None:
     names = case_names(phantom_folder)
     assert len(names) == 3
-    read = [case.name for case in read_one_by_one(phantom_folder, [names[2], names[0]])]
-    assert read == [names[0], names[2]]
-    with pytest.raises(SynBTError):
-        list(read_one_by_one(phantom_folder, ["nobody"]))
+    cases = CasesOnDisk(phantom_folder, [names[2], names[0]])
+    assert [case.name for case in cases] == [names[0], names[2]] and len(cases) == 2
+    assert [case.name for case in CasesOnDisk(phantom_folder)[1:]] == names[1:]
+    with pytest.raises(SynBTError, match="nobody"):
+        CasesOnDisk(phantom_folder, ["nobody"])
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import torch
 
 from segmentation_cases import BallPainter, named_case, source_of
 from synbt_aug.errors import SynBTError
+from synbt_aug.intensity import inverse_knee
 from synbt_aug.train.segmentation_preset import segmentation_preset
 from synbt_aug.train.segmentation_samples import SampleSource
 from synbt_aug.train.segmentation_synthetic import REAL_ONLY, SyntheticPlan
@@ -95,6 +96,15 @@ def test_no_more_drafts_are_kept_than_the_pool_holds() -> None:
     for step in range(16):
         source.batch(step, range(2))
     assert len(source._kept) == 2
+
+
+def test_further_real_cases_take_the_place_of_painted_ones() -> None:
+    further = [named_case(9)]
+    with_them = source_of(TINY, NOTHING_ADDED, supplement=further)
+    x, y = with_them.batch(0, range(2))[0], source_of(TINY, NOTHING_ADDED).batch(0, range(2))[0]
+    assert torch.equal(x[0], y[0]) and not torch.equal(x[1], y[1])
+    there = inverse_knee(further[0].q.float()).unique().tolist()
+    assert set(with_them.draft(0, 1).view.image.unique().tolist()) <= set(there)
 
 
 def test_half_the_resolution_halves_the_sides() -> None:

@@ -158,14 +158,14 @@ def _score(
 
     from synbt_aug.evaluate.segmentation import summarize
     from synbt_aug.files import write_json
-    from synbt_aug.train.held_out import read_one_by_one
+    from synbt_aug.train.held_out import CasesOnDisk
     from synbt_aug.train.segmentation_predict import Predictor, score_cases
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmenters import load_trained
 
     segmenter = load_trained(output).to("cuda" if torch.cuda.is_available() else "cpu")
     predictor = Predictor(segmenter, segmentation_preset(preset), field_of_view)
-    scores = summarize(score_cases(predictor, read_one_by_one(test, names, split=split)))
+    scores = summarize(score_cases(predictor, CasesOnDisk(test, names, split=split)))
     write_json(output / "scores.json", scores.to_dict())
     for metric, mean in scores.means.items():
         if mean is not None:

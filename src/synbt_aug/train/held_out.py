@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import torch
 
@@ -48,20 +49,35 @@ def drawn_apart(names: Sequence[str], count: int) -> tuple[list[str], list[str]]
     return sorted(drawn), [name for name in ordered if name not in drawn]
 
 
-def read_one_by_one(
-    folder: str | Path, names: Sequence[str], *, split: str | None = None
-) -> Iterator[TrainingCase]:
-    """Cases in order of their names, with the first post-contrast scan (paper); one in memory.
+class CasesOnDisk(Sequence[TrainingCase]):
+    """Cases that are read whenever one is asked for, and not kept: more than memory holds.
+
+    In order of their names, with the first post-contrast scan (paper). A file that cannot be used
+    is an error, not left out: a test of fewer cases would be another test.
 
     Args:
         folder: As for `case_names`.
-        names: Of cases that are there.
+        names: Of cases that are there; None: all.
         split: As for `case_names`.
 
     Raises:
         SynBTError: If a name is not there.
-        ValueError: If a file cannot be used: a test that leaves cases out is another test.
     """
-    files = select(read_dataset(folder, split=split), names=names)
-    for case in sorted(files.cases, key=lambda case: case.name):
-        yield load_case(case, first_post=True)
+
+    def __init__(
+        self, folder: str | Path, names: Sequence[str] | None = None, *, split: str | None = None
+    ) -> None:
+        files = select(read_dataset(folder, split=split), names=names)
+        self.files = sorted(files.cases, key=lambda case: case.name)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingCase: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[TrainingCase, ...]: ...
+    def __getitem__(self, index: int | slice) -> TrainingCase | tuple[TrainingCase, ...]:
+        if isinstance(index, slice):
+            return tuple(load_case(files, first_post=True) for files in self.files[index])
+        return load_case(self.files[index], first_post=True)

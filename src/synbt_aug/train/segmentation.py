@@ -96,6 +96,7 @@ def train_segmentation(
     plan: SyntheticPlan = REAL_ONLY,
     painter: Painter | None = None,
     bank: TumorBank | str | Path | None = None,
+    supplement: Sequence[TrainingCase] | None = None,
     held_out: Sequence[str] = (),
     max_time_s: float | None = None,
     resume: bool = False,
@@ -120,6 +121,7 @@ def train_segmentation(
         painter: Paints them; None loads what the plan names.
         bank: Tumor bank where no painter is given: a bank, its file, or "shipped"; None cuts one
             from the training cases.
+        supplement: Cases that candidates for painting are cut from, in place of the training's.
         held_out: Names of further cases that the generator must not have seen, such as the test's.
         max_time_s: Time box. None: the preset's epochs alone.
         resume: Continue an interrupted run of the same settings.
@@ -164,7 +166,14 @@ def train_segmentation(
         )
     kept: Sequence[CropCase] = resident(cases, fabric.device)
     source = SampleSource(
-        kept, preset, field_of_view, plan, painter, seed=seed, device=fabric.device
+        kept,
+        preset,
+        field_of_view,
+        plan,
+        painter,
+        supplement=supplement,
+        seed=seed,
+        device=fabric.device,
     )
     if len(source) % fabric.world_size:
         raise SynBTError(
@@ -180,6 +189,7 @@ def train_segmentation(
         "synthetic": plan.to_dict(),
         "generator": painter.facts() if painter is not None else None,
         "seed": seed,
+        "supplement": None if supplement is None else len(supplement),
         "cases": sorted(case.name for case in cases),
         "validation": sorted(names),
     }

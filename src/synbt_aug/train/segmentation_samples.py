@@ -49,6 +49,8 @@ class SampleSource:
         field_of_view: "volume" or "patch".
         plan: Which samples are painted into.
         painter: Paints, where the plan does; None where nothing is.
+        supplement: Where candidates for painting are cut from; None: from the training cases.
+            Further real cases there tell what a perfect painter would be worth.
         seed: Of everything drawn.
         device: Of the samples.
     """
@@ -61,6 +63,7 @@ class SampleSource:
         plan: SyntheticPlan,
         painter: Painter | None = None,
         *,
+        supplement: Sequence[TrainingCase] | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -69,7 +72,7 @@ class SampleSource:
         self.cases, self.preset, self.plan = cases, preset, plan
         self.painter = painter if plan.paints else None
         self.sides, self.seed, self.device = preset.sides_mm(field_of_view), seed, device
-        self._sites = [_some_sites(case.tumor) for case in cases]
+        self.supplement = cases if supplement is None else supplement
         self._kept: OrderedDict[tuple[int, int], Draft] = OrderedDict()
 
     def __len__(self) -> int:
@@ -121,7 +124,8 @@ class SampleSource:
         return block * pool + int(torch.randperm(length, generator=generator)[place]) % pool
 
     def _make(self, index: int, number: int, candidate: bool) -> Draft:
-        crop = linear(self._crop(index, number))
+        cases = self.supplement if candidate else self.cases
+        crop = linear(self._crop(cases, index, number))
         synthetic = False
         if candidate and self.painter is not None:
             generator = seeded_generator(self.seed, _PAINT, index, number)
@@ -130,14 +134,14 @@ class SampleSource:
         label = average_down((crop.tumor > 0).float()[None], factor) >= 0.5
         return Draft(View(average_down(crop.q, factor), label.float()), synthetic)
 
-    def _crop(self, index: int, number: int) -> Crop:
+    def _crop(self, cases: Sequence[TrainingCase], index: int, number: int) -> Crop:
         """Each case once, in random order, and again in another; somewhere in it."""
-        lap, place = divmod(number, len(self.cases))
+        lap, place = divmod(number, len(cases))
         order = torch.randperm(
-            len(self.cases), generator=seeded_generator(self.seed, _ORDER, index, lap, 1)
+            len(cases), generator=seeded_generator(self.seed, _ORDER, index, lap, 1)
         )
-        which = int(order[place])
-        case, sites = self.cases[which], self._sites[which]
+        case = cases[int(order[place])]
+        sites = _some_sites(case.tumor)
         generator = seeded_generator(self.seed, _CROP, index, number)
         on_tumor = uniform(generator) < self.preset.on_tumor and len(sites) > 0
         places = sites if on_tumor else case.body

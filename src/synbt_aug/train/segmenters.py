@@ -102,7 +102,7 @@ class Segmenter(nn.Module):
         logits: Tensor = self.network(q)
         return logits
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Every weight once: MONAI's `DynUNet` holds its levels a second time as skip layers."""
         state = super().state_dict(*args, **kwargs)
         return {key: value for key, value in state.items() if _TWICE not in key}
