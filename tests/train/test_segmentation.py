@@ -117,8 +117,9 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
 
     train(parts, cases, validation, painter=Stopping())
     assert len(losses(parts)) == stop_at + 1
+    assert not read_json(parts / "best.json")["training"]["finished"]
     found = train(parts, cases, validation, resume=True)
-    assert found["best"] == expected["best"]
+    assert found["best"] == expected["best"] and found["training"]["finished"]
     assert losses(parts) == losses(whole)
     one, other = load_trained(whole).state_dict(), load_trained(parts).state_dict()
     assert all(torch.equal(one[key], other[key]) for key in one)

@@ -235,7 +235,11 @@ def _train(
     mine = range(fabric.global_rank, len(source), fabric.world_size)
 
     def facts(run: TrainingRun) -> dict[str, Any]:
-        training = {"steps": run.step, "seconds": round(run.elapsed_s, 1)}
+        training = {
+            "steps": run.step,
+            "seconds": round(run.elapsed_s, 1),
+            "finished": run.finished and best.validated(run.step),
+        }
         return {**settings, "best": best.state_dict(), "training": training}
 
     def tell(run: TrainingRun) -> None:
