@@ -57,7 +57,7 @@ def estimate(rows: Sequence[Row], configuration: Configuration) -> str:
     """A table of GPU-hours, row by row, as text."""
     lines = [
         "GPU-hours on one A100, estimated: FLOPs counted on meta tensors, 3 forward passes a step,",
-        f"at {SPEED / 1e12:.0f} TFLOP/s (15 % of its peak in bfloat16). Reading and cutting data is not",
+        f"at {SPEED / 1e12:.0f} TFLOP/s (15 % of its peak in bfloat16). Reading data is not",
         "counted, and small networks wait for memory: take the U-Net's for a lower bound.",
     ]
     total, done = 0.0, set()

@@ -14,6 +14,7 @@ from table1_config import (
 )
 
 from synbt_aug.data import Cohort, load_cohort, write_phantom_cohort
+from synbt_aug.data.nnunet_raw import read_fold
 from synbt_aug.errors import SynBTError
 from synbt_aug.train.held_out import CasesOnDisk, case_names, drawn_apart
 
@@ -24,17 +25,20 @@ class Data:
     Args:
         configuration: With their numbers.
         folder: For phantoms: cases that are there are kept. Or, of the size `paper`, a MAMA-MIA
-            folder or what `synbt prepare` made of it.
+            folder, or what `synbt prepare mama-mia` made of it, whose fold 0 is the official split.
         workers: Processes and threads.
     """
 
     def __init__(self, configuration: Configuration, folder: Path, workers: int = 1) -> None:
         self.configuration, self.folder, self.workers = configuration, folder, workers
         self.real = configuration.size == "paper"
+        self.prepared = self.real and (folder / "splits_final.json").is_file()
 
     @cached_property
     def labelled(self) -> Cohort:
         """What segmenters, banks and own generators learn from; in memory."""
+        if self.prepared:
+            return load_cohort(self.folder, fold=0, workers=self.workers)
         if self.real:
             return load_cohort(self.folder, split="train", workers=self.workers)
         return self._cohort("labelled", FIRST_LABELLED, self.configuration.labelled)
@@ -43,9 +47,12 @@ class Data:
     def validation(self) -> Cohort:
         """What the best weights are chosen by; in memory."""
         if self.real:
-            names = self._held_out[0]
+            if self.prepared:
+                split, names = None, sorted(read_fold(self.folder, 0)[1])
+            else:
+                split, names = "test", self._held_out[0]
             return load_cohort(
-                self.folder, split="test", names=names, first_post=True, workers=self.workers
+                self.folder, split=split, names=names, first_post=True, workers=self.workers
             )
         return self._cohort("validation", FIRST_VALIDATION, self.configuration.validation)
 
@@ -53,7 +60,8 @@ class Data:
     def test(self) -> CasesOnDisk:
         """What is scored; read one at a time."""
         if self.real:
-            return CasesOnDisk(self.folder, self._held_out[1], split="test")
+            names = None if self.prepared else self._held_out[1]
+            return CasesOnDisk(self.folder, names, split="test")
         return self._on_disk("test", FIRST_TEST, self.configuration.test)
 
     @cached_property
