@@ -109,6 +109,7 @@ class Prepared:
             noise_seeds=(self.recipe.noise_seed,),
             removes=(self.recipe.kind == "removal",),
             signal=None if self.signal is None else self.signal[None],
+            distance=self.distance[None],
         )
 
     def retry(self) -> Prepared | None:

@@ -107,6 +107,7 @@ def test_the_recipe_holds_what_the_voxels_depend_on() -> None:
         "guidance": 2.0,
         "hole_margin_mm": 2.0,
         "precision": "bf16",
+        "correct": True,
     }
 
 

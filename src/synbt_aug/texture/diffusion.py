@@ -19,7 +19,9 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.intensity import inverse_knee
 from synbt_aug.mask import down
+from synbt_aug.texture.correction import corrected
 from synbt_aug.texture.job import PaintingJob
+from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.vqvae import VQVAE
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,6 +41,7 @@ class TumorInpainter:
         steps: Of DDIM, 1 to 1000 (paper: 10).
         guidance: Strength of the wish for an appearance; 1 is the plain prediction.
         precision: "fp32", "bf16" or "fp16", for the networks only.
+        correct: Whether smooth gains make good what the networks lack of the wish.
 
     Source:
         Yang et al., "SynBT", section 2.2 and Fig. 2.
@@ -57,6 +60,7 @@ class TumorInpainter:
         steps: int = 10,
         guidance: float = 1.0,
         precision: str = "fp32",
+        correct: bool = True,
     ) -> None:
         if not 1 <= steps <= schedule.steps:
             raise SynBTError(f"steps needs a number from 1 to {schedule.steps}, got {steps}.")
@@ -71,6 +75,7 @@ class TumorInpainter:
         self.steps = steps
         self.guidance = float(guidance)
         self.precision = precision
+        self.correct = correct
 
     def recipe(self) -> dict[str, object]:
         """Settings that the painted voxels depend on."""
@@ -81,6 +86,7 @@ class TumorInpainter:
             "guidance": self.guidance,
             "hole_margin_mm": self.hole_margin_mm,
             "precision": self.precision,
+            "correct": self.correct,
         }
 
     def _fast(self, device: torch.device) -> AbstractContextManager[object]:
@@ -97,8 +103,11 @@ class TumorInpainter:
         z_masked, z_original = both.chunk(2)
         z = self.sample(job, z_masked)
         z = torch.where(self._cells(job.hole), z, z_original)
-        painted, seen = self._decode(torch.cat([z, z_original])).chunk(2)
-        return self._with_grain(job, inverse_knee(painted), inverse_knee(seen))
+        painted, seen = (inverse_knee(x) for x in self._decode(torch.cat([z, z_original])).chunk(2))
+        grain = self._grain(job, seen)
+        if self.correct:
+            painted = self._towards_wish(job, painted, grain)
+        return painted + grain
 
     @torch.no_grad()
     def rebuild(self, job: PaintingJob) -> Tensor:
@@ -113,7 +122,7 @@ class TumorInpainter:
         with self._fast(job.q.device):
             z = self.autoencoder.encode(job.q)
         seen = inverse_knee(self._decode(z))
-        return self._with_grain(job, seen, seen)
+        return seen + self._grain(job, seen)
 
     def sample(self, job: PaintingJob, z_masked: Tensor) -> Tensor:
         """Draw latents of the whole windows.
@@ -150,8 +159,20 @@ class TumorInpainter:
         return F.max_pool3d((down(hole) > 0).to(torch.float32), 3, 1, 1) > 0
 
     @staticmethod
-    def _with_grain(job: PaintingJob, painted: Tensor, seen: Tensor) -> Tensor:
-        """Add what the codec loses of this very scan, limited so that structures stay out.
+    def _towards_wish(job: PaintingJob, painted: Tensor, grain: Tensor) -> Tensor:
+        result, host = painted.clone(), level_of(inverse_knee(job.q))
+        for row, (mask, wish) in enumerate(zip(job.mask, job.appearance, strict=True)):
+            # Stray output of the networks is for the caller to refuse, not to be measured.
+            if bool(mask.any()) and bool(torch.isfinite(painted[row]).all()):
+                level = level_of(painted[row])
+                distance, known = job.label_distance(row), job.known[row]
+                new = corrected(level, grain[row] / 2, host[row], distance, known, wish)
+                result[row] = torch.where(job.hole[row], linear_of(new), painted[row])
+        return result
+
+    @staticmethod
+    def _grain(job: PaintingJob, seen: Tensor) -> Tensor:
+        """What the codec loses of this very scan, limited so that structures stay out.
 
         Noise adds to the signal, not to the compressed scale of the networks: a grain taken in
         dim tissue must not grow fourfold in a bright tumor. Hence before the knee.
@@ -166,4 +187,4 @@ class TumorInpainter:
             spread = 1.4826 * (inside - middle).abs().median(dim=1, keepdim=True).values
             reach = _GRAIN_SDS * spread
             limited[row][:, hole] = torch.maximum(torch.minimum(inside - middle, reach), -reach)
-        return painted + limited
+        return limited

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from synbt_aug.mask import BLEND_HALF_WIDTH_MM, signed_distance_mm
 from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, Appearance
 
 
@@ -27,6 +28,8 @@ class PaintingJob:
         removes: One per window: whether its hole is a tumor to be painted away. Empty: none is.
         signal: For a texture that `needs_signal`: a real tumor's signal by `intensity.to_linear`,
             posed as the mask is, shape `(B, 2, n, n, n)`; anything where the mask is empty.
+        distance: Signed distance to the surface of what will be labelled, in mm, shape
+            `(B, n, n, n)`; the mask reaches 1 mm beyond it. None: taken from the mask.
     """
 
     q: Tensor
@@ -37,6 +40,7 @@ class PaintingJob:
     noise_seeds: tuple[int, ...]
     removes: tuple[bool, ...] = ()
     signal: Tensor | None = None
+    distance: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.q.shape[0])
@@ -55,7 +59,14 @@ class PaintingJob:
             hole=self.hole.to(device),
             known=self.known.to(device),
             signal=None if self.signal is None else self.signal.to(device),
+            distance=None if self.distance is None else self.distance.to(device),
         )
+
+    def label_distance(self, row: int) -> Tensor:
+        """Signed distance of one window's label, in mm, shape `(n, n, n)`."""
+        if self.distance is not None:
+            return self.distance[row]
+        return signed_distance_mm(self.mask[row]) + BLEND_HALF_WIDTH_MM
 
     def appearance_inputs(self) -> tuple[Tensor, Tensor]:
         """The network's appearance values and which are known, shape `(B, 7)` each.
@@ -87,6 +98,7 @@ def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
     if any(signal is not None for signal in signals):
         pairs = zip(jobs, signals, strict=True)
         whole = torch.cat([torch.zeros_like(j.q) if s is None else s for j, s in pairs])
+    distances = [d for job in jobs if (d := job.distance) is not None]
     return PaintingJob(
         q=torch.cat([job.q for job in jobs]),
         mask=torch.cat([job.mask for job in jobs]),
@@ -96,6 +108,7 @@ def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
         noise_seeds=tuple(s for job in jobs for s in job.noise_seeds),
         removes=tuple(r for job in jobs for r in job.removes or (False,) * len(job)),
         signal=whole,
+        distance=torch.cat(distances) if len(distances) == len(jobs) else None,
     )
 
 

@@ -158,10 +158,8 @@ def measure_appearance(
 
     depth = -distance[mask]
     post = inside[1]
-    interior = depth >= 1.0
-    core_voxels = post[interior] if int(interior.sum()) >= 30 else post
-    spread = float(core_voxels.std(unbiased=False) / core_voxels.mean().clamp_min(0.05))
-    rim = _rim_ratio(post, depth)
+    spread = variation(post, depth)
+    rim = rim_ratio(post, depth)
     compactness = float(depth.mean()) / (radius_mm / 4)
     if radius_mm >= 4 and compactness < _MASS_COMPACTNESS:
         category = "non-mass"
@@ -176,13 +174,42 @@ def measure_appearance(
     )
 
 
-def _rim_ratio(post: Tensor, depth: Tensor) -> float:
-    """Periphery over core, for voxels of a tumor with their depth in mm; 1 without a core."""
+def variation(post: Tensor, depth: Tensor) -> float:
+    """Coefficient of variation of a tumor's signal.
+
+    Args:
+        post: Post signal above `low` of its voxels, shape `(N,)`.
+        depth: Their depth, in mm, shape `(N,)`; the outermost millimetre does not count.
+    """
+    interior = depth >= 1.0
+    voxels = post[interior] if int(interior.sum()) >= 30 else post
+    return float(voxels.std(unbiased=False) / voxels.mean().clamp_min(0.05))
+
+
+def has_core(depth: Tensor) -> bool:
+    """Whether a tumor, by the depth of its voxels in mm, has a core to tell from a rim."""
+    return _zones(depth) is not None
+
+
+def rim_ratio(post: Tensor, depth: Tensor) -> float:
+    """Periphery over core; 1 without a core.
+
+    Args:
+        post: Post signal above `low` of a tumor's voxels, shape `(N,)`.
+        depth: Their depth, in mm, shape `(N,)`.
+    """
+    zones = _zones(depth)
+    if zones is None:
+        return 1.0
+    periphery, core = (post[zone].mean().clamp_min(0.05) for zone in zones)
+    return min(max(float(periphery / core), 0.05), 20.0)
+
+
+def _zones(depth: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Voxels of periphery and core; None where there are too few of either."""
     deepest = float(depth.quantile(0.98)) if len(depth) < 2**24 else float(depth.max())
     # The outermost millimetre is left out: partial volume dims it in every tumor.
-    periphery = post[(depth >= 1.0) & (depth < 0.4 * deepest)]
-    core = post[depth >= 0.65 * deepest]
-    if deepest < 3 or len(periphery) < 20 or len(core) < 20:
-        return 1.0
-    ratio = float(periphery.mean().clamp_min(0.05) / core.mean().clamp_min(0.05))
-    return min(max(ratio, 0.05), 20.0)
+    periphery, core = (depth >= 1.0) & (depth < 0.4 * deepest), depth >= 0.65 * deepest
+    if deepest < 3 or min(int(periphery.sum()), int(core.sum())) < 20:
+        return None
+    return periphery, core
