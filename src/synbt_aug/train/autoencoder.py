@@ -23,6 +23,7 @@ from synbt_aug.train.codec_losses import (
     difference_l1,
     gradient_l1,
     l1,
+    linear_square,
     make_discriminator,
 )
 from synbt_aug.train.crops import CropSampler, TrainingCase, jitter_intensity, resident
@@ -289,6 +290,10 @@ class _CodecTraining:
             loss = loss + p.gradient_weight * gradient_l1(reconstruction, image)
         if p.difference_weight:
             loss = loss + p.difference_weight * difference_l1(reconstruction, image)
+        if p.linear_weight:
+            square = linear_square(reconstruction, image)
+            loss = loss + p.linear_weight * square
+            run.log(linear=square)
         if self.judge is not None:
             perceptual = self.judge(reconstruction, image)
             loss = loss + p.perceptual_weight * perceptual

@@ -78,6 +78,7 @@ class AutoencoderPreset:
             the decoder.
         gradient_weight: Of the L1 distance of finite differences.
         difference_weight: Of the L1 distance of post - pre.
+        linear_weight: Of the squared error before the knee.
         adversarial_weight: Of the discriminator's verdict.
         perceptual_weight: Of the perceptual network, if one is given.
         discriminator_start: First step with the discriminator; None for never.
@@ -100,6 +101,7 @@ class AutoencoderPreset:
     keep_continuous: float
     gradient_weight: float
     difference_weight: float
+    linear_weight: float
     adversarial_weight: float
     perceptual_weight: float
     discriminator_start: int | None
@@ -132,6 +134,7 @@ AUTOENCODER_PRESETS = {
         keep_continuous=0.0,  # ours
         gradient_weight=0.0,  # the paper names no such loss
         difference_weight=0.0,  # the paper names no such loss
+        linear_weight=0.0,  # the paper names no such loss
         adversarial_weight=0.01,  # paper
         perceptual_weight=0.001,  # paper
         discriminator_start=200_000,  # paper
@@ -166,6 +169,7 @@ AUTOENCODER_PRESETS = {
         keep_continuous=0.2,
         gradient_weight=0.5,
         difference_weight=0.25,
+        linear_weight=0.5,
         adversarial_weight=0.01,
         perceptual_weight=0.001,
         discriminator_start=None,
@@ -197,6 +201,7 @@ AUTOENCODER_PRESETS = {
         keep_continuous=0.2,
         gradient_weight=0.5,
         difference_weight=0.25,
+        linear_weight=0.5,
         adversarial_weight=0.01,
         perceptual_weight=0.001,
         discriminator_start=5,
