@@ -88,11 +88,12 @@ def test_a_setting_out_of_range_is_refused_by_its_name(
 
 
 def test_the_wish_is_what_the_settings_ask_for() -> None:
-    settings = InjectionSettings(diameter_mm=20.0, enhancement=0.5, rim=1.5, category="rim")
+    asked: dict[str, Any] = {"enhancement": 0.5, "rim": 1.5, "category": "rim"}
+    asked |= {"pre_contrast": 0.2, "heterogeneity": 0.1}
+    settings = InjectionSettings(diameter_mm=20.0, **asked)
     wish = settings.wish()
     assert wish.diameter_mm == 20.0
-    assert wish.appearance.enhancement == 0.5 and wish.appearance.category == "rim"
-    assert wish.appearance.heterogeneity is None
+    assert wish.appearance.to_dict() == asked
     assert settings.wish("null").appearance.to_dict() == dict.fromkeys(wish.appearance.to_dict())
 
 
@@ -108,7 +109,8 @@ def test_variables_win_over_the_dataset_and_that_over_defaults() -> None:
 def test_every_setting_can_come_from_the_environment(field: str) -> None:
     values: dict[str, Any] = {
         "probability": 0.25, "tumors": 4, "multifocal": 0.4, "diameter_mm": 22.5,
-        "enhancement": 0.4, "rim": 1.25, "heterogeneity": 0.3, "category": "rim", "guidance": 2.5,
+        "enhancement": 0.4, "rim": 1.25, "heterogeneity": 0.3, "pre_contrast": 0.1,
+        "category": "rim", "guidance": 2.5,
         "steps": 4, "weights": "w",
         "bank": "b.npz", "pre_channel": 3, "post_channel": 2, "tumor_label": 7,
         "paint_over": (2, 3), "roi_labels": (4, 5), "only_free_side": True, "texture": "syntumor",

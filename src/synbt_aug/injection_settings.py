@@ -36,7 +36,8 @@ class InjectionSettings:
         multifocal: Probability that a tumor is a multifocal group: with further lesions in the
             same breast, as they lay to each other in the bank (in about 40 % of real cases).
         diameter_mm: One size for all; None draws from the cohort's.
-        enhancement, rim, heterogeneity, category: Asked of every tumor; None: the template's.
+        enhancement, rim, heterogeneity, pre_contrast, category: Asked of every tumor; None: the
+            template's.
         texture: What paints: "diffusion"; "syntumor", blurred noise; "copy_paste", the tumors of
             a bank with voxels.
         guidance: Strength of that wish; 1 is the plain prediction. Of "diffusion" alone, as the
@@ -73,6 +74,7 @@ class InjectionSettings:
     enhancement: float | None = None
     rim: float | None = None
     heterogeneity: float | None = None
+    pre_contrast: float | None = None
     category: str | None = None
     texture: str = "diffusion"
     guidance: float = 1.0
@@ -150,6 +152,7 @@ class InjectionSettings:
             enhancement=self.enhancement,
             heterogeneity=self.heterogeneity,
             rim=self.rim,
+            pre_contrast=self.pre_contrast,
             category=self.category,
         )
 

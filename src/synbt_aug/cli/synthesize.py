@@ -66,6 +66,9 @@ def synthesize(
     heterogeneity: Annotated[
         float | None, typer.Option(help="Coefficient of variation inside.")
     ] = None,
+    pre_contrast: Annotated[
+        float | None, typer.Option(help="Tumor over its surroundings in pre.")
+    ] = None,
     category: Annotated[str | None, typer.Option(help="mass, rim or non-mass.")] = None,
     steps: generator.Steps = 10,
     guidance: Annotated[
@@ -93,7 +96,7 @@ def synthesize(
     modes = {"--tumor-mask": tumor_mask, "--remove": remove, "--recipe": recipe}
     if len(chosen := [name for name, value in modes.items() if value is not None]) > 1:
         raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
-    wish = Appearance(enhancement, heterogeneity, rim, None, category)
+    wish = Appearance(enhancement, heterogeneity, rim, pre_contrast, category)
     unused = {"--tumors": tumors != 1, "--multifocal": multifocal > 0}
     unused |= {"--diameter-mm": diameter_mm is not None}
     unused["--distractors"] = tumor_mask is None and distractors > 0
