@@ -233,6 +233,7 @@ def _deep(
     }
     codings = {
         "codec": by_codec(codec),
+        "codec without its codebook": by_codec(codec, quantized=False),
         "Gaussian 1 mm": by_gaussian(),
         "2x pooling": by_pooling,
         f"block PCA, {pca.bits} bits a cell": pca,

@@ -88,6 +88,15 @@ def test_the_codec_is_what_the_networks_make_of_the_mapped_signal() -> None:
     assert torch.allclose(by_codec(codec)(image, REFERENCE), seen + 1, atol=1e-5)
 
 
+def test_a_codec_without_its_codebook_decodes_the_continuous_latent() -> None:
+    codec = tiny_weights().autoencoder
+    image = signal((16, 16, 16)) + 0.3
+    with torch.no_grad():
+        seen = codec.decode(codec.encode(image[None] - 1))[0]
+    found = by_codec(codec, quantized=False)(image, REFERENCE)
+    assert float(seen.max()) <= 1 and torch.allclose(found, seen + 1, atol=1e-5)
+
+
 def test_sides_that_do_not_divide_by_4_keep_their_length() -> None:
     codec = tiny_weights().autoencoder
     image = signal((9, 18, 11))

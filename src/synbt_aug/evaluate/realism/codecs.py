@@ -33,12 +33,13 @@ _MOST_CELLS = 60_000
 _LLOYD_ROUNDS = 25
 
 
-def by_codec(codec: VQVAE, patch: int | None = None) -> Coding:
+def by_codec(codec: VQVAE, patch: int | None = None, *, quantized: bool = True) -> Coding:
     """The codec: map, encode, codebook, decode, map back.
 
     Args:
         codec: In eval mode, on the device that is to do it.
         patch: Encode patches of this side and join them, as the paper does; None: in one pass.
+        quantized: False decodes the continuous latent: what a perfect codebook would give.
     """
 
     @torch.no_grad()
@@ -46,7 +47,7 @@ def by_codec(codec: VQVAE, patch: int | None = None) -> Coding:
         q = to_model(image, reference)[None].to(next(codec.parameters()).device)
         padded, sides = _to_whole_cells(q)
         z = codec.encode(padded) if patch is None else codec.encode_patches(padded, patch)
-        seen = codec.decode(codec.quantize(z)[0])[(0, slice(None), *sides)]
+        seen = codec.decode(codec.quantize(z)[0] if quantized else z)[(0, slice(None), *sides)]
         return from_model(seen.to(image.device), reference)
 
     return code
