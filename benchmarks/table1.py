@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import torch
-from table1_config import SIZES, Configuration, remember
+from table1_config import SIZES, Configuration, Training, remember
 from table1_cost import estimate
 from table1_data import Data
 from table1_report import to_markdown
@@ -44,8 +44,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     for name in ("labelled", "validation", "test", "extra", "epochs", "steps-per-epoch"):
         parser.add_argument(f"--{name}", type=int, help="in place of the size's")
-    parser.add_argument("--own-minutes", type=float, nargs=2, metavar=("CODEC", "DENOISER"))
-    parser.add_argument("--tuned-minutes", type=float, nargs=2, metavar=("CODEC", "DENOISER"))
+    steps = ("CROPS", "VOLUMES", "DENOISER")
+    parser.add_argument("--own-steps", type=int, nargs=3, metavar=steps, help="of the generator")
+    parser.add_argument("--tuned-steps", type=int, nargs=3, metavar=steps, help="likewise")
     parser.add_argument("--painting", choices=("fp32", "bf16"), help="in place of the size's")
     parser.add_argument("--workers", type=int, default=1, help="processes, for the phantoms")
     parser.add_argument("--estimate", action="store_true", help="state GPU-hours and stop")
@@ -58,10 +59,9 @@ def configuration_of(given: argparse.Namespace) -> Configuration:
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     chosen = dataclasses.replace(SIZES[given.size], **asked)
     for part in ("own", "tuned"):
-        minutes = getattr(given, f"{part}_minutes")
-        if minutes is not None:
-            training = type(chosen.own)(60 * minutes[0], 60 * minutes[1])
-            chosen = dataclasses.replace(chosen, **{part: training})
+        steps = getattr(given, f"{part}_steps")
+        if steps is not None:
+            chosen = dataclasses.replace(chosen, **{part: Training(*steps)})
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ def weights_of(which: str, configuration: Configuration, cases: Cohort, folder: 
 
     Args:
         which: "own" or "tuned".
-        configuration: With the preset and the time.
+        configuration: With the preset and the steps.
         cases: The labelled ones; of them is the bank, too.
         folder: Of the generators.
     """
@@ -35,32 +36,19 @@ def weights_of(which: str, configuration: Configuration, cases: Cohort, folder: 
     # Tiny networks have no shipped weights to start from.
     start = "shipped" if which == "tuned" and configuration.size != "tiny" else None
     codec, denoiser = folder / which / "autoencoder", folder / which / "denoiser"
-    preset = configuration.generator_preset
     precision = "32-true" if configuration.size == "tiny" else None
-    train_autoencoder(
-        cases,
-        autoencoder_preset(preset),
-        codec,
-        max_time_s=training.codec_s,
-        init=start,
-        resume=_started(codec),
-        precision=precision,
-    )
-    stage = autoencoder_preset(preset).volumes
-    assert stage is not None
-    box = None if training.codec_s is None else stage.time_share * training.codec_s
-    _check_finished(codec, "volumes", stage.steps, box)
+    first = autoencoder_preset(configuration.generator_preset)
+    assert first.volumes is not None
+    volumes = replace(first.volumes, steps=training.volumes or first.volumes.steps)
+    first = replace(first, steps=training.crops or first.steps, volumes=volumes)
+    second = denoiser_preset(configuration.generator_preset)
+    second = replace(second, steps=training.denoiser or second.steps)
+    train_autoencoder(cases, first, codec, init=start, resume=_started(codec), precision=precision)
+    _check_finished(codec, "volumes", volumes.steps)
     train_denoiser(
-        cases,
-        codec,
-        denoiser_preset(preset),
-        denoiser,
-        max_time_s=training.denoiser_s,
-        init=start,
-        resume=_started(denoiser),
-        precision=precision,
+        cases, codec, second, denoiser, init=start, resume=_started(denoiser), precision=precision
     )
-    _check_finished(denoiser, "denoiser", denoiser_preset(preset).steps, training.denoiser_s)
+    _check_finished(denoiser, "denoiser", second.steps)
     card = {"cases": [case.name for case in cases], "generator": which}
     return assemble_weights(codec, denoiser, bank_of(cases), weights, card=card)
 
@@ -69,11 +57,9 @@ def _started(folder: Path) -> bool:
     return any(checkpoint_path(folder, name).exists() for name in ("crops", "volumes", "denoiser"))
 
 
-def _check_finished(folder: Path, name: str, steps: int, seconds: float | None) -> None:
-    """Stop where a signal ended a training before its limits; the next start goes on with it."""
+def _check_finished(folder: Path, name: str, steps: int) -> None:
+    """Stop where a signal ended a training before its last step."""
     path = checkpoint_path(folder, name)
     state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else {}
-    over = state.get("step", 0) >= steps
-    over |= seconds is not None and state.get("elapsed_s", 0.0) >= seconds
-    if not over:
+    if state.get("step", 0) < steps:
         raise SystemExit(f"{folder} is not finished. The same command goes on with it.")

@@ -204,6 +204,17 @@ def test_another_configuration_in_the_same_folder_is_refused(
         table1.config.remember(tmp_path, replace(tiny, test=3), None)
 
 
+def test_a_generator_that_a_signal_stopped_paints_no_row(
+    table1: SimpleNamespace, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match="not finished. The same command goes on with it"):
+        table1.generators._check_finished(tmp_path, "denoiser", 5)
+    torch.save({"step": 4}, tmp_path / "denoiser.checkpoint.pt")
+    with pytest.raises(SystemExit, match="not finished"):
+        table1.generators._check_finished(tmp_path, "denoiser", 5)
+    table1.generators._check_finished(tmp_path, "denoiser", 4)
+
+
 def test_the_cost_counts_three_passes_a_step(table1: SimpleNamespace) -> None:
     preset = table1.config.SIZES["tiny"].preset
     counted = table1.cost.forward_flop(preset, "unet", "patch")
