@@ -28,7 +28,7 @@ from synbt_aug.tumor.visibility import measure_visibility
 
 #: Least and most of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
-SPREAD_GAIN = (0.6, 1.7)
+SPREAD_GAIN = (0.6, 2.3)
 RIM_GAIN = (0.5, 2.0)
 
 #: Most that pre is shifted, in reference ranges.

@@ -14,6 +14,10 @@ from synbt_aug.tissue.labels import TissueLabel
 #: network is in doubt about the chest wall, it may lie there.
 SURE = 0.95
 
+#: The chest wall is drawn worst, and a tumor in muscle is worse than one too many millimetres in
+#: front of it: what lies behind with more than this probability counts as behind, for margins.
+MAYBE_BEHIND = 0.01
+
 #: Parts of breast smaller than this share of the largest are no second breast, and smaller than
 #: this many cm3 no breast.
 SMALLEST_SHARE = 0.05
@@ -76,7 +80,8 @@ def clean(
     if valid is not None:
         holes &= valid
     inside |= holes
-    outside = ~(inside & (fat + gland >= SURE) | holes)
+    sure = (fat + gland >= SURE) & (probability[TissueLabel.BEHIND] <= MAYBE_BEHIND)
+    outside = ~(inside & sure | holes)
     if valid is not None:
         outside &= valid
     return Breast(inside, outside, np.where(inside & ~holes, gland, 0).astype(np.float32))
