@@ -1,6 +1,7 @@
 """The figures of the model card, on held-out phantoms (seeds from 1,000,000).
 
     python benchmarks/weights_figures.py -n 10
+    python benchmarks/weights_figures.py -n 10 --control-only --uncorrected
 
 Prints Markdown: how the codec reconstructs, how asked-for appearance comes out, how much of the
 labels is visible, how many wishes for a size are painted, and what painting "nothing" changes.
@@ -17,6 +18,8 @@ import torch
 from torch import Tensor
 
 from synbt_aug import Appearance, BreastVolume, TumorSynthesizer
+from synbt_aug.evaluate.realism.control import ATTRIBUTES, ask, range_of, together
+from synbt_aug.evaluate.realism.repaint import inpainter_of
 from synbt_aug.intensity import IntensityReference, measure_reference, to_linear, to_model
 from synbt_aug.mask import gaussian
 from synbt_aug.phantom import Phantom, make_phantom
@@ -131,6 +134,19 @@ def null_change(
     return found
 
 
+def print_control(synthesizer: TumorSynthesizer, hosts: list[BreastVolume]) -> None:
+    """One attribute asked for over the bank's range, two tumors of 18 mm a host."""
+    print("\n| asked for | from - to | correlation | mean error | refused |\n|---|---|---|---|---|")
+    for attribute in ATTRIBUTES:
+        low, high = range_of(synthesizer.bank, attribute)
+        wishes = [(k, low + (high - low) * ((k * 0.618) % 1)) for k in range(2 * len(hosts))]
+        found = together([ask(synthesizer, hosts[k // 2], attribute, v, seed=k) for k, v in wishes])
+        print(
+            f"| {attribute} | {low:.2f} - {high:.2f} | {found.correlation:.2f} | "
+            f"{found.mean_error:.3f} | {found.refused} of {len(wishes)} |"
+        )
+
+
 def print_sizes(synthesizer: TumorSynthesizer, hosts: list[BreastVolume], per_size: int) -> None:
     """The table of `painted_by_size`."""
     print("\n| size asked, mm | painted | why not |\n|---|---|---|")
@@ -148,9 +164,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first phantom")
     parser.add_argument("--per-size", type=int, default=5, help="wishes a phantom and size range")
     parser.add_argument("--sizes-only", action="store_true", help="only how many are painted")
+    parser.add_argument("--control-only", action="store_true", help="only how wishes are met")
+    parser.add_argument("--uncorrected", action="store_true", help="what the networks paint alone")
     options = parser.parse_args()
     started = time.perf_counter()
     synthesizer = TumorSynthesizer(options.weights)
+    inpainter_of(synthesizer).correct = not options.uncorrected
     phantoms = [make_phantom(options.first + k) for k in range(options.n)]
     hosts = [BreastVolume(stack(p), p.spacing, tumor=torch.from_numpy(p.tumor)) for p in phantoms]
     print(
@@ -158,6 +177,9 @@ def main() -> None:
     )
     if options.sizes_only:
         print_sizes(synthesizer, hosts, options.per_size)
+        return
+    if options.control_only:
+        print_control(synthesizer, hosts)
         return
     print("| reconstruction, PSNR for a range of 2 | median |\n|---|---|")
     for name, values in codec_rows(synthesizer, phantoms).items():
@@ -175,6 +197,7 @@ def main() -> None:
         f"\nError of the asked-for enhancement {np.abs(found - asked).mean():.2f} (mean absolute), "
         f"correlation {np.corrcoef(asked, found)[0, 1]:.2f}, {len(pairs)} tumors of 18 mm."
     )
+    print_control(synthesizer, hosts)
     print_sizes(synthesizer, hosts, options.per_size)
     null = np.array(null_change(synthesizer, hosts))
     print(
