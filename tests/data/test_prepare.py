@@ -18,9 +18,10 @@ from monai.transforms import LoadImaged
 from mama_mia_folder import AXIAL, BROKEN, RADIUS_MM, STEPS, make_folder, middle, oblique, places
 from synbt_aug.data.cohort import load_cohort
 from synbt_aug.data.detect import read_dataset
+from synbt_aug.data.layout import CaseFiles, DatasetFiles
 from synbt_aug.data.nnunet_raw import read_fold
 from synbt_aug.data.prepare import Prepared, prepare_mama_mia
-from synbt_aug.data.prepare_plan import PrepareSettings
+from synbt_aug.data.prepare_plan import PrepareSettings, plan_cases
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json
 
@@ -192,6 +193,19 @@ def test_with_all_phases_a_patient_is_never_on_both_sides(download: Path, tmp_pa
     assert sorted(held_out) == sorted(read_fold(tmp_path, 0)[0])
 
 
+def test_a_second_folder_of_a_patient_is_told_by_its_own_spelling() -> None:
+    cases = [
+        CaseFiles(name, Path(f"{name}_0000.nii"), (Path(f"{name}_0001.nii"),), Path("mask.nii"))
+        for name in ("DUKE_001", "duke_001")
+    ]
+    files = DatasetFiles(Path(), "mama-mia", tuple(cases))
+    planned, skipped = plan_cases(files, {"duke_001": "test"}, SETTINGS)
+    assert [case.pre.name for case in planned] == ["DUKE_001_0000.nii"]
+    assert [(one.case, one.reason) for one in skipped] == [
+        ("duke_001", "a second folder of DUKE_001")
+    ]
+
+
 def test_a_mended_file_is_made_by_the_next_run_and_no_other(
     prepared: Prepared, download: Path, tmp_path: Path
 ) -> None:
@@ -199,6 +213,7 @@ def test_a_mended_file_is_made_by_the_next_run_and_no_other(
     shutil.copytree(download, source)
     shutil.copytree(prepared.folder, folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nii.gz")}
+    held_out = [read_fold(folder, fold)[1] for fold in range(6)]
     for phase in range(3):
         sound = source / f"images/DUKE_999/duke_999_{phase:04d}.nii.gz"
         shutil.copy(sound, source / f"images/DUKE_003/duke_003_{phase:04d}.nii.gz")
@@ -209,6 +224,7 @@ def test_a_mended_file_is_made_by_the_next_run_and_no_other(
     assert (again.made, again.kept) == (1, 11)
     assert seen[0] == (11, 14) and seen[-1] == (14, 14)
     assert "DUKE_003" in read_fold(folder, 0)[0]
+    assert [read_fold(folder, fold)[1] - {"DUKE_003"} for fold in range(6)] == held_out
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
 
 

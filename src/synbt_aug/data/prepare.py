@@ -120,7 +120,8 @@ def prepare_mama_mia(
         name for one in records_of(folder) for name in (one["case"], one["made_from"]["patient"])
     }
     skipped = sorted((one for one in skipped if one.case not in there), key=lambda one: one.case)
-    counts = write_index(folder, settings, skipped)
+    training = [name.upper() for name, part in parts.items() if part == "training"]
+    counts = write_index(folder, settings, training, skipped)
     if not any(counts.values()):
         raise SynBTError(
             f"No case of {source} can be used. The first one: {skipped[0].case}: "
@@ -215,7 +216,3 @@ def _check_settings(folder: Path, settings: PrepareSettings, splits: dict[str, s
             f"{folder} was prepared with other settings ({'; '.join(told)}). A dataset has one: "
             f"name another folder with -o, or remove this one."
         )
-
-
-def _in(folder: Path, name: str) -> bool:
-    return (folder / name).exists()

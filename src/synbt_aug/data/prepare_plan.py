@@ -74,10 +74,12 @@ def plan_cases(
     seen = {name.lower() for name in unusable}
     for case in files.cases:
         patient, part = case.name.upper(), parts.get(case.name.lower())
-        chosen = _phases(case, part, settings)
         if case.name.lower() in seen:
-            reason = f"a second folder of that name, {case.name}"
-        elif part is None:
+            # As it is spelled: under the patient's name it would pass for the case that is there.
+            skipped.append(Skipped(case.name, part, f"a second folder of {patient}"))
+            continue
+        chosen = _phases(case, part, settings)
+        if part is None:
             reason = f"not in {SPLITS_FILE}"
         elif case.label is None:
             reason = f"no mask in segmentations/{settings.masks}"

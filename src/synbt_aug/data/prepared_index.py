@@ -20,8 +20,17 @@ from synbt_aug.files import write_json, written_whole
 Counts = dict[str, dict[str, int]]
 
 
-def write_index(folder: Path, settings: PrepareSettings, skipped: list[Skipped]) -> Counts:
+def write_index(
+    folder: Path, settings: PrepareSettings, training: list[str], skipped: list[Skipped]
+) -> Counts:
     """Write the files that list all cases; dataset.json, which makes a dataset of them, last.
+
+    Args:
+        folder: The prepared dataset.
+        settings: What it is made with.
+        training: All patients of the official training part, there or not: the folds are theirs,
+            so that a patient who comes later moves no other.
+        skipped: The cases left out.
 
     Returns:
         Part -> centre -> cases there.
@@ -34,7 +43,7 @@ def write_index(folder: Path, settings: PrepareSettings, skipped: list[Skipped])
     names = {part: [record["case"] for record in members[part]] for part in PARTS}
     patients = {record["case"]: record["made_from"]["patient"] for record in members["training"]}
     official = {"train": names["training"], "val": names["validation"]}
-    write_json(folder / "splits_final.json", [official, *_folds(patients, settings)])
+    write_json(folder / "splits_final.json", [official, *_folds(patients, training, settings)])
     entries = {part: [_datalist_entry(name, part) for name in names[part]] for part in PARTS}
     write_json(folder / "dataset_split.json", entries)
     summary = {
@@ -69,12 +78,14 @@ def _by_centre(records: list[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(Counter(centre_of(r["made_from"]["patient"]) for r in records).items()))
 
 
-def _folds(patients: dict[str, str], settings: PrepareSettings) -> list[dict[str, list[str]]]:
-    """Cross-validation among the training cases (name -> patient), for nnU-Net."""
-    folds = min(settings.folds, len(set(patients.values())))
+def _folds(
+    patients: dict[str, str], training: list[str], settings: PrepareSettings
+) -> list[dict[str, list[str]]]:
+    """Cross-validation among the training cases that are there (name -> patient), for nnU-Net."""
+    folds = min(settings.folds, len(training))
     if folds < 2:
         return []
-    fold_of = grouped_folds(patients.values(), folds, settings.seed)
+    fold_of = grouped_folds(training, folds, settings.seed)
     return [
         {
             "train": [name for name, patient in patients.items() if fold_of[patient] != fold],
