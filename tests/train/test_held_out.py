@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.train.held_out import CasesOnDisk, case_names, drawn_apart
+from synbt_aug.train.held_out import CasesOnDisk, case_names, drawn_apart, names_of
 
 
 def test_validation_cases_are_always_the_same_and_never_tested() -> None:
@@ -31,6 +32,15 @@ def test_cases_come_in_order_of_their_names_and_only_those_asked_for(
     assert [case.name for case in CasesOnDisk(phantom_folder)[1:]] == names[1:]
     with pytest.raises(SynBTError, match="nobody"):
         CasesOnDisk(phantom_folder, ["nobody"])
+
+
+def test_a_case_without_a_mask_is_no_test(phantom_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(phantom_folder, tmp_path / "bare")
+    names = case_names(folder)
+    (folder / f"labelsTr/{names[1]}.nii.gz").unlink()
+    with pytest.raises(SynBTError, match=rf"1 cases have no tumor mask \({names[1]}\)"):
+        CasesOnDisk(folder)
+    assert names_of(CasesOnDisk(folder, [names[2], names[0]])) == [names[0], names[2]]
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,12 @@ def validation():
 
 
 def losses(folder: Path) -> list[float]:
+    return logged(folder, "loss")
+
+
+def logged(folder: Path, name: str) -> list[float]:
     lines = (folder / "segmentation.log.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
+    return [json.loads(line)[name] for line in lines]
 
 
 def train(folder: Path, cases, validation, **given: Any) -> dict[str, Any]:
@@ -150,6 +154,12 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path, cases, validation) ->
         train(tmp_path, cases, [])
     with pytest.raises(SynBTError, match=r"1 training cases are held-out cases, too \(case_1"):
         train(tmp_path, cases, validation, held_out=["case_1"])
+    with pytest.raises(SynBTError, match=r"1 training cases are held-out cases, too \(case_3"):
+        train(tmp_path, cases, validation, supplement=[named_case(3, side=40)])
+    bare = replace(named_case(7, side=40), labelled=False)
+    for learned, chosen in (([*cases, bare], validation), (cases, [bare])):
+        with pytest.raises(SynBTError, match=r"1 cases have no tumor mask \(case_7\)"):
+            train(tmp_path, learned, chosen)
     assert not list(tmp_path.iterdir())
 
 
@@ -189,6 +199,8 @@ def test_two_processes_lose_what_one_does_with_the_same_global_batch(
         one, two = tmp_path / f"1{name}", tmp_path / f"2{name}"
         alone = train(one, cases, validation, preset=preset, network=name)
         assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+        # One process has the real sample of each step, the other the painted one.
+        assert logged(two, "synthetic") == logged(one, "synthetic") == [0.5] * 3
         together = read_json(two / "best.json")
         assert together["best"]["dice"] == pytest.approx(alone["best"]["dice"], abs=1e-3)
 

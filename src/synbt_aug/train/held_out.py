@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -10,6 +10,7 @@ import torch
 
 from synbt_aug.data.cohort import TrainingCase, load_case, select
 from synbt_aug.data.detect import read_dataset
+from synbt_aug.data.layout import shorten
 from synbt_aug.errors import SynBTError
 
 
@@ -53,7 +54,8 @@ class CasesOnDisk(Sequence[TrainingCase]):
     """Cases that are read whenever one is asked for, and not kept: more than memory holds.
 
     In order of their names, with the first post-contrast scan (paper). A file that cannot be used
-    is an error, not left out: a test of fewer cases would be another test.
+    is an error, not left out: a test of fewer cases would be another test. So is a missing mask:
+    without one every prediction would be a false alarm.
 
     Args:
         folder: As for `case_names`.
@@ -61,7 +63,7 @@ class CasesOnDisk(Sequence[TrainingCase]):
         split: As for `case_names`.
 
     Raises:
-        SynBTError: If a name is not there.
+        SynBTError: If a name is not there, or has no tumor mask.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class CasesOnDisk(Sequence[TrainingCase]):
     ) -> None:
         files = select(read_dataset(folder, split=split), names=names)
         self.files = sorted(files.cases, key=lambda case: case.name)
+        _refuse(case.name for case in self.files if case.label is None)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -81,3 +84,27 @@ class CasesOnDisk(Sequence[TrainingCase]):
         if isinstance(index, slice):
             return tuple(load_case(files, first_post=True) for files in self.files[index])
         return load_case(self.files[index], first_post=True)
+
+
+def names_of(cases: Sequence[TrainingCase]) -> list[str]:
+    """Names of cases, in order; of those on disk without reading them."""
+    listed = cases.files if isinstance(cases, CasesOnDisk) else cases
+    return [case.name for case in listed]
+
+
+def refuse_unlabelled(cases: Sequence[TrainingCase]) -> None:
+    """See that every case has a mask: a segmenter would take the others for tumor-free.
+
+    Raises:
+        SynBTError: If some have none, saying which.
+    """
+    if not isinstance(cases, CasesOnDisk):
+        _refuse(case.name for case in cases if not case.labelled)
+
+
+def _refuse(bare: Iterable[str]) -> None:
+    if names := list(bare):
+        raise SynBTError(
+            f"A segmenter learns from masks and is scored by them, but {len(names)} cases have no "
+            f"tumor mask ({shorten(names)}). Leave them out, or add their masks."
+        )

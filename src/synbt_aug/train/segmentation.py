@@ -23,6 +23,7 @@ from synbt_aug.files import write_json
 from synbt_aug.train.crops import TrainingCase as CropCase
 from synbt_aug.train.crops import resident
 from synbt_aug.train.files import save_network
+from synbt_aug.train.held_out import names_of, refuse_unlabelled
 from synbt_aug.train.segmentation_predict import Predictor, dice
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 from synbt_aug.train.segmentation_samples import SampleSource
@@ -137,9 +138,9 @@ def train_segmentation(
         The path of `best.safetensors`.
 
     Raises:
-        SynBTError: If there is no case to train or validate on, a name is unknown, the sides do
-            not fit the network, the samples of a step cannot be shared among the devices, the
-            generator saw held-out cases, or the folder holds another run.
+        SynBTError: If there is no case to train or validate on, a case has no mask, a name is
+            unknown, the sides do not fit the network, the samples of a step cannot be shared among
+            the devices, training or generator saw held-out cases, or the folder holds another run.
     """
     output_dir = Path(output_dir)
     shape = preset.network(network)
@@ -151,12 +152,15 @@ def train_segmentation(
         )
     if not len(validation):
         raise SynBTError("The best weights are chosen by validation cases: give --val or --fold.")
-    names = [case.name for case in validation]
-    if both := {case.name for case in cases} & {*names, *held_out}:
+    names = names_of(validation)
+    learned = {*names_of(cases), *(names_of(supplement) if supplement is not None else ())}
+    if both := learned & {*names, *held_out}:
         raise SynBTError(
             f"{len(both)} training cases are held-out cases, too ({min(both)}, ...): take them "
             f"out of one."
         )
+    for part in (cases, validation, supplement or ()):
+        refuse_unlabelled(part)
     fabric = make_fabric(
         devices=devices, num_nodes=num_nodes, precision=precision, accelerator=accelerator
     )
@@ -284,9 +288,11 @@ def _train(
             images, labels, painted = source.batch(step, mine)
             loss = measure(network(images).float(), labels)
             made = descend(fabric, loss, network, optimizer)
-            whole = fabric.all_reduce(loss.detach(), reduce_op="mean")
+            # Each device has its own samples, and may be the one with all the painted ones.
+            here = torch.stack([loss.detach(), painted.mean().to(loss)])
+            whole = fabric.all_reduce(here, reduce_op="mean")
             assert isinstance(whole, torch.Tensor)
-            run.log(loss=whole, skipped=not made, synthetic=float(painted.mean()))
+            run.log(loss=whole[0], skipped=not made, synthetic=whole[1])
         if run.finished and not best.validated(run.step):
             validate(run)
 
