@@ -10,6 +10,7 @@ import torch
 from segmentation_cases import named_case
 from synbt_aug.data.bank import bank_of
 from synbt_aug.errors import SynBTError
+from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import to_linear
 from synbt_aug.train.crops import Crop
 from synbt_aug.train.segmentation_synthetic import (
@@ -88,6 +89,14 @@ def test_a_replaced_sample_is_painted_every_other_time_and_an_added_one_always()
     assert SyntheticPlan("syntumor", "add").chance == 1.0
     assert SyntheticPlan("syntumor", "add", 0.25).settings.probability == 0.25
     assert SyntheticPlan("copy_paste", "add").settings.texture == "copy_paste"
+
+
+def test_channels_and_labels_of_a_dataset_do_not_reach_the_crops() -> None:
+    of_dataset = InjectionSettings(
+        pre_channel=1, post_channel=0, tumor_label=2, roi_labels=(3,), paint_over=(4,), steps=7
+    )
+    settings = SyntheticPlan("diffusion", "add", injection=of_dataset).settings
+    assert settings == InjectionSettings(probability=1.0, steps=7)
 
 
 def test_a_bank_of_held_out_cases_is_refused(cases) -> None:

@@ -45,7 +45,8 @@ class SyntheticPlan:
         mode: "replace" or "add".
         probability: That a candidate is painted into; None: .5 of those to be replaced, 1 of
             those added.
-        injection: Everything else about the tumors; its texture and probability are not read.
+        injection: Everything else about the tumors; its texture and probability are not read, nor
+            its channels and labels: crops have pre, post and tumors, whatever a dataset has.
 
     Raises:
         SynBTError: If a name is unknown or the probability out of range.
@@ -84,6 +85,11 @@ class SyntheticPlan:
             self.injection,
             texture=self.texture if self.texture != "none" else self.injection.texture,
             probability=self.chance,
+            pre_channel=0,
+            post_channel=1,
+            tumor_label=1,
+            paint_over=(),
+            roi_labels=(),
         )
 
     def samples(self, batch: int) -> int:
@@ -138,7 +144,7 @@ class Painter:
         return Crop(done.images[0], crop.valid, crop.tumor.masked_fill(new, 255)), done.painted[0]
 
     def facts(self) -> dict[str, Any]:
-        """What painted: digests of weights and bank, and what became of the injections so far."""
+        """What paints: digests of weights and bank."""
         weights, bank = self.synthesizer.weights, self.synthesizer.bank
         return {
             "weights": weights.name,
