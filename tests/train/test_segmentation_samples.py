@@ -80,6 +80,16 @@ def test_every_case_is_seen_once_before_any_is_seen_twice() -> None:
     assert seen[:5] != seen[5:]
 
 
+def test_the_samples_of_a_step_go_through_the_cases_together() -> None:
+    cases = [named_case(seed) for seed in range(4)]
+    for case, level in zip(cases, range(4), strict=True):
+        case.q.fill_(level / 10)
+    source = source_of(replace(TINY, jittered=0.0, batch=2), NOTHING_ADDED, cases=cases)
+    drawn = torch.stack([source.batch(step, range(4))[0].mean((1, 2, 3, 4)) for step in range(2)])
+    real, added = (drawn[:, part].mul(10).round().flatten() for part in (slice(2), slice(2, 4)))
+    assert real.sort().values.tolist() == added.sort().values.tolist() == [0, 1, 2, 3]
+
+
 def test_a_painted_sample_is_used_as_often_as_asked_and_turned_anew() -> None:
     painter = BallPainter()
     preset = replace(TINY, repeats=3, pool=2)

@@ -44,7 +44,8 @@ class SegmentationPreset:
         scale: Largest change of the scale, as a share.
         shift: Largest shift, where ordinary tissue fills [-1, 1].
         overlap: Of the sliding window.
-        repeats: How often a candidate for painting is used, each time turned and scaled anew.
+        repeats: How often a candidate for painting is used, painted or not, each time turned and
+            scaled anew.
         pool: Candidates among which the repeats are shuffled; they stay in memory.
     """
 

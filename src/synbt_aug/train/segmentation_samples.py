@@ -136,9 +136,12 @@ class SampleSource:
 
     def _crop(self, cases: Sequence[TrainingCase], index: int, number: int) -> Crop:
         """Each case once, in random order, and again in another; somewhere in it."""
-        lap, place = divmod(number, len(cases))
+        # The real samples of a step go through the cases together, and so do the added ones.
+        together = self.preset.batch
+        first = index - index % together
+        lap, place = divmod(number * together + index - first, len(cases))
         order = torch.randperm(
-            len(cases), generator=seeded_generator(self.seed, _ORDER, index, lap, 1)
+            len(cases), generator=seeded_generator(self.seed, _ORDER, first, lap, 1)
         )
         case = cases[int(order[place])]
         sites = _some_sites(case.tumor)
