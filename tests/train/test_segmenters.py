@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.train import segmenters
 from synbt_aug.train.files import save_network
 from synbt_aug.train.segmentation_preset import segmentation_preset
 from synbt_aug.train.segmenters import NETWORKS, Segmenter, SegmenterSettings, load_trained
@@ -55,6 +56,15 @@ def test_a_damaged_or_missing_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "best.safetensors").write_bytes(b"nothing")
     with pytest.raises(SynBTError, match="damaged"):
         load_trained(tmp_path)
+
+
+def test_a_monai_without_windows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Older:
+        def __init__(self, img_size: int, in_channels: int, out_channels: int) -> None: ...
+
+    monkeypatch.setattr(segmenters, "SwinUNETR", Older)
+    with pytest.raises(SynBTError, match="needs MONAI 1.5 or newer"):
+        Segmenter(segmentation_preset("tiny").network("swinunetr"))
 
 
 def test_settings_that_fit_no_network_are_refused() -> None:

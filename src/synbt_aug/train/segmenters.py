@@ -6,6 +6,7 @@ training loop; nnU-Net itself trains with `nnUNetv2_train`, see docs/segmentatio
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,6 +126,8 @@ class Segmenter(nn.Module):
 def _network(s: SegmenterSettings) -> nn.Module:
     groups = ("group", {"num_groups": 4})
     if s.name == "swinunetr":
+        if "window_size" not in inspect.signature(SwinUNETR).parameters:
+            raise SynBTError("swinunetr needs MONAI 1.5 or newer: pip install 'monai>=1.5'.")
         return SwinUNETR(
             2,
             2,
