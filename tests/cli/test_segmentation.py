@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +76,40 @@ def test_what_cannot_be_meant_is_refused_before_the_cohort_is_read(
     done = synbt("train", "segmentation", "--data", cohort, "-o", tmp_path / "out", *given)
     assert done.code == 2 and said in done.err
     assert "Reading" not in done.err and not (tmp_path / "out").exists()
+
+
+def test_a_test_of_validation_cases_alone_is_refused(
+    synbt: Callable, cohort: Path, tmp_path: Path
+) -> None:
+    settings = PhantomSettings(shape=(28, 28, 28), spacing=(2.0, 2.0, 2.0))
+    val = write_phantom_cohort(tmp_path / "val", [1_200_000], settings=settings, workers=1)
+    where = ("--data", cohort, "--val", val, "--test", val, "-o", tmp_path / "out")
+    said = synbt("train", "segmentation", *where, *TINY)
+    assert said.code == 2 and "none is left to test on" in said.err
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_training_that_was_stopped_is_not_scored(
+    synbt: Callable, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synbt_aug.train.segmentation_samples import SampleSource
+
+    drawn = SampleSource.batch
+
+    def stopping(self, step, indices):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return drawn(self, step, indices)
+
+    settings = PhantomSettings(shape=(28, 28, 28), spacing=(2.0, 2.0, 2.0))
+    test = write_phantom_cohort(tmp_path / "test", [1_300_000], settings=settings, workers=1)
+    where = ("--data", cohort, "--fold", 0, "--test", test, "-o", tmp_path / "out")
+    monkeypatch.setattr(SampleSource, "batch", stopping)
+    said = synbt("train", "segmentation", *where, *TINY)
+    assert said.code == 0 and "--resume goes on with it" in said.out, said.err
+    assert "Weights" not in said.out and not (tmp_path / "out/scores.json").exists()
+    monkeypatch.setattr(SampleSource, "batch", drawn)
+    said = synbt("train", "segmentation", *where, *TINY, "--resume")
+    assert said.code == 0 and (tmp_path / "out/scores.json").is_file(), said.err
 
 
 def test_validation_cases_are_drawn_from_another_dataset(

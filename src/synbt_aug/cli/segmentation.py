@@ -15,6 +15,7 @@ from synbt_aug.errors import SynBTError
 
 if TYPE_CHECKING:
     from synbt_aug.data.cohort import Cohort
+    from synbt_aug.train.held_out import CasesOnDisk
 
 Part = Annotated[str | None, typer.Option(help="Likewise, train or test.")]
 
@@ -80,9 +81,9 @@ def segmentation(
     the best weights' Dice, HD95 and surface distances go to OUTPUT/scores.json.
     """
     train._check_extra()
-    from synbt_aug.files import check_output_folder
+    from synbt_aug.files import check_output_folder, read_json
     from synbt_aug.injection_settings import InjectionSettings
-    from synbt_aug.train.held_out import case_names
+    from synbt_aug.train.held_out import CasesOnDisk, case_names
     from synbt_aug.train.segmentation import train_segmentation
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmentation_synthetic import SyntheticPlan
@@ -107,6 +108,13 @@ def segmentation(
     validation = _validation(data, val, fold, val_split, val_cases)
     names = {case.name for case in validation}
     tested = [name for name in tested if name not in names]
+    if test is not None and not tested:
+        raise SynBTError(
+            f"Every case of {test} is a validation case: none is left to test on. Name another "
+            f"dataset or --test-split, or draw fewer --val-cases."
+        )
+    # Listed now: a mask that is missing would else be told of after the training.
+    held_out = None if test is None else CasesOnDisk(test, tested, split=test_split)
     best = train_segmentation(
         cases,
         validation,
@@ -127,9 +135,13 @@ def segmentation(
     )
     if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) > 0:
         return
-    note(f"Weights: {best}")
-    if test is not None and best.is_file():
-        _score(output, test, tested, test_split, preset, field_of_view)
+    facts = best.with_suffix(".json")
+    if best.is_file():
+        note(f"Weights: {best}")
+    if not (facts.is_file() and read_json(facts)["training"]["finished"]):
+        note("Stopped before its end. --resume goes on with it.")
+    elif held_out is not None:
+        _score(output, held_out, preset, field_of_view, on_cpu=accelerator == "cpu")
 
 
 def _validation(
@@ -148,24 +160,29 @@ def _validation(
     if count is not None:
         names = drawn_apart(names, count)[0]
     with counting("Reading validation cases") as on_case:
-        return load_cohort(folder, names=names, split=split, first_post=True, on_case=on_case)
+        cohort = load_cohort(folder, names=names, split=split, first_post=True, on_case=on_case)
+    if len(cohort) < len(names):
+        note(f"Warning: {len(names) - len(cohort)} of {len(names)} validation cases are left out:")
+        for line in cohort.skipped[:10]:
+            note(f"  {line}")
+    return cohort
 
 
 def _score(
-    output: Path, test: Path, names: list[str], split: str | None, preset: str, field_of_view: str
+    output: Path, cases: CasesOnDisk, preset: str, field_of_view: str, *, on_cpu: bool
 ) -> None:
     import torch
 
     from synbt_aug.evaluate.segmentation import summarize
     from synbt_aug.files import write_json
-    from synbt_aug.train.held_out import CasesOnDisk
     from synbt_aug.train.segmentation_predict import Predictor, score_cases
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmenters import load_trained
 
-    segmenter = load_trained(output).to("cuda" if torch.cuda.is_available() else "cpu")
+    on_gpu = torch.cuda.is_available() and not on_cpu
+    segmenter = load_trained(output).to("cuda" if on_gpu else "cpu")
     predictor = Predictor(segmenter, segmentation_preset(preset), field_of_view)
-    scores = summarize(score_cases(predictor, CasesOnDisk(test, names, split=split)))
+    scores = summarize(score_cases(predictor, cases))
     write_json(output / "scores.json", scores.to_dict())
     for metric, mean in scores.means.items():
         if mean is not None:
