@@ -86,6 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(estimate(rows, configuration))
     if given.estimate:
         return
+    # An estimate may be of any number; MAMA-MIA's own split is not to be miscounted in the table.
+    if given.size == "paper" and (given.labelled or given.test or given.extra):
+        raise SynBTError("--labelled, --test and --extra count phantoms: MAMA-MIA has its split.")
     if given.size == "paper" and given.data is None:
         raise SynBTError("The size `paper` is of MAMA-MIA: give its folder with --data.")
     folder = check_output_folder(given.output)

@@ -44,7 +44,7 @@ def gpu_hours(row: Row, configuration: Configuration) -> float:
     steps = preset.steps(configuration.labelled)
     samples = plan.samples(preset.batch)
     forward = forward_flop(preset, row.network, method.field_of_view)
-    painted = steps * preset.batch * plan.chance if plan.paints else 0.0
+    painted = steps * preset.batch * plan.chance / preset.repeats if plan.paints else 0.0
     # A case of 200 x 300 x 300 mm takes about 12 volumes, 4 by voxels, or 160 patches.
     windows = 12 if method.field_of_view == "volume" else 160
     validations = preset.epochs // preset.validate_every
@@ -69,7 +69,7 @@ def estimate(rows: Sequence[Row], configuration: Configuration) -> str:
             name = f"{METHODS[row.method].label}-{NETWORK_NAMES[row.network]}"
             lines.append(f"  {name:28s} {hours:8.1f} a seed")
     generator = GENERATOR / SPEED / 3600
-    if any(METHODS[row.method].generator for row in rows):
+    if any(METHODS[row.method].needs_generator for row in rows):
         total += generator
         lines.append(f"  {'the generator, once':28s} {generator:8.1f}")
     lines.append(f"  {'all of it':28s} {total:8.1f}")

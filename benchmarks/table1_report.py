@@ -64,8 +64,9 @@ def _head(configuration: Configuration) -> list[str]:
     data = "cases of MAMA-MIA" if configuration.size == "paper" else "phantoms"
     return [
         f"{configuration.labelled} labelled, {configuration.validation} validation and "
-        f"{configuration.test} test {data}. Every row: {steps} steps of equally many samples, the "
-        f"same crops and augmentation seed by seed, a network at {preset.spacing_mm} mm, scores at "
+        f"{configuration.test} test {data}. Every row: {steps} steps of equally many samples "
+        f"(of half as many with batch 1 and replace), the same crops and augmentation seed by "
+        f"seed, a network at {preset.spacing_mm} mm, scores at "
         f"1 mm. Means over cases and seeds [95 % interval, bootstrap over both]. Distances leave "
         f"out cases where a mask is empty; they are counted beside. The paper's MSD does not say "
         f"whether it is ASD or ASSD, and its figures are of MAMA-MIA.",

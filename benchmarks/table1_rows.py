@@ -13,8 +13,9 @@ NETWORK_NAMES = {"unet": "UNet", "nnunet": "nnUNet", "swinunetr": "SwinUNETR"}
 class Method:
     """What a segmenter is trained on.
 
-    All but `single` see equally many samples in equally many steps: each step has a real sample
-    and a supplementary one (`mode="add"`), which differ between methods in the paint alone.
+    With `mode="add"` each step has a real sample and a supplementary one, which differ between
+    methods in the paint alone. `single` and `replace` have the first alone, half as many samples
+    in equally many steps, and use its crops as often as others do a supplementary one's.
 
     Args:
         label: In the table, before the network's name.
@@ -34,6 +35,11 @@ class Method:
     mode: str = "add"
     probability: float | None = None
     further: bool = False
+
+    @property
+    def needs_generator(self) -> bool:
+        """Whether weights must be trained for it; nothing paints with chance zero."""
+        return self.generator is not None and self.plan().paints
 
     def plan(self, **injection: object) -> SyntheticPlan:
         from synbt_aug.injection_settings import InjectionSettings

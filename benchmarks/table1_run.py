@@ -41,13 +41,14 @@ def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) ->
     result = folder / f"{row.path}.json"
     if result.is_file():
         return read_json(result, "a row of Table 1")
-    started = time.perf_counter()
     method, work = METHODS[row.method], folder / row.path
     injection: dict[str, Any] = {"precision": configuration.painting}
-    if method.generator is not None:
+    if method.needs_generator:
+        assert method.generator is not None
         generators = folder / "generators"
         weights = weights_of(method.generator, configuration, data.labelled, generators)
         injection["weights"] = str(weights)
+    started = time.perf_counter()  # without the generator: it is trained once for all rows
     train_segmentation(
         data.labelled,
         data.validation,

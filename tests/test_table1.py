@@ -172,6 +172,11 @@ def test_every_row_but_one_control_sees_as_many_samples(table1: SimpleNamespace)
     assert others == {2} and counts["single"] == counts["replace"] == 1
 
 
+def test_painting_with_chance_zero_needs_no_generator(table1: SimpleNamespace) -> None:
+    needs = {name for name, method in table1.rows.METHODS.items() if method.needs_generator}
+    assert needs == {"synbt", "tuned", "p25", "p50", "p75", "replace"}
+
+
 def test_the_papers_table_has_its_twelve_rows(table1: SimpleNamespace) -> None:
     assert len(table1.rows.PAPER) == 12
     assert table1.rows.PAPER["swinunetr", "synbt"] == (0.7580, 33.99, 11.60)
@@ -229,6 +234,8 @@ def test_the_cost_counts_three_passes_a_step(table1: SimpleNamespace) -> None:
 def test_the_papers_size_states_its_gpu_hours_and_wants_its_data(
     table1: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with pytest.raises(SynBTError, match="count phantoms: MAMA-MIA has its split"):
+        table1.main.main(["--size", "paper", "-o", str(tmp_path), "--labelled", "50"])
     with pytest.raises(SynBTError, match="of MAMA-MIA: give its folder with --data"):
         table1.main.main(["--size", "paper", "-o", str(tmp_path), "--networks", "unet"])
     said = capsys.readouterr().out
