@@ -144,6 +144,16 @@ def test_a_small_tumor_without_a_core_takes_every_wish_but_the_rim() -> None:
     assert small.seen(found).enhancement == pytest.approx(0.7, abs=0.02)
 
 
+def test_without_a_shell_the_tissue_that_is_known_stands_in_for_it() -> None:
+    # All that is known is a corner, far from the tumor; elsewhere the scan repeats its edge.
+    known = torch.zeros_like(KNOWN)
+    known[:6, :6, :6] = True
+    scan = torch.full((2, SIDE, SIDE, SIDE), 9.0)
+    scan[:, known] = AROUND
+    found = Tumor(painted(), torch.zeros_like(scan), scan, DISTANCE, known)
+    assert found.around.tolist() == pytest.approx([AROUND, AROUND])
+
+
 def test_scaling_the_levels_scales_the_answer() -> None:
     wish = Appearance(rim=1.3, heterogeneity=0.12)
     level, zero = painted(), torch.zeros(2, SIDE, SIDE, SIDE)

@@ -237,6 +237,21 @@ def test_tiny_networks_follow_the_wish_the_mask_and_guidance() -> None:
     assert not torch.equal(tiny()(wish), tiny(guidance=4.0)(wish))
 
 
+def test_gains_towards_a_wish_end_at_the_hole() -> None:
+    asked = job(wish=Appearance(enhancement=1.0, rim=1.5, pre_contrast=0.3))
+    plain, corrected = formula(0.6, correct=False)(asked)[0], formula(0.6)(asked)[0]
+    assert torch.equal(corrected[:, ~HOLE], plain[:, ~HOLE])
+    assert bool(torch.isfinite(corrected).all())
+    assert (corrected - plain)[:, ball(SIDE, 5)].abs().amin() > 0
+
+
+def test_a_mask_without_a_label_is_painted_as_the_network_has_it() -> None:
+    thin = torch.zeros_like(MASK)
+    thin[32, 28:36, 28:36] = True
+    asked = replace(job(wish=Appearance(enhancement=1.0)), mask=thin[None])
+    assert torch.equal(formula(0.6)(asked), formula(0.6, correct=False)(asked))
+
+
 # --- batches, precision, side effects ---
 
 

@@ -118,6 +118,8 @@ class Tumor:
         least, most = SHELL_MM
         shell = (away >= least) & (away <= most) & known
         if int(shell.sum()) < 20:
+            shell = known & ~self.label
+        if not bool(shell.any()):
             shell = ~self.label
         self.around = host[:, shell].mean(1)
         depth = -away

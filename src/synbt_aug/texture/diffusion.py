@@ -162,10 +162,13 @@ class TumorInpainter:
     def _towards_wish(job: PaintingJob, painted: Tensor, grain: Tensor) -> Tensor:
         result, host = painted.clone(), level_of(inverse_knee(job.q))
         for row, (mask, wish) in enumerate(zip(job.mask, job.appearance, strict=True)):
-            # Stray output of the networks is for the caller to refuse, not to be measured.
-            if bool(mask.any()) and bool(torch.isfinite(painted[row]).all()):
+            if not bool(mask.any()):
+                continue
+            distance, known = job.label_distance(row), job.known[row]
+            # Stray output of the networks is for the caller to refuse, not to be measured; and a
+            # mask thinner than its 1 mm around the label has no label.
+            if bool((distance <= 0).any()) and bool(torch.isfinite(painted[row]).all()):
                 level = level_of(painted[row])
-                distance, known = job.label_distance(row), job.known[row]
                 new = corrected(level, grain[row] / 2, host[row], distance, known, wish)
                 result[row] = torch.where(job.hole[row], linear_of(new), painted[row])
         return result
