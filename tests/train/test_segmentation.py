@@ -156,6 +156,9 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path, cases, validation) ->
         train(tmp_path, cases, validation, held_out=["case_1"])
     with pytest.raises(SynBTError, match=r"1 training cases are held-out cases, too \(case_3"):
         train(tmp_path, cases, validation, supplement=[named_case(3, side=40)])
+    with pytest.raises(SynBTError, match=r"\(DUKE_001_phase2, ...\)"):
+        phase = named_case(1, side=40, name="DUKE_001_phase2")
+        train(tmp_path, [phase], validation, held_out=["duke_001"])
     bare = replace(named_case(7, side=40), labelled=False)
     for learned, chosen in (([*cases, bare], validation), (cases, [bare])):
         with pytest.raises(SynBTError, match=r"1 cases have no tumor mask \(case_7\)"):

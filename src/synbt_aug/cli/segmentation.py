@@ -83,7 +83,7 @@ def segmentation(
     train._check_extra()
     from synbt_aug.files import check_output_folder, read_json
     from synbt_aug.injection_settings import InjectionSettings
-    from synbt_aug.train.held_out import CasesOnDisk, case_names
+    from synbt_aug.train.held_out import CasesOnDisk, case_names, patient_of
     from synbt_aug.train.segmentation import train_segmentation
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmentation_synthetic import SyntheticPlan
@@ -106,8 +106,8 @@ def segmentation(
     tested = [] if test is None else case_names(test, split=test_split)
     cases = train._cases(data, fold=fold, split=split, seed=seed)
     validation = _validation(data, val, fold, val_split, val_cases)
-    names = {case.name for case in validation}
-    tested = [name for name in tested if name not in names]
+    patients = {patient_of(case.name) for case in validation}
+    tested = [name for name in tested if patient_of(name) not in patients]
     if test is not None and not tested:
         raise SynBTError(
             f"Every case of {test} is a validation case: none is left to test on. Name another "

@@ -23,7 +23,7 @@ from synbt_aug.files import write_json
 from synbt_aug.train.crops import TrainingCase as CropCase
 from synbt_aug.train.crops import resident
 from synbt_aug.train.files import save_network
-from synbt_aug.train.held_out import names_of, refuse_unlabelled
+from synbt_aug.train.held_out import names_of, patient_of, refuse_unlabelled
 from synbt_aug.train.segmentation_predict import Predictor, dice
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 from synbt_aug.train.segmentation_samples import SampleSource
@@ -154,7 +154,8 @@ def train_segmentation(
         raise SynBTError("The best weights are chosen by validation cases: give --val or --fold.")
     names = names_of(validation)
     learned = {*names_of(cases), *(names_of(supplement) if supplement is not None else ())}
-    if both := learned & {*names, *held_out}:
+    apart = {patient_of(name) for name in (*names, *held_out)}
+    if both := [name for name in learned if patient_of(name) in apart]:
         raise SynBTError(
             f"{len(both)} training cases are held-out cases, too ({min(both)}, ...): take them "
             f"out of one."

@@ -20,6 +20,7 @@ from synbt_aug.intensity import IntensityReference, inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.train.crops import Crop
+from synbt_aug.train.held_out import patient_of
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import Weights, WithoutNetworks
 
@@ -214,7 +215,7 @@ def refuse_leaks(
     Raises:
         SynBTError: If some are, saying which.
     """
-    names = set(held_out)
+    apart = {patient_of(name) for name in held_out}
     learned: set[str] = set()
     if isinstance(weights, Weights):
         card = weights.card
@@ -225,7 +226,7 @@ def refuse_leaks(
         (f"The weights {weights.name!r} were trained on", learned),
         ("The tumor bank holds tumors of", {template.source for template in bank.templates}),
     ):
-        if leaked := sorted(names & cases):
+        if leaked := sorted(name for name in cases if patient_of(name) in apart):
             raise SynBTError(
                 f"{what} {len(leaked)} of the held-out cases ({shorten(leaked)}): their scores "
                 f"would be no scores. Train the generator on the training cases alone "
