@@ -50,8 +50,9 @@ _BENEATH_MM = 2.0
 #: Width of the soft edge of the texture's gain, in mm.
 _EDGE_MM = 0.7
 
-#: Rounds of measuring and correcting: the gains act on each other. A third changes wishes met by
-#: a hundredth.
+#: Rounds of measuring and correcting: the gains act on each other. Spread widens a rim and a rim
+#: spreads: undamped the two swing.
+_DAMPING = 0.65
 _ROUNDS = 4
 
 #: A contrast below this, in reference ranges, has no size to be scaled.
@@ -173,23 +174,31 @@ def gains_towards(tumor: Tumor, wish: Appearance) -> Gains:
     for _ in range(_ROUNDS):
         seen = tumor.seen(gains)
         if wish.rim is not None and seen.rim is not None:
-            gains = replace(gains, rim=_within(RIM_GAIN, gains.rim * wish.rim / seen.rim))
+            factor = (wish.rim / seen.rim) ** _DAMPING
+            gains = replace(gains, rim=_within(RIM_GAIN, gains.rim * factor))
         if wish.heterogeneity is not None and seen.heterogeneity > 0:
-            factor = wish.heterogeneity / seen.heterogeneity
+            factor = (wish.heterogeneity / seen.heterogeneity) ** _DAMPING
             spread = _within(SPREAD_GAIN, gains.spread * factor)
             gains = replace(gains, spread=max(min(spread, calmest), SPREAD_GAIN[0]))
-        asked, now = wish.enhancement, seen.enhancement
-        if asked is not None and min(asked, now) > _LEAST_CONTRAST:
-            gains = replace(gains, contrast=_within(CONTRAST_GAIN, gains.contrast * asked / now))
-        if wish.pre_contrast is not None:
-            shift = gains.shift + wish.pre_contrast - seen.pre_contrast
-            gains = replace(gains, shift=_within((-PRE_SHIFT, PRE_SHIFT), shift))
-        if now > _LEAST_CONTRAST:
+        gains = _with_contrast(gains, seen, wish)
+        if seen.enhancement > _LEAST_CONTRAST:
             missing = _SHOWN - tumor.shown(gains)
             if missing > 0 and gains.lift == EDGE_LIFT:
                 calmest = _CALMER * gains.spread
                 gains = replace(gains, spread=max(calmest, SPREAD_GAIN[0]))
             gains = replace(gains, lift=_within((0.0, EDGE_LIFT), gains.lift + 4 * missing))
+    # Every other gain moves the mean a little: the contrast has the last word.
+    return _with_contrast(gains, tumor.seen(gains), wish)
+
+
+def _with_contrast(gains: Gains, seen: Seen, wish: Appearance) -> Gains:
+    """The gains with those of the means, post and pre, renewed."""
+    asked, now = wish.enhancement, seen.enhancement
+    if asked is not None and min(asked, now) > _LEAST_CONTRAST:
+        gains = replace(gains, contrast=_within(CONTRAST_GAIN, gains.contrast * asked / now))
+    if wish.pre_contrast is not None:
+        shift = gains.shift + wish.pre_contrast - seen.pre_contrast
+        gains = replace(gains, shift=_within((-PRE_SHIFT, PRE_SHIFT), shift))
     return gains
 
 
