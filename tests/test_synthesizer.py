@@ -334,7 +334,7 @@ def test_a_recipe_names_everything_the_voxels_depend_on() -> None:
     (tumor,) = recipe["tumors"]
     assert {"kind", "site", "window_mm", "noise_seed", "appearance", "pose"} <= set(tumor)
     diffusion = diffusion_painter().texture.recipe()
-    promised = {"name", "sampler", "steps", "guidance", "precision", "hole_margin_mm", "correct"}
+    promised = {"name", "sampler", "steps", "guidance", "precision", "hole_margin_mm", "correction"}
     assert set(diffusion) == promised
 
 

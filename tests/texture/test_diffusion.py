@@ -16,6 +16,7 @@ from synbt_aug.diffusion import NoiseSchedule
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
+from synbt_aug.texture.correction import CORRECTION
 from synbt_aug.tumor.appearance import Appearance
 
 SIDE = 64
@@ -107,7 +108,7 @@ def test_the_recipe_holds_what_the_voxels_depend_on() -> None:
         "guidance": 2.0,
         "hole_margin_mm": 2.0,
         "precision": "bf16",
-        "correct": True,
+        "correction": CORRECTION,
     }
 
 

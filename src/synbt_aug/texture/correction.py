@@ -26,6 +26,10 @@ from synbt_aug.texture.local import linear_of, smoothed
 from synbt_aug.tumor.appearance import SHELL_MM, Appearance, has_core, rim_ratio, variation
 from synbt_aug.tumor.visibility import measure_visibility
 
+#: Told in recipes: whoever changes a number here or in `gains_towards` raises it, since the same
+#: recipe would paint other voxels.
+CORRECTION = 1
+
 #: Least and most of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
 SPREAD_GAIN = (0.6, 2.3)

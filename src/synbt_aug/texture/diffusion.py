@@ -19,7 +19,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.intensity import inverse_knee
 from synbt_aug.mask import down
-from synbt_aug.texture.correction import corrected
+from synbt_aug.texture.correction import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.vqvae import VQVAE
@@ -86,7 +86,7 @@ class TumorInpainter:
             "guidance": self.guidance,
             "hole_margin_mm": self.hole_margin_mm,
             "precision": self.precision,
-            "correct": self.correct,
+            "correction": CORRECTION if self.correct else 0,
         }
 
     def _fast(self, device: torch.device) -> AbstractContextManager[object]:
