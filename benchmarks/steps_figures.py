@@ -33,10 +33,9 @@ from synbt_aug.evaluate.realism.segmenter import (
     segment,
     train_segmenter,
 )
-from synbt_aug.evaluate.realism.windows import cut_windows, join
+from synbt_aug.evaluate.realism.windows import cut_windows, join, lesions_of
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.phantom import PhantomSettings, make_phantom
-from synbt_aug.tumor.lesions import split_lesions
 
 FIRST_SEED, FIRST_TEST_SEED = 1_150_000, 1_160_000
 STEPS = (10, 6, 4, 2, 1)
@@ -49,7 +48,7 @@ def real_windows(seed: int, folder: Path) -> Windows | None:
         phantom = make_phantom(seed)
         tumor = torch.from_numpy(phantom.tumor)
         volume = BreastVolume(stack(phantom), phantom.spacing, tumor=tumor)
-        lesions = split_lesions(tumor, volume.spacing, 3.0)
+        lesions = lesions_of(tumor, volume.spacing)
         windows = cut_windows(f"phantom_{seed}", volume, lesions)
         if not len(windows):
             return None
