@@ -35,6 +35,14 @@ Bank = Annotated[
     Path | None, typer.Option(help="A tumor bank (.npz); default: that of the weights.")
 ]
 
+Enhancement = Annotated[
+    float | None, typer.Option(help="Tumor over its surroundings in post; default: drawn.")
+]
+Rim = Annotated[float | None, typer.Option(help="Periphery over core; above 1 is rim enhancement.")]
+Heterogeneity = Annotated[float | None, typer.Option(help="Coefficient of variation inside.")]
+PreContrast = Annotated[float | None, typer.Option(help="Tumor over its surroundings in pre.")]
+Category = Annotated[str | None, typer.Option(help="mass, rim or non-mass.")]
+
 
 def make_synthesizer(
     weights: str = "shipped",

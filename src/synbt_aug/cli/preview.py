@@ -18,19 +18,11 @@ def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="A new .png file.")],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many tumors.")] = 9,
     diameter_mm: Annotated[float | None, typer.Option(help="Default: drawn.")] = None,
-    enhancement: Annotated[
-        float | None, typer.Option(help="Tumor over its surroundings in post; default: drawn.")
-    ] = None,
-    rim: Annotated[
-        float | None, typer.Option(help="Periphery over core; above 1 is rim enhancement.")
-    ] = None,
-    heterogeneity: Annotated[
-        float | None, typer.Option(help="Coefficient of variation inside.")
-    ] = None,
-    pre_contrast: Annotated[
-        float | None, typer.Option(help="Tumor over its surroundings in pre.")
-    ] = None,
-    category: Annotated[str | None, typer.Option(help="mass, rim or non-mass.")] = None,
+    enhancement: generator.Enhancement = None,
+    rim: generator.Rim = None,
+    heterogeneity: generator.Heterogeneity = None,
+    pre_contrast: generator.PreContrast = None,
+    category: generator.Category = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first; the others follow.")] = 0,
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
     texture: generator.Texture = "diffusion",

@@ -57,19 +57,11 @@ def synthesize(
     recipe: Annotated[
         Path | None, typer.Option(help="Replay a recipe.json that was written here.")
     ] = None,
-    enhancement: Annotated[
-        float | None, typer.Option(help="Tumor over its surroundings in post; default: drawn.")
-    ] = None,
-    rim: Annotated[
-        float | None, typer.Option(help="Periphery over core; above 1 is rim enhancement.")
-    ] = None,
-    heterogeneity: Annotated[
-        float | None, typer.Option(help="Coefficient of variation inside.")
-    ] = None,
-    pre_contrast: Annotated[
-        float | None, typer.Option(help="Tumor over its surroundings in pre.")
-    ] = None,
-    category: Annotated[str | None, typer.Option(help="mass, rim or non-mass.")] = None,
+    enhancement: generator.Enhancement = None,
+    rim: generator.Rim = None,
+    heterogeneity: generator.Heterogeneity = None,
+    pre_contrast: generator.PreContrast = None,
+    category: generator.Category = None,
     steps: generator.Steps = 10,
     guidance: Annotated[
         float, typer.Option(help="How strongly the asked appearance is followed.")
