@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +15,7 @@ from synbt_aug.mask import blend_weight, gaussian, signed_distance_mm
 from synbt_aug.texture.correction import (
     CONTRAST_GAIN,
     EDGE_LIFT,
+    MOST_CALM,
     PRE_SHIFT,
     SPREAD_GAIN,
     Gains,
@@ -130,7 +133,31 @@ def test_a_soft_edge_is_lifted_until_the_label_shows() -> None:
     assert before < 0.85 and 0 < found.lift <= EDGE_LIFT and after > before + 0.1
     # The lift ends where the edge does.
     deep = DISTANCE < -2.5
-    assert torch.equal(tumor(soft).under(found)[1][deep], soft[1][deep])
+    lifted = replace(found, calm=0.0)
+    assert torch.equal(tumor(soft).under(lifted)[1][deep], soft[1][deep])
+
+
+def bright_spots() -> Tensor:
+    level = painted(spread=0.0)
+    spots = torch.rand(DISTANCE.shape, generator=torch.Generator().manual_seed(3))
+    level[1] += 2.0 * gaussian((spots > 0.97).float(), 1.0) * (DISTANCE <= 0)
+    return level
+
+
+def test_bright_spots_are_calmed_and_nothing_below_the_mean_is() -> None:
+    spotted = tumor(bright_spots())
+    found = gains_towards(spotted, Appearance())
+    before, after = spotted.seen(Gains()).skewness, spotted.seen(found).skewness
+    assert before > 0.8 and after < before - 0.3 and 0 < found.calm <= MOST_CALM
+    calmed = spotted.under(replace(found, lift=0.0))[1]
+    post = bright_spots()[1]
+    below = post <= post[LABEL].mean()
+    assert torch.equal(calmed[below], post[below])
+    assert bool((calmed <= post + 1e-6).all())
+
+
+def test_a_tumor_as_skewed_as_real_ones_is_left_alone() -> None:
+    assert gains_towards(tumor(), Appearance()).calm == 0.0
 
 
 def test_a_small_tumor_without_a_core_takes_every_wish_but_the_rim() -> None:

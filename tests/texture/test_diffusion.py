@@ -17,6 +17,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.texture.correction import CORRECTION
+from synbt_aug.texture.diffusion import quieted
 from synbt_aug.tumor.appearance import Appearance
 
 SIDE = 64
@@ -162,6 +163,26 @@ def test_structures_that_the_codec_cannot_hold_stay_out_of_the_grain() -> None:
     # The grain's SD is .1: 2.5 of them are left of a vessel of .8.
     assert painted[0][:, inside].mean() < 0.35
     assert asked.q[0].std() == pytest.approx(0.1, rel=0.1)
+
+
+def test_the_grain_of_a_tumor_is_as_quiet_as_the_scan_is_elsewhere() -> None:
+    noise = 0.1 * torch.randn(2, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    everywhere = torch.ones_like(HOLE)
+    # Strands where the tumor grows, in pre alone: its grain is three times the noise.
+    lost = noise * torch.where(HOLE, 3.0, 1.0)
+    lost[1] = noise[1]
+    quiet = quieted(lost * HOLE, HOLE, lost, everywhere)[:, HOLE]
+    assert quiet[0].std().item() == pytest.approx(0.1, rel=0.1)
+    assert quiet[1].std().item() == pytest.approx(0.1, rel=0.1)
+    assert torch.corrcoef(torch.stack([quiet[0], noise[0][HOLE]]))[0, 1] > 0.999
+
+
+def test_a_grain_below_the_noise_is_not_made_louder() -> None:
+    noise = torch.randn(2, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    grain = 0.5 * noise * HOLE
+    everywhere = torch.ones_like(HOLE)
+    assert torch.equal(quieted(grain, HOLE, noise, everywhere), grain)
+    assert torch.equal(quieted(grain, HOLE, noise, ~everywhere), grain)
 
 
 def test_the_grain_leaves_the_mean_alone() -> None:

@@ -18,7 +18,7 @@ from synbt_aug.diffusion.denoiser import guided
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.intensity import inverse_knee
-from synbt_aug.mask import down
+from synbt_aug.mask import down, gaussian
 from synbt_aug.texture.correction import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
@@ -28,6 +28,11 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 #: Grain beyond this many robust SDs is structure that the codec could not hold: clipped.
 _GRAIN_SDS = 2.5
+
+#: The scan's noise is what the codec loses where that is least: this quantile, over the window's
+#: tissue, of its SD within some mm.
+_NOISE_QUANTILE = 0.15
+_NOISE_SIGMA_MM = 2.0
 
 
 class TumorInpainter:
@@ -106,7 +111,7 @@ class TumorInpainter:
         painted, seen = (inverse_knee(x) for x in self._decode(torch.cat([z, z_original])).chunk(2))
         grain = self._grain(job, seen)
         if self.correct:
-            painted = self._towards_wish(job, painted, grain)
+            painted, grain = self._towards_wish(job, painted, grain, seen)
         return painted + grain
 
     @torch.no_grad()
@@ -159,19 +164,25 @@ class TumorInpainter:
         return F.max_pool3d((down(hole) > 0).to(torch.float32), 3, 1, 1) > 0
 
     @staticmethod
-    def _towards_wish(job: PaintingJob, painted: Tensor, grain: Tensor) -> Tensor:
-        result, host = painted.clone(), level_of(inverse_knee(job.q))
+    def _towards_wish(
+        job: PaintingJob, painted: Tensor, grain: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Tumors with their gains, and their grain made as quiet as the scan's noise."""
+        painted, grain = painted.clone(), grain.clone()
+        signal = inverse_knee(job.q)
+        host, lost = level_of(signal), signal - seen
         for row, (mask, wish) in enumerate(zip(job.mask, job.appearance, strict=True)):
             if not bool(mask.any()):
                 continue
-            distance, known = job.label_distance(row), job.known[row]
+            distance, known, hole = job.label_distance(row), job.known[row], job.hole[row]
             # Stray output of the networks is for the caller to refuse, not to be measured; and a
             # mask thinner than its 1 mm around the label has no label.
             if bool((distance <= 0).any()) and bool(torch.isfinite(painted[row]).all()):
+                grain[row] = quieted(grain[row], hole, lost[row], known)
                 level = level_of(painted[row])
                 new = corrected(level, grain[row] / 2, host[row], distance, known, wish)
-                result[row] = torch.where(job.hole[row], linear_of(new), painted[row])
-        return result
+                painted[row] = torch.where(hole, linear_of(new), painted[row])
+        return painted, grain
 
     @staticmethod
     def _grain(job: PaintingJob, seen: Tensor) -> Tensor:
@@ -191,3 +202,30 @@ class TumorInpainter:
             reach = _GRAIN_SDS * spread
             limited[row][:, hole] = torch.maximum(torch.minimum(inside - middle, reach), -reach)
         return limited
+
+
+def quieted(grain: Tensor, hole: Tensor, lost: Tensor, known: Tensor) -> Tensor:
+    """A tumor's grain, no louder than the scan's noise.
+
+    In healthy tissue the codec loses fine strands of gland and fat, too, and a tumor grows in
+    their place: from voxel to voxel, pre varies in tumors by .7 of what it does around them, in
+    phantoms as in a real case.
+
+    Args:
+        grain: Of one window, zero outside the hole, shape `(2, n, n, n)`.
+        hole: Boolean, not empty, shape `(n, n, n)`.
+        lost: All that the codec loses of the scan, shape `(2, n, n, n)`.
+        known: Tissue to take the noise from, boolean, shape `(n, n, n)`.
+
+    Returns:
+        Same shape as `grain`.
+    """
+    if not bool(known.any()):
+        return grain
+    count = gaussian(known.to(lost.dtype), _NOISE_SIGMA_MM)
+    square = gaussian(lost.square() * known, _NOISE_SIGMA_MM) / count.clamp_min(1e-3)
+    whole = known & (count > 0.9)
+    among = square[:, whole if bool(whole.any()) else known]
+    noise = among.quantile(_NOISE_QUANTILE, dim=1).sqrt()
+    now = grain[:, hole].std(1, unbiased=False).clamp_min(1e-6)
+    return grain * (noise / now).clamp(max=1)[:, None, None, None]
