@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ def to_markdown(found: Sequence[Mapping[str, Any]], configuration: Configuration
         rows = [one for one in found if one["network"] == network]
         if rows:
             lines += _rows(network, rows)
+    lines += ["", "## By size", "", *_by_size(found)]
     lines += ["", "## Seed by seed", "", "Mean Dice over the test cases of each training.", ""]
     for one in sorted(found, key=lambda one: (one["network"], one["method"], one["seed"])):
         mean = one["means"]["dice"]["mean"]
@@ -94,6 +96,30 @@ def _rows(network: str, found: Sequence[Mapping[str, Any]]) -> list[str]:
         name = f"{METHODS[method].label}-{NETWORK_NAMES[network]}"
         cells = (name, dice, theirs[0], apart, hd95, theirs[1], asd, assd, theirs[2], empty)
         lines.append("| " + " | ".join((*cells, str(len(seeds)))) + " |")
+    return lines
+
+
+def _by_size(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Mean Dice of thirds of the test cases by their tumors' volume, over seeds."""
+    volume = {case["name"]: case["reference_ml"] for one in found for case in one["cases"]}
+    names = sorted(volume, key=lambda name: (volume[name], name))
+    cuts = [round(k * len(names) / 3) for k in range(4)]
+    thirds = [set(names[a:b]) for a, b in itertools.pairwise(cuts)]
+    heads = [
+        f"{volume[names[a]]:.1f}-{volume[names[b - 1]]:.1f} ml" if b > a else "none"
+        for a, b in itertools.pairwise(cuts)
+    ]
+    lines = ["| row | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    by_row: dict[str, list[Mapping[str, Any]]] = {}
+    for one in sorted(found, key=lambda one: (one["network"], list(METHODS).index(one["method"]))):
+        by_row.setdefault(one["row"], []).append(one)
+    for row, trained in by_row.items():
+        cells = [
+            [case["dice"] for one in trained for case in one["cases"] if case["name"] in third]
+            for third in thirds
+        ]
+        shown_cells = (f"{sum(c) / len(c):.3f}" if c else "–" for c in cells)
+        lines.append("| " + " | ".join((row, *shown_cells)) + " |")
     return lines
 
 
