@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -86,14 +87,35 @@ def test_all_rows_make_equally_many_steps(whole_table: Path) -> None:
 
 @pytest.mark.slow
 def test_the_table_stands_beside_the_papers(whole_table: Path) -> None:
-    lines = (whole_table / "table1.md").read_text().splitlines()
-    rows = [line.split(" | ") for line in lines if line.startswith("| ") and "UN" in line]
+    text = (whole_table / "table1.md").read_text()
+    lines = text.splitlines()
+    table = text.split("## By size")[0].splitlines()
+    rows = [line.split(" | ") for line in table if line.startswith("| ") and "UN" in line]
     assert len(rows) == 15
     (synbt,) = (cells for cells in rows if cells[0] == "| SynBT-nnUNet")
     assert synbt[2] == "0.763" and synbt[5] == "29.26" and synbt[8] == "10.72"
     made = "\n".join(lines)
     digest = read_json(whole_table / "unet/synbt/seed0.json")["generator"]["weights_digest"]
     assert digest[:12] in made and "- command: " in made and "- machine: " in made
+
+
+def test_dice_is_told_by_the_size_of_the_tumors(table1: SimpleNamespace) -> None:
+    volumes = (1.0, 2.0, 3.0, 10.0, 20.0, 30.0)
+
+    def trained(method: str, small: float) -> dict[str, Any]:
+        cases = [
+            {"name": str(k), "reference_ml": ml, "dice": small if ml < 2.5 else 0.75}
+            for k, ml in enumerate(volumes)
+        ]
+        return {"row": f"{method}-UNet", "network": "unet", "method": method, "cases": cases}
+
+    found = [trained("synbt", 0.5), trained("volume", 0.2), trained("volume", 0.4)]
+    assert table1.report._by_size(found) == [
+        "| row | 1.0-2.0 ml | 3.0-10.0 ml | 20.0-30.0 ml |",
+        "|---|---|---|---|",
+        "| volume-UNet | 0.300 | 0.750 | 0.750 |",
+        "| synbt-UNet | 0.500 | 0.750 | 0.750 |",
+    ]
 
 
 @pytest.mark.slow
