@@ -14,6 +14,7 @@ from synbt_aug.evaluate.realism import (
     compare,
 )
 from synbt_aug.evaluate.realism.compare import too_few
+from synbt_aug.evaluate.realism.windows import join
 
 ONE_STEP = TrainingSettings(steps=1, batch=2)
 SETTINGS = RealismSettings(ONE_STEP, ONE_STEP, crop=24)
@@ -108,3 +109,24 @@ def test_parts_that_do_not_match_are_refused() -> None:
     small = Sets(small.real.take([0]), small.synthetic)
     with pytest.raises(SynBTError, match="2 to test on, got 1"):
         compare(sets("a", 0), small, SETTINGS, judged="ours")
+
+
+def test_real_tumors_that_do_not_show_are_left_out_of_figures_of_their_own() -> None:
+    def with_faint(name: str, seed: int) -> Sets:
+        plain = sets(name, seed, gain=4.0)
+        faint = some_windows(2, seed=seed + 9, names=f"faint {name}", side=24, radius=5.0, gain=0.0)
+        return Sets(join([plain.real, faint]), {"ours": plain.synthetic["ours"]})
+
+    training, test = with_faint("a", 0), with_faint("b", 5)
+    found = compare(training, test, SETTINGS, judged="ours")
+    figures = {f.name: f for group in found.groups for f in group.figures}
+    shown = figures["ours against raw real tumors that show"]
+    assert "trained on 3 + 2, tested on 3 + 2" in shown.note and shown.target.high == 0.85
+    distance = figures["ours: median KS, against real tumors that show"]
+    assert distance.note == "3 of 5 show as a painted one must" and distance.target.high == 0.15
+    assert distance.value != figures["ours: median KS"].value
+
+
+def test_where_all_real_tumors_show_nothing_is_said_of_it() -> None:
+    names = {f.name for group in compared()[0].groups for f in group.figures}
+    assert not [name for name in names if "that show" in name]

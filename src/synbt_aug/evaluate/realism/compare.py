@@ -30,6 +30,7 @@ from synbt_aug.evaluate.realism.segmenter import (
     describe,
     train_segmenter,
 )
+from synbt_aug.evaluate.realism.showing import showing
 from synbt_aug.evaluate.realism.training import TrainingSettings
 from synbt_aug.evaluate.realism.windows import Windows
 
@@ -203,6 +204,8 @@ def _classified(
             target = TARGETS["auc control"]
         areas[name] = raw.area.value
         figures.append(_area(f"{name} against raw real tumors", raw, target))
+        if name == names[0]:
+            figures += _against_shown(training, test, settings, name, device, told)
         if name == names[0] and training.rebuilt is not None and test.rebuilt is not None:
             like = tell_apart(
                 training.rebuilt,
@@ -239,6 +242,31 @@ def _classified(
     return Group("Real or synthetic?", tuple(figures), words)
 
 
+def _against_shown(
+    training: Sets,
+    test: Sets,
+    settings: RealismSettings,
+    name: str,
+    device: torch.device | str,
+    told: Callable[[str], Callable[[int, int], None]],
+) -> list[Figure]:
+    """The classifier once more, where some real tumors do not show and others do."""
+    learnt, tested = showing(training.real), showing(test.real)
+    if not (learnt and tested) or len(learnt) + len(tested) == len(training.real) + len(test.real):
+        return []
+    shown = tell_apart(
+        training.real.take(learnt),
+        training.synthetic[name],
+        test.real.take(tested),
+        test.synthetic[name],
+        settings.classifier,
+        device=device,
+        on_step=told(f"{name}, tumors that show"),
+    )
+    words = f"{name} against raw real tumors that show"
+    return [_area(words, shown, TARGETS["auc raw"])]
+
+
 def _area(name: str, verdict: Verdict, target: Any) -> Figure:
     area = verdict.area
     return Figure(name, area.value, target, (area.low, area.high), note=_of(verdict))
@@ -271,7 +299,8 @@ def _radiomics(
     training: Sets, test: Sets, names: list[str]
 ) -> tuple[Group, dict[str, dict[str, float]]]:
     real = radiomics_of(test.real)
-    distances = {name: ks_of(real, radiomics_of(test.synthetic[name])) for name in names}
+    radiomics = {name: radiomics_of(test.synthetic[name]) for name in names}
+    distances = {name: ks_of(real, radiomics[name]) for name in names}
     distances["real"] = ks_of(real, radiomics_of(training.real))
     figures = [
         Figure(
@@ -283,6 +312,15 @@ def _radiomics(
         )
         for name in names
     ]
+    kept = showing(test.real)
+    if 0 < len(kept) < len(test.real):
+        shown = {feature: values[kept] for feature, values in real.items()}
+        for name in names:
+            words = f"{name}: median KS, against real tumors that show"
+            value = median_ks(ks_of(shown, radiomics[name]))
+            target = TARGETS["ks"] if name == names[0] else None
+            note = f"{len(kept)} of {len(test.real)} show as a painted one must"
+            figures.append(Figure(words, value, target, note=note, digits=3))
     figures.append(
         Figure("real training against real test", median_ks(distances["real"]), digits=3)
     )
