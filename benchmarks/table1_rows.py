@@ -26,6 +26,7 @@ class Method:
         mode: "add", or "replace".
         probability: As in `SyntheticPlan`.
         further: Whether the supplementary samples are further real cases.
+        steps: Of the sampler, where they are not the default.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Method:
     mode: str = "add"
     probability: float | None = None
     further: bool = False
+    steps: int | None = None
 
     @property
     def needs_generator(self) -> bool:
@@ -44,6 +46,8 @@ class Method:
     def plan(self, **injection: object) -> SyntheticPlan:
         from synbt_aug.injection_settings import InjectionSettings
 
+        if self.steps is not None:
+            injection["steps"] = self.steps
         settings = InjectionSettings(**injection)  # type: ignore[arg-type]
         return SyntheticPlan(self.texture, self.mode, self.probability, settings)
 
@@ -62,6 +66,8 @@ METHODS = {
     "p25": Method("SynBT p=.25", texture="diffusion", generator="own", probability=0.25),
     "p50": Method("SynBT p=.5", texture="diffusion", generator="own", probability=0.5),
     "p75": Method("SynBT p=.75", texture="diffusion", generator="own", probability=0.75),
+    "steps10": Method("SynBT, 10 steps", texture="diffusion", generator="own", steps=10),
+    "steps4": Method("SynBT, 4 steps", texture="diffusion", generator="own", steps=4),
     "replace": Method("SynBT replace", texture="diffusion", generator="own", mode="replace"),
 }
 
@@ -73,6 +79,7 @@ ARMS = {
     "control": ("volume", "p0", "single"),
     "tuned": ("volume", "tuned"),
     "extra": ("volume", "extra"),
+    "steps": ("volume", "steps10", "steps4"),
     "sweep": ("volume", "p25", "p50", "p75", "synbt", "replace"),
 }
 
