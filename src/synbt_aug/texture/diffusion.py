@@ -46,7 +46,8 @@ class TumorInpainter:
         steps: Of DDIM, 1 to 1000 (paper: 10).
         guidance: Strength of the wish for an appearance; 1 is the plain prediction.
         precision: "fp32", "bf16" or "fp16", for the networks only.
-        correct: Whether smooth gains make good what the networks lack of the wish.
+        correct: Whether smooth gains make good what the networks lack of the wish, and a tumor's
+            grain is made as quiet as the scan's noise.
 
     Source:
         Yang et al., "SynBT", section 2.2 and Fig. 2.
