@@ -1,4 +1,4 @@
-"""CPU seconds and memory of one tumor: 64 mm window, 10 steps, no guidance, fp32, one thread.
+"""CPU seconds and memory of one tumor: 64 mm window, 4 steps, no guidance, fp32, one thread.
 
     python benchmarks/one_tumor.py
 
@@ -22,6 +22,7 @@ from synbt_aug import BreastVolume, TumorSynthesizer
 from synbt_aug.host import Host
 from synbt_aug.painting import Wish, finish, prepare, visibility
 from synbt_aug.phantom import make_phantom
+from synbt_aug.texture.names import DEFAULT_STEPS
 
 
 def resident_mb() -> float:
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--tumors", type=int, default=7)
     parser.add_argument("--diameter-mm", type=float, default=18.0)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
     parser.add_argument("--precision", default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -52,6 +52,7 @@ from synbt_aug.evaluate.realism.table import distances_section, to_markdown, wri
 from synbt_aug.evaluate.realism.windows import join
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.page import Gallery, Section
+from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.weights import load_without_networks
 
 FIRST_SEED, FIRST_TRAINING_SEED = 1_000_000, 1_100_000
@@ -158,7 +159,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=12, help="tumors a mask, for diversity")
     parser.add_argument("--diverse", type=int, default=10, help="masks, for diversity")
     parser.add_argument("--steps", type=int, default=1000, help="of each training")
-    parser.add_argument("--sampling-steps", type=int, default=10)
+    parser.add_argument("--sampling-steps", type=int, default=DEFAULT_STEPS)
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--shape", default="192x192x128", help="of the phantoms")
     parser.add_argument("--seed", type=int, default=0)

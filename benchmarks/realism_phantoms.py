@@ -30,6 +30,7 @@ from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference, measure_reference, to_linear, to_model
 from synbt_aug.mask import bounding_box, equivalent_diameter_mm
 from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
+from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tissue import TissueLabel, tissue_labels
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.volume import Synthesis
@@ -68,7 +69,7 @@ class Options:
     diverse: int = 10
     shape: tuple[int, int, int] = (192, 192, 128)
     ssim: bool = True
-    steps: int = 10
+    steps: int = DEFAULT_STEPS
     guidance: float = 1.0
 
 

@@ -19,7 +19,7 @@ from synbt_aug.train.segmenters import Segmenter
 #: Floating-point operations a second that 3D convolutions reach: 15 % of an A100's 312 TFLOP/s in
 #: bfloat16 (an estimate; the paper trained on an A100).
 SPEED = 0.15 * 312e12
-#: One tumor: encode, 10 steps, decode, twice for the grain (a 64 mm window).
+#: One tumor: encode, 10 steps (an upper bound), decode, twice for the grain (a 64 mm window).
 PAINTING = 0.1e12
 #: The generator's own training by the preset `paper`: 300,000 steps of 589 GF (100,000 of them with
 #: 905 GF of discriminator), 100,000 of 886 GF, and 500,000 of 1550 GF (three times 516 GF forward).

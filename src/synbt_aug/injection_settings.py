@@ -14,7 +14,7 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
-from synbt_aug.texture.names import check_texture
+from synbt_aug.texture.names import DEFAULT_STEPS, check_texture
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
 from synbt_aug.tumor.distractor import distractor_count
 from synbt_aug.tumor.multifocal import group_chance
@@ -78,7 +78,7 @@ class InjectionSettings:
     category: str | None = None
     texture: str = "diffusion"
     guidance: float = 1.0
-    steps: int = 10
+    steps: int = DEFAULT_STEPS
     weights: str = "shipped"
     bank: str | None = None
     tissue: str = "shipped"

@@ -31,6 +31,7 @@ from synbt_aug.painting import (
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import SynTumor, Texture, join
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
+from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
@@ -87,7 +88,7 @@ class TumorSynthesizer:
         bank: TumorBank | str | Path | None = None,
         texture: str | Texture | None = "diffusion",
         device: torch.device | str = "cpu",
-        steps: int = 10,
+        steps: int = DEFAULT_STEPS,
         guidance: float = 1.0,
         precision: str = "fp32",
         tissue: str | Path | Segments = SHIPPED,

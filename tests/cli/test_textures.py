@@ -11,6 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from synbt_aug.cli import generator
+from synbt_aug.texture import names
+
 pytestmark = pytest.mark.usefixtures("plain")
 
 
@@ -79,3 +82,9 @@ def test_distractors_are_listed_and_not_labelled(paint: Callable, tmp_path: Path
 def test_a_recipe_leaves_no_choice_of_distractors(paint: Callable, tmp_path: Path) -> None:
     said = paint(tmp_path, "--recipe", tmp_path / "none.json", "--distractors", 1)
     assert said.code == 2 and "--recipe leaves no choice of --distractors" in said.err
+
+
+def test_the_command_line_offers_what_the_library_has() -> None:
+    # It keeps its own copy: `--help` is not to wait for torch.
+    assert generator.TEXTURES == names.TEXTURES
+    assert generator.DEFAULT_STEPS == names.DEFAULT_STEPS

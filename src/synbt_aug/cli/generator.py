@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # As in `synbt_aug.texture`, which takes a second to import.
 TEXTURES = ("diffusion", "syntumor", "copy_paste")
+DEFAULT_STEPS = 4
 
 Weights = Annotated[
     str, typer.Option(help="shipped, or a weights folder that `synbt train denoiser` wrote.")
@@ -50,7 +51,7 @@ def make_synthesizer(
     device: str = "auto",
     bank: Path | None = None,
     texture: str = "diffusion",
-    steps: int = 10,
+    steps: int = DEFAULT_STEPS,
     guidance: float = 1.0,
     precision: str = "fp32",
 ) -> TumorSynthesizer:

@@ -27,7 +27,7 @@ def preview(
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
     texture: generator.Texture = "diffusion",
     roi: generator.Roi = None,
-    steps: generator.Steps = 10,
+    steps: generator.Steps = generator.DEFAULT_STEPS,
     device: generator.Device = "auto",
     weights: generator.Weights = "shipped",
     bank: generator.Bank = None,

@@ -62,7 +62,7 @@ def synthesize(
     heterogeneity: generator.Heterogeneity = None,
     pre_contrast: generator.PreContrast = None,
     category: generator.Category = None,
-    steps: generator.Steps = 10,
+    steps: generator.Steps = generator.DEFAULT_STEPS,
     guidance: Annotated[
         float, typer.Option(help="How strongly the asked appearance is followed.")
     ] = 1.0,

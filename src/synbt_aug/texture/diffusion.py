@@ -22,6 +22,7 @@ from synbt_aug.mask import down, gaussian
 from synbt_aug.texture.correction import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
+from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.vqvae import VQVAE
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,7 +64,7 @@ class TumorInpainter:
         schedule: NoiseSchedule,
         *,
         hole_margin_mm: float,
-        steps: int = 10,
+        steps: int = DEFAULT_STEPS,
         guidance: float = 1.0,
         precision: str = "fp32",
         correct: bool = True,

@@ -7,6 +7,10 @@ from synbt_aug.errors import SynBTError
 #: The paper's, and the two that it is compared with.
 TEXTURES = ("diffusion", "syntumor", "copy_paste")
 
+#: DDIM steps of a tumor, where nothing else is asked for (paper: 10). Fewer cost less and lose
+#: nothing that was measured (docs/lab-book.md, 15).
+DEFAULT_STEPS = 4
+
 
 def check_texture(name: str) -> str:
     """The name, if there is such a texture.
