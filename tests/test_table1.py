@@ -196,7 +196,7 @@ def test_every_row_but_one_control_sees_as_many_samples(table1: SimpleNamespace)
 
 def test_painting_with_chance_zero_needs_no_generator(table1: SimpleNamespace) -> None:
     needs = {name for name, method in table1.rows.METHODS.items() if method.needs_generator}
-    assert needs == {"synbt", "tuned", "p25", "p50", "p75", "replace"}
+    assert needs == {"synbt", "tuned", "steps10", "steps4", "p25", "p50", "p75", "replace"}
 
 
 def test_the_papers_table_has_its_twelve_rows(table1: SimpleNamespace) -> None:

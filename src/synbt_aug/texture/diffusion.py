@@ -32,7 +32,7 @@ _GRAIN_SDS = 2.5
 
 #: The scan's noise is what the codec loses where that is least: this quantile, over the window's
 #: tissue, of its SD within some mm.
-_NOISE_QUANTILE = 0.15
+_NOISE_QUANTILE = 0.25
 _NOISE_SIGMA_MM = 2.0
 
 
