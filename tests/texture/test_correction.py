@@ -139,7 +139,7 @@ def test_a_soft_edge_is_lifted_until_the_label_shows() -> None:
 
 def bright_spots() -> Tensor:
     level = painted(spread=0.0)
-    spots = torch.rand(DISTANCE.shape, generator=torch.Generator().manual_seed(3))
+    spots = torch.rand(DISTANCE.shape, generator=seeded(3))
     level[1] += 2.0 * gaussian((spots > 0.97).float(), 1.0) * (DISTANCE <= 0)
     return level
 

@@ -166,7 +166,7 @@ def test_structures_that_the_codec_cannot_hold_stay_out_of_the_grain() -> None:
 
 
 def test_the_grain_of_a_tumor_is_as_quiet_as_the_scan_is_elsewhere() -> None:
-    noise = 0.1 * torch.randn(2, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    noise = 0.1 * torch.randn(2, SIDE, SIDE, SIDE, generator=seeded(1))
     everywhere = torch.ones_like(HOLE)
     # Strands where the tumor grows, in pre alone: its grain is three times the noise.
     lost = noise * torch.where(HOLE, 3.0, 1.0)
@@ -178,7 +178,7 @@ def test_the_grain_of_a_tumor_is_as_quiet_as_the_scan_is_elsewhere() -> None:
 
 
 def test_a_grain_below_the_noise_is_not_made_louder() -> None:
-    noise = torch.randn(2, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(2, SIDE, SIDE, SIDE, generator=seeded(1))
     grain = 0.5 * noise * HOLE
     everywhere = torch.ones_like(HOLE)
     assert torch.equal(quieted(grain, HOLE, noise, everywhere), grain)
