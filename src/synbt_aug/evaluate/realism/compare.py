@@ -150,11 +150,12 @@ def compare(
         device=device,
         on_step=lambda done, total: tell("segmenter of real tumors", done, total),
     )
+    shown = showing(training.real), showing(test.real)
     groups = [
-        _classified(training, test, settings, names, device, tell),
+        _classified(training, test, shown, settings, names, device, tell),
         _adhering(segmenter, test, names, device),
     ]
-    radiomics, distances = _radiomics(training, test, names)
+    radiomics, distances = _radiomics(training, test, shown[1], names)
     groups += [radiomics, _distances(segmenter, training, test, names, device)]
     return Comparison(tuple(groups), distances, segmenter)
 
@@ -176,6 +177,7 @@ def too_few(training: Sets, test: Sets) -> str | None:
 def _classified(
     training: Sets,
     test: Sets,
+    shown: tuple[list[int], list[int]],
     settings: RealismSettings,
     names: list[str],
     device: torch.device | str,
@@ -205,7 +207,7 @@ def _classified(
         areas[name] = raw.area.value
         figures.append(_area(f"{name} against raw real tumors", raw, target))
         if name == names[0]:
-            figures += _against_shown(training, test, settings, name, device, told)
+            figures += _against_shown(training, test, shown, settings, name, device, told)
         if name == names[0] and training.rebuilt is not None and test.rebuilt is not None:
             like = tell_apart(
                 training.rebuilt,
@@ -245,16 +247,17 @@ def _classified(
 def _against_shown(
     training: Sets,
     test: Sets,
+    shown: tuple[list[int], list[int]],
     settings: RealismSettings,
     name: str,
     device: torch.device | str,
     told: Callable[[str], Callable[[int, int], None]],
 ) -> list[Figure]:
     """The classifier once more, where some real tumors do not show and others do."""
-    learnt, tested = showing(training.real), showing(test.real)
+    learnt, tested = shown
     if not (learnt and tested) or len(learnt) + len(tested) == len(training.real) + len(test.real):
         return []
-    shown = tell_apart(
+    verdict = tell_apart(
         training.real.take(learnt),
         training.synthetic[name],
         test.real.take(tested),
@@ -264,7 +267,7 @@ def _against_shown(
         on_step=told(f"{name}, tumors that show"),
     )
     words = f"{name} against raw real tumors that show"
-    return [_area(words, shown, TARGETS["auc raw"])]
+    return [_area(words, verdict, TARGETS["auc raw"])]
 
 
 def _area(name: str, verdict: Verdict, target: Any) -> Figure:
@@ -296,7 +299,7 @@ def _adhering(
 
 
 def _radiomics(
-    training: Sets, test: Sets, names: list[str]
+    training: Sets, test: Sets, kept: list[int], names: list[str]
 ) -> tuple[Group, dict[str, dict[str, float]]]:
     real = radiomics_of(test.real)
     radiomics = {name: radiomics_of(test.synthetic[name]) for name in names}
@@ -312,7 +315,6 @@ def _radiomics(
         )
         for name in names
     ]
-    kept = showing(test.real)
     if 0 < len(kept) < len(test.real):
         shown = {feature: values[kept] for feature, values in real.items()}
         for name in names:
