@@ -101,12 +101,15 @@ def textures() -> Image.Image:
     }
     shown: list[BeforeAfter] = []
     for seed in range(40):
-        placed = painters["syntumor"](volume, seed=seed, diameter_mm=20.0 + 4 * (len(shown) // 3))
-        if not placed.painted:
+        # A real tumor keeps its own shape: pasted into another one's mask it seldom shows.
+        pasted = painters["copy_paste"](volume, seed=seed, diameter_mm=20.0 + 4 * (len(shown) // 3))
+        if not pasted.painted:
             continue
         # One shape at one place; what it looks like is each texture's own.
         results = {
-            name: painter(volume, seed=seed, tumor_mask=placed.tumor)
+            name: pasted
+            if name == "copy_paste"
+            else painter(volume, seed=seed, tumor_mask=pasted.tumor)
             for name, painter in painters.items()
         }
         if all(result.painted for result in results.values()):
