@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 from realism_groups import codec_groups, control_group, diversity_group
-from realism_phantoms import Options, Work, examine, painter, pca_windows
+from realism_phantoms import IN_PLACE, Options, Work, examine, painter, pca_windows
 from realism_real_case import real_case_group
 
 from synbt_aug import __version__
@@ -74,7 +74,8 @@ def examined(
         path = Path(work.folder) / "figures.json"
         there = read_json(path) if path.is_file() else None
         # An earlier run with a smaller -n looked at fewer phantoms in depth.
-        if there is None or work.deep > there["deep"] or work.diverse > there["diverse"]:
+        less = ("deep", "diverse", "in_place")
+        if there is None or any(getattr(work, key) > there[key] for key in less):
             todo.append(work)
         else:
             yield there
@@ -99,7 +100,8 @@ def windows_of(works: list[Work], which: str) -> Windows:
 
 def sets_of(works: list[Work], textures: tuple[str, ...]) -> Sets:
     synthetic = {texture: windows_of(works, texture) for texture in textures}
-    return Sets(windows_of(works, "real"), synthetic, windows_of(works, "rebuilt"))
+    own = windows_of(works, IN_PLACE) if any(work.in_place for work in works) else None
+    return Sets(windows_of(works, "real"), synthetic, windows_of(works, "rebuilt"), own)
 
 
 def null_group(
@@ -201,11 +203,11 @@ def main() -> None:
     remember(folder, options, weights.digest)
     works = {
         "test": [
-            work(folder, FIRST_SEED + k, k < given.n, k < min(given.diverse, given.n))
+            work(folder, FIRST_SEED + k, k < given.n, k < min(given.diverse, given.n), True)
             for k in range(max(given.test, given.n))
         ],
         "training": [
-            work(folder, FIRST_TRAINING_SEED + k, False, False) for k in range(given.train)
+            work(folder, FIRST_TRAINING_SEED + k, False, False, False) for k in range(given.train)
         ],
     }
     everything = [*works["test"], *works["training"]]
@@ -280,8 +282,8 @@ def tell(what: str, done: int, total: int) -> None:
         print(f"{what}: {done} of {total}", file=sys.stderr)
 
 
-def work(folder: Path, seed: int, deep: bool, diverse: bool) -> Work:
-    return Work(seed, str(folder / "phantoms" / str(seed)), deep, diverse)
+def work(folder: Path, seed: int, deep: bool, diverse: bool, in_place: bool) -> Work:
+    return Work(seed, str(folder / "phantoms" / str(seed)), deep, diverse, in_place)
 
 
 def remember(folder: Path, options: Options, digest: str) -> None:

@@ -31,12 +31,17 @@ from synbt_aug.intensity import IntensityReference, measure_reference, to_linear
 from synbt_aug.mask import bounding_box, equivalent_diameter_mm
 from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
 from synbt_aug.texture.names import DEFAULT_STEPS
-from synbt_aug.tissue import TissueLabel, tissue_labels
+from synbt_aug.tissue import TissueLabel, TissueMap, tissue_labels
+from synbt_aug.tissue.segmenter import load_segmenter
+from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
-from synbt_aug.volume import Synthesis
+from synbt_aug.volume import Spacing, Synthesis
 
 #: Seeds tried before a wish for a tumor is given up.
 TRIES = 3
+
+#: The set of windows whose tumors have the real ones' masks.
+IN_PLACE = "in_place"
 
 CONTROLLED = ("enhancement", "rim", "heterogeneity")
 
@@ -82,12 +87,14 @@ class Work:
         folder: For its files.
         deep: Whether codec and control are measured, too.
         diverse: Whether diversity is.
+        in_place: Whether tumors are painted in the real ones' own masks, too.
     """
 
     seed: int
     folder: str
     deep: bool
     diverse: bool
+    in_place: bool = False
 
 
 def stack(phantom: Phantom, clean: bool = False) -> Tensor:
@@ -96,13 +103,41 @@ def stack(phantom: Phantom, clean: bool = False) -> Tensor:
     return torch.from_numpy(np.stack([pre, post[0]])).float()
 
 
+class OneScan:
+    """A segmenter that is asked once for all that is painted into one scan."""
+
+    def __init__(self, segmenter: Segments) -> None:
+        self.segmenter = segmenter
+        self.last: tuple[Tensor, Spacing, TissueMap] | None = None
+
+    def __call__(self, pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
+        if valid is not None:
+            return self.segmenter(pre, spacing, valid)
+        if self.last is None or spacing != self.last[1] or not torch.equal(pre, self.last[0]):
+            self.last = pre, spacing, self.segmenter(pre, spacing)
+        return self.last[2]
+
+
+@lru_cache(maxsize=1)
+def segmenter(device: str) -> OneScan:
+    """One for each process."""
+    shipped = load_segmenter("shipped")
+    shipped.network.to(device)
+    return OneScan(shipped)
+
+
 @lru_cache(maxsize=8)
 def painter(texture: str, options: Options, device: str) -> TumorSynthesizer:
     """One for each process."""
     with_bank = options.bank if texture == "copy_paste" else None
     settings = {"steps": options.steps, "guidance": options.guidance}
     return TumorSynthesizer(
-        options.weights, bank=with_bank, texture=texture, device=device, **settings
+        options.weights,
+        bank=with_bank,
+        texture=texture,
+        device=device,
+        tissue=segmenter(device),
+        **settings,
     )
 
 
@@ -131,7 +166,7 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
     host = Host.of(volume)
     lesions = lesions_of(volume.tumor, volume.spacing)[: options.lesions]
     figures: dict[str, Any] = {"seed": work.seed, "snr": phantom.snr, "refused": {}}
-    figures |= {"deep": work.deep, "diverse": work.diverse}
+    figures |= {"deep": work.deep, "diverse": work.diverse, "in_place": work.in_place}
     figures["tumors"] = [_looks(host, lesion) for lesion in lesions]
     generator = painter("diffusion", options, device)
     name = f"phantom_{work.seed}"
@@ -153,6 +188,11 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
             if texture == "diffusion":
                 places = cut_windows(name, free, [result.tumor], value=HEALTHY)
                 sets.setdefault("healthy", []).append(places)
+        if work.in_place:
+            there = _painted(generator, free, lesion, work.seed, k, replace(options, place="own"))
+            if there is not None:
+                seen = replace(free, image=there.image, tumor=there.tumor)
+                sets.setdefault(IN_PLACE, []).append(cut_windows(name, seen, [there.tumor]))
         nothing = generator(free, seed=_seed(work.seed, k, 7), kind="null")
         if nothing.painted:
             seen = replace(free, image=nothing.image)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import pytest
@@ -130,3 +131,15 @@ def test_real_tumors_that_do_not_show_are_left_out_of_figures_of_their_own() -> 
 def test_where_all_real_tumors_show_nothing_is_said_of_it() -> None:
     names = {f.name for group in compared()[0].groups for f in group.figures}
     assert not [name for name in names if "that show" in name]
+
+
+def test_tumors_in_the_real_ones_own_masks_have_a_figure_of_their_own() -> None:
+    training, test = sets("a", 0, gain=4.0), sets("b", 5, gain=4.0)
+    found = compare(
+        training, replace(test, in_place=test.real), SETTINGS, judged="ours"
+    )  # Painted just as the real ones are: nothing sets them apart.
+    figures = {f.name: f for group in found.groups for f in group.figures}
+    own = figures["ours: median KS, painted in the real tumors' own masks"]
+    assert own.value == 0 and own.note == "3 of 3 masks"
+    assert figures["ours: median KS"].value > 0
+    assert not any("own masks" in f.name for group in compared()[0].groups for f in group.figures)

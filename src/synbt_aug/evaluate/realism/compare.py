@@ -84,11 +84,14 @@ class Sets:
         real: Real tumors.
         synthetic: Name of a generator -> its tumors.
         rebuilt: The real tumors through the codec, its grain and the blend.
+        in_place: Tumors of the judged generator in the real ones' own masks, in scans without
+            them: they differ from real ones in texture alone, not in site and shape.
     """
 
     real: Windows
     synthetic: Mapping[str, Windows]
     rebuilt: Windows | None = None
+    in_place: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -323,6 +326,11 @@ def _radiomics(
             target = TARGETS["ks"] if name == names[0] else None
             note = f"{len(kept)} of {len(test.real)} show as a painted one must"
             figures.append(Figure(words, value, target, note=note, digits=3))
+    if test.in_place is not None and len(test.in_place):
+        words = f"{names[0]}: median KS, painted in the real tumors' own masks"
+        value = median_ks(ks_of(real, radiomics_of(test.in_place)))
+        note = f"{len(test.in_place)} of {len(test.real)} masks"
+        figures.append(Figure(words, value, note=note, digits=3))
     figures.append(
         Figure("real training against real test", median_ks(distances["real"]), digits=3)
     )
