@@ -74,7 +74,7 @@ def examined(
         path = Path(work.folder) / "figures.json"
         there = read_json(path) if path.is_file() else None
         # An earlier run with a smaller -n looked at fewer phantoms in depth.
-        less = ("deep", "diverse", "in_place")
+        less = ("deep", "diverse", "judged")
         if there is None or any(getattr(work, key) > there[key] for key in less):
             todo.append(work)
         else:
@@ -100,7 +100,7 @@ def windows_of(works: list[Work], which: str) -> Windows:
 
 def sets_of(works: list[Work], textures: tuple[str, ...]) -> Sets:
     synthetic = {texture: windows_of(works, texture) for texture in textures}
-    own = windows_of(works, IN_PLACE) if any(work.in_place for work in works) else None
+    own = windows_of(works, IN_PLACE) if any(work.judged for work in works) else None
     return Sets(windows_of(works, "real"), synthetic, windows_of(works, "rebuilt"), own)
 
 
@@ -282,8 +282,8 @@ def tell(what: str, done: int, total: int) -> None:
         print(f"{what}: {done} of {total}", file=sys.stderr)
 
 
-def work(folder: Path, seed: int, deep: bool, diverse: bool, in_place: bool) -> Work:
-    return Work(seed, str(folder / "phantoms" / str(seed)), deep, diverse, in_place)
+def work(folder: Path, seed: int, deep: bool, diverse: bool, judged: bool) -> Work:
+    return Work(seed, str(folder / "phantoms" / str(seed)), deep, diverse, judged)
 
 
 def remember(folder: Path, options: Options, digest: str) -> None:

@@ -87,14 +87,15 @@ class Work:
         folder: For its files.
         deep: Whether codec and control are measured, too.
         diverse: Whether diversity is.
-        in_place: Whether tumors are painted in the real ones' own masks, too.
+        judged: Whether it is one of those that are tested on: null paints, and tumors in the
+            real ones' own masks, too.
     """
 
     seed: int
     folder: str
     deep: bool
     diverse: bool
-    in_place: bool = False
+    judged: bool = False
 
 
 def stack(phantom: Phantom, clean: bool = False) -> Tensor:
@@ -166,7 +167,7 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
     host = Host.of(volume)
     lesions = lesions_of(volume.tumor, volume.spacing)[: options.lesions]
     figures: dict[str, Any] = {"seed": work.seed, "snr": phantom.snr, "refused": {}}
-    figures |= {"deep": work.deep, "diverse": work.diverse, "in_place": work.in_place}
+    figures |= {"deep": work.deep, "diverse": work.diverse, "judged": work.judged}
     figures["tumors"] = [_looks(host, lesion) for lesion in lesions]
     generator = painter("diffusion", options, device)
     name = f"phantom_{work.seed}"
@@ -188,17 +189,18 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
             if texture == "diffusion":
                 places = cut_windows(name, free, [result.tumor], value=HEALTHY)
                 sets.setdefault("healthy", []).append(places)
-        if work.in_place:
-            there = _painted(generator, free, lesion, work.seed, k, replace(options, place="own"))
-            if there is not None:
-                seen = replace(free, image=there.image, tumor=there.tumor)
-                sets.setdefault(IN_PLACE, []).append(cut_windows(name, seen, [there.tumor]))
+        if not work.judged:
+            continue
         nothing = generator(free, seed=_seed(work.seed, k, 7), kind="null")
         if nothing.painted:
             seen = replace(free, image=nothing.image)
             for which, scan in (("null", seen), ("untouched", free)):
                 windows = cut_windows(name, scan, [nothing.support], value=HEALTHY)
                 sets.setdefault(which, []).append(windows)
+        there = _painted(generator, free, lesion, work.seed, k, replace(options, place="own"))
+        if there is not None:
+            seen = replace(free, image=there.image, tumor=there.tumor)
+            sets.setdefault(IN_PLACE, []).append(cut_windows(name, seen, [there.tumor]))
     for which, windows in sets.items():
         if any(len(w) for w in windows):
             join(windows).save(folder / f"{which}.safetensors")
