@@ -100,8 +100,8 @@ def windows_of(works: list[Work], which: str) -> Windows:
 
 def sets_of(works: list[Work], textures: tuple[str, ...]) -> Sets:
     synthetic = {texture: windows_of(works, texture) for texture in textures}
-    own = windows_of(works, IN_PLACE) if any(work.judged for work in works) else None
-    return Sets(windows_of(works, "real"), synthetic, windows_of(works, "rebuilt"), own)
+    real, rebuilt, in_place = (windows_of(works, set_) for set_ in ("real", "rebuilt", IN_PLACE))
+    return Sets(real, synthetic, rebuilt, in_place)
 
 
 def null_group(

@@ -87,8 +87,7 @@ class Work:
         folder: For its files.
         deep: Whether codec and control are measured, too.
         diverse: Whether diversity is.
-        judged: Whether it is one of those that are tested on: null paints, and tumors in the
-            real ones' own masks, too.
+        judged: Whether it is one of those that are tested on: null paints, too.
     """
 
     seed: int
@@ -189,6 +188,10 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
             if texture == "diffusion":
                 places = cut_windows(name, free, [result.tumor], value=HEALTHY)
                 sets.setdefault("healthy", []).append(places)
+        there = _painted(generator, free, lesion, work.seed, k, replace(options, place="own"))
+        if there is not None:
+            seen = replace(free, image=there.image, tumor=there.tumor)
+            sets.setdefault(IN_PLACE, []).append(cut_windows(name, seen, [there.tumor]))
         if not work.judged:
             continue
         nothing = generator(free, seed=_seed(work.seed, k, 7), kind="null")
@@ -197,10 +200,6 @@ def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[st
             for which, scan in (("null", seen), ("untouched", free)):
                 windows = cut_windows(name, scan, [nothing.support], value=HEALTHY)
                 sets.setdefault(which, []).append(windows)
-        there = _painted(generator, free, lesion, work.seed, k, replace(options, place="own"))
-        if there is not None:
-            seen = replace(free, image=there.image, tumor=there.tumor)
-            sets.setdefault(IN_PLACE, []).append(cut_windows(name, seen, [there.tumor]))
     for which, windows in sets.items():
         if any(len(w) for w in windows):
             join(windows).save(folder / f"{which}.safetensors")

@@ -32,7 +32,7 @@ from synbt_aug.evaluate.realism.segmenter import (
 )
 from synbt_aug.evaluate.realism.showing import showing
 from synbt_aug.evaluate.realism.training import TrainingSettings
-from synbt_aug.evaluate.realism.windows import Windows
+from synbt_aug.evaluate.realism.windows import OTHER_TUMOR, Windows
 
 #: Told (what is being done, steps done, all steps).
 Tell = Callable[[str, int, int], None]
@@ -211,6 +211,7 @@ def _classified(
         figures.append(_area(f"{name} against raw real tumors", raw, target))
         if name == names[0]:
             figures += _against_shown(training, test, shown, settings, name, device, told)
+            figures += _in_place(training, test, settings, name, device, told)
         if name == names[0] and training.rebuilt is not None and test.rebuilt is not None:
             like = tell_apart(
                 training.rebuilt,
@@ -273,6 +274,43 @@ def _against_shown(
     return [_area(words, verdict, TARGETS["auc raw"])]
 
 
+def _in_place(
+    training: Sets,
+    test: Sets,
+    settings: RealismSettings,
+    name: str,
+    device: torch.device | str,
+    told: Callable[[str], Callable[[int, int], None]],
+) -> list[Figure]:
+    """The classifier once more, where site and shape are the real tumors' own."""
+    if not (training.in_place and test.in_place):
+        return []
+    # Real tumors bring satellites into view, which nobody painted beside the others.
+    learnt, tested = _alone(training.real), _alone(test.real)
+    real = training.real.of_cases(learnt), test.real.of_cases(tested)
+    painted = training.in_place.of_cases(learnt), test.in_place.of_cases(tested)
+    if not all((*real, *painted)):
+        return []
+    verdict = tell_apart(
+        real[0],
+        painted[0],
+        real[1],
+        painted[1],
+        settings.classifier,
+        device=device,
+        on_step=told(f"{name}, in place"),
+    )
+    words = f"{name}, in the masks of real tumors alone in view, against them"
+    return [_area(words, verdict, TARGETS["auc raw"])]
+
+
+def _alone(windows: Windows) -> set[str]:
+    """Cases whose windows show one tumor each."""
+    others = (windows.label == OTHER_TUMOR).flatten(1).any(1).tolist()
+    crowded = {case for case, other in zip(windows.cases, others, strict=True) if other}
+    return set(windows.cases) - crowded
+
+
 def _area(name: str, verdict: Verdict, target: Any) -> Figure:
     area = verdict.area
     return Figure(name, area.value, target, (area.low, area.high), note=_of(verdict))
@@ -326,11 +364,11 @@ def _radiomics(
             target = TARGETS["ks"] if name == names[0] else None
             note = f"{len(kept)} of {len(test.real)} show as a painted one must"
             figures.append(Figure(words, value, target, note=note, digits=3))
-    if test.in_place is not None and len(test.in_place):
-        words = f"{names[0]}: median KS, painted in the real tumors' own masks"
+    if test.in_place:
+        words = f"{names[0]}: median KS, in the real tumors' own masks"
         value = median_ks(ks_of(real, radiomics_of(test.in_place)))
         note = f"{len(test.in_place)} of {len(test.real)} masks"
-        figures.append(Figure(words, value, note=note, digits=3))
+        figures.append(Figure(words, value, TARGETS["ks"], note=note, digits=3))
     figures.append(
         Figure("real training against real test", median_ks(distances["real"]), digits=3)
     )
