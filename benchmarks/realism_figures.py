@@ -52,6 +52,7 @@ from synbt_aug.evaluate.realism.table import distances_section, to_markdown, wri
 from synbt_aug.evaluate.realism.windows import join
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.page import Gallery, Section
+from synbt_aug.texture.correction import CORRECTION
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.weights import load_without_networks
 
@@ -267,6 +268,8 @@ def main() -> None:
         "wishes given up": ", ".join(f"{t} {k}" for t, k in refused.items()),
         "shape": given.shape,
         "place": "drawn by the generator, real diameter" if given.place == "drawn" else "real mask",
+        "painting": f"{given.sampling_steps} steps of the sampler, guidance {given.guidance:g}, "
+        f"correction {CORRECTION}",
         "steps of each training": given.steps,
         "device": device_name(given.device),
         "seconds of this run": round(time.perf_counter() - started),
@@ -288,7 +291,8 @@ def work(folder: Path, seed: int, deep: bool, diverse: bool, judged: bool) -> Wo
 
 def remember(folder: Path, options: Options, digest: str) -> None:
     """Refuse to go on with other settings: files of two runs would mix."""
-    path, wanted = folder / "options.json", {"weights digest": digest, **asdict(options)}
+    path = folder / "options.json"
+    wanted = {"weights digest": digest, "correction": CORRECTION, **asdict(options)}
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in wanted.items()}
     if path.is_file():
         there = read_json(path)

@@ -36,6 +36,7 @@ from synbt_aug.evaluate.realism.segmenter import (
 from synbt_aug.evaluate.realism.windows import cut_windows, join, lesions_of
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.texture.correction import CORRECTION
 
 FIRST_SEED, FIRST_TEST_SEED = 1_150_000, 1_160_000
 STEPS = (10, 6, 4, 2, 1)
@@ -100,10 +101,11 @@ def main() -> None:
     folder = check_output_folder(given.output)
     painters = {n: TumorSynthesizer(given.weights, steps=n) for n in given.steps}
     digest = next(iter(painters.values())).weights.digest[:12]
-    remembered = folder / "weights.json"
-    if remembered.is_file() and read_json(remembered)["digest"] != digest:
-        raise SystemExit(f"{folder} holds windows of other weights. Name another folder with -o.")
-    write_json(remembered, {"digest": digest})
+    remembered = folder / "painting.json"
+    painting = {"weights": digest, "correction": CORRECTION, "steps": given.steps}
+    if remembered.is_file() and read_json(remembered) != painting:
+        raise SystemExit(f"{folder} holds windows painted otherwise. Name another folder with -o.")
+    write_json(remembered, painting)
     parts: dict[str, list[Windows]] = {"train": [], "test": []}
     painted: dict[int, list[Windows]] = {n: [] for n in painters}
     spent, refused = dict.fromkeys(painters, 0.0), dict.fromkeys(painters, 0)

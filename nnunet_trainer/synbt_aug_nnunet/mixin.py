@@ -237,6 +237,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             steps=settings.steps,
             guidance=settings.guidance,
             precision=settings.precision,
+            tissue=settings.tissue,
         )
         if self.fold != "all":
             # Of fold "all" nnU-Net validates on what it trains on, and says so.

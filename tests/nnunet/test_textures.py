@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from analytic import find_tissue, small_bank
 from synbt_aug.errors import SynBTError
 from synbt_aug.texture import CopyPaste, SynTumor
+from synbt_aug.tissue.segmenter import shipped_segmenter
 from synbt_aug.weights import WithoutNetworks
 from synbt_aug_nnunet.trainers import (
     TRAINERS,
@@ -57,6 +59,19 @@ def test_they_paint_with_their_texture_and_the_folds_own_tumors_and_load_no_netw
     assert counts.get("injected", 0) >= 1 and not any("error" in name for name in counts)
     record = json.loads((Path(one.output_folder) / "synbt.json").read_text())
     assert record["settings"]["texture"] == one.synbt_settings.texture
+
+
+def test_the_tissue_segmenter_of_the_settings_is_the_one_that_paints(
+    nnunet: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = shutil.copytree(shipped_segmenter(), tmp_path / "mine")
+    facts = json.loads((mine / "tissue.json").read_text())
+    (mine / "tissue.json").write_text(json.dumps({**facts, "card": {"made by": "me"}}))
+    monkeypatch.setenv("SYNBT_TISSUE", str(mine))
+    trainer = nnunet(trainer=nnUNetTrainerSynBT_SynTumor)
+    trainer.on_train_start()
+    painter = trainer._synbt_injection.injector.synthesizer(torch.device("cpu"))
+    assert painter.segmenter.card["made by"] == "me"
 
 
 def test_a_trainers_texture_is_not_overridden(

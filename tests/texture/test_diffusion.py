@@ -177,6 +177,18 @@ def test_the_grain_of_a_tumor_is_as_quiet_as_the_scan_is_elsewhere() -> None:
     assert torch.corrcoef(torch.stack([quiet[0], noise[0][HOLE]]))[0, 1] > 0.999
 
 
+def test_a_rebuilt_tumors_grain_is_as_quiet_as_a_painted_ones() -> None:
+    plain = job()
+    loud = replace(plain, q=torch.where(HOLE, 3 * plain.q, plain.q))
+    texture = formula()
+    seen = Blocks().decode(Blocks().encode(loud.q))
+    grain = (texture.rebuild(loud) - seen)[0][:, HOLE]
+    around = (loud.q - seen)[0][:, ~HOLE]
+    assert grain.std().item() == pytest.approx(around.std().item(), rel=0.1)
+    healthy = replace(loud, mask=MASK[None] & False)
+    assert (texture.rebuild(healthy) - seen)[0][:, HOLE].std() > 2 * grain.std()
+
+
 def test_a_grain_below_the_noise_is_not_made_louder() -> None:
     noise = torch.randn(2, SIDE, SIDE, SIDE, generator=seeded(1))
     grain = 0.5 * noise * HOLE

@@ -28,9 +28,9 @@ from synbt_aug.texture.local import linear_of, smoothed
 from synbt_aug.tumor.appearance import SHELL_MM, Appearance, has_core, rim_ratio, variation
 from synbt_aug.tumor.visibility import measure_visibility
 
-#: Told in recipes: whoever changes a number here or in `gains_towards` raises it, since the same
-#: recipe would paint other voxels.
-CORRECTION = 2
+#: Told in recipes: whoever changes a number here, in `gains_towards`, or of the grain in
+#: `diffusion.py` raises it, since the same recipe would paint other voxels.
+CORRECTION = 3
 
 #: Least and most of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)

@@ -113,7 +113,7 @@ class TumorInpainter:
         painted, seen = (inverse_knee(x) for x in self._decode(torch.cat([z, z_original])).chunk(2))
         grain = self._grain(job, seen)
         if self.correct:
-            painted, grain = self._towards_wish(job, painted, grain, seen)
+            painted = self._towards_wish(job, painted, grain)
         return painted + grain
 
     @torch.no_grad()
@@ -166,44 +166,41 @@ class TumorInpainter:
         return F.max_pool3d((down(hole) > 0).to(torch.float32), 3, 1, 1) > 0
 
     @staticmethod
-    def _towards_wish(
-        job: PaintingJob, painted: Tensor, grain: Tensor, seen: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Tumors with their gains, and their grain made as quiet as the scan's noise."""
-        painted, grain = painted.clone(), grain.clone()
-        signal = inverse_knee(job.q)
-        host, lost = level_of(signal), signal - seen
-        for row, (mask, wish) in enumerate(zip(job.mask, job.appearance, strict=True)):
-            if not bool(mask.any()):
-                continue
-            distance, known, hole = job.label_distance(row), job.known[row], job.hole[row]
-            # Stray output of the networks is for the caller to refuse, not to be measured; and a
-            # mask thinner than its 1 mm around the label has no label.
-            if bool((distance <= 0).any()) and bool(torch.isfinite(painted[row]).all()):
-                grain[row] = quieted(grain[row], hole, lost[row], known)
-                level = level_of(painted[row])
-                new = corrected(level, grain[row] / 2, host[row], distance, known, wish)
-                painted[row] = torch.where(hole, linear_of(new), painted[row])
-        return painted, grain
+    def _towards_wish(job: PaintingJob, painted: Tensor, grain: Tensor) -> Tensor:
+        """Tumors with their gains."""
+        painted, host = painted.clone(), level_of(inverse_knee(job.q))
+        for row, wish in enumerate(job.appearance):
+            # Stray output of the networks is for the caller to refuse, not to be measured.
+            if _has_label(job, row) and bool(torch.isfinite(painted[row]).all()):
+                level, distance = level_of(painted[row]), job.label_distance(row)
+                new = corrected(level, grain[row] / 2, host[row], distance, job.known[row], wish)
+                painted[row] = torch.where(job.hole[row], linear_of(new), painted[row])
+        return painted
 
-    @staticmethod
-    def _grain(job: PaintingJob, seen: Tensor) -> Tensor:
+    def _grain(self, job: PaintingJob, seen: Tensor) -> Tensor:
         """What the codec loses of this very scan, limited so that structures stay out.
 
         Noise adds to the signal, not to the compressed scale of the networks: a grain taken in
         dim tissue must not grow fourfold in a bright tumor. Hence before the knee.
         """
-        grain = inverse_knee(job.q) - seen
-        limited = torch.zeros_like(grain)
+        lost = inverse_knee(job.q) - seen
+        limited = torch.zeros_like(lost)
         for row, hole in enumerate(job.hole):
-            inside = grain[row][:, hole]
+            inside = lost[row][:, hole]
             if inside.shape[1] == 0:
                 continue
             middle = inside.median(dim=1, keepdim=True).values
             spread = 1.4826 * (inside - middle).abs().median(dim=1, keepdim=True).values
             reach = _GRAIN_SDS * spread
             limited[row][:, hole] = torch.maximum(torch.minimum(inside - middle, reach), -reach)
+            if self.correct and _has_label(job, row):
+                limited[row] = quieted(limited[row], hole, lost[row], job.known[row])
         return limited
+
+
+def _has_label(job: PaintingJob, row: int) -> bool:
+    """Whether a tumor is painted; a mask thinner than its 1 mm around the label has no label."""
+    return bool(job.mask[row].any()) and bool((job.label_distance(row) <= 0).any())
 
 
 def quieted(grain: Tensor, hole: Tensor, lost: Tensor, known: Tensor) -> Tensor:

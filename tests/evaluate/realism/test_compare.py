@@ -17,6 +17,7 @@ from synbt_aug.evaluate.realism import (
 from synbt_aug.evaluate.realism.compare import too_few
 from synbt_aug.evaluate.realism.windows import OTHER_TUMOR, join
 
+CONFUSED = "real against real is told apart"
 ONE_STEP = TrainingSettings(steps=1, batch=2)
 SETTINGS = RealismSettings(ONE_STEP, ONE_STEP, crop=24)
 
@@ -62,6 +63,19 @@ def test_networks_that_fail_their_own_check_are_not_trusted() -> None:
     trusted = 0 < control < 1 and crude >= 0.95
     assert bool(figure("Real or synthetic?", "ours against raw").doubt) is not trusted
     assert figure("Real or synthetic?", "syntumor against raw").doubt == ""
+    ahead = figure("Real or synthetic?", "ours less the best of syntumor")
+    assert bool(ahead.doubt) is not trusted
+
+
+def test_a_classifier_without_a_crude_texture_to_tell_apart_is_not_trusted() -> None:
+    def alone(name: str, seed: int) -> Sets:
+        found = sets(name, seed)
+        return Sets(found.real, {"ours": found.synthetic["ours"]})
+
+    found = compare(alone("a", 0), alone("b", 5), SETTINGS, judged="ours")
+    figures = {f.name: f for group in found.groups for f in group.figures}
+    doubt = figures["ours against raw real tumors"].doubt
+    assert doubt in ("no syntumor to be told apart from real tumors", CONFUSED)
 
 
 def test_windows_are_counted_beside_their_figure() -> None:

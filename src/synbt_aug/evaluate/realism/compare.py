@@ -208,7 +208,7 @@ def _classified(
         if name == CONTROL and name != names[0]:
             target = TARGETS["auc control"]
         areas[name] = raw.area.value
-        figures.append(_area(f"{name} against raw real tumors", raw, target))
+        figures.append(_area(_raw(name), raw, target))
         if name == names[0]:
             figures += _against_shown(training, test, shown, settings, name, device, told)
             figures += _in_place(training, test, settings, name, device, told)
@@ -232,10 +232,12 @@ def _classified(
         what = f"{names[0]} less the best of {', '.join(names[1:])}"
         figures.append(Figure(what, first, ahead))
     doubt = "" if control.area.holds_half else "real against real is told apart"
-    if not TARGETS["auc control"].reached(areas.get(CONTROL, 1.0)):
+    if CONTROL not in areas:
+        doubt = doubt or f"no {CONTROL} to be told apart from real tumors"
+    elif not TARGETS["auc control"].reached(areas[CONTROL]):
         doubt = doubt or f"{CONTROL} is not told apart"
     # A classifier that fails its controls says nothing about the generator.
-    figures = [f if CONTROL in f.name else replace(f, doubt=doubt) for f in figures]
+    figures = [f if f.name == _raw(CONTROL) else replace(f, doubt=doubt) for f in figures]
     says = "interval contains .5" if control.area.holds_half else "interval lacks .5"
     figures.append(
         replace(_area("control: real against real", control, None), note=f"{says}; {_of(control)}")
@@ -272,6 +274,10 @@ def _against_shown(
     )
     words = f"{name} against raw real tumors that show"
     return [_area(words, verdict, TARGETS["auc raw"])]
+
+
+def _raw(name: str) -> str:
+    return f"{name} against raw real tumors"
 
 
 def _in_place(
