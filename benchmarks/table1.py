@@ -7,9 +7,9 @@
 `--arm` picks what is held against what: `own` (the table: the generator and its bank have seen
 nothing but the segmenter's labelled cases), `control` (nothing painted, two ways), `tuned` (the
 shipped generator, trained further on those cases), `extra` (further real cases in place of painted
-ones: an upper bound), `sweep` (probabilities). Each training leaves one JSON; a run that was
-stopped goes on where it was. Several runs may fill one folder with different rows once phantoms
-and generators are there.
+ones: an upper bound), `steps` (of the sampler), `sweep` (probabilities). Each training leaves one
+JSON; a run that was stopped goes on where it was. Several runs may fill one folder with different
+rows once phantoms and generators are there.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ SIZES = {
         extra=250,  # 1000 steps, each painting used four times
         phantoms=PhantomSettings(**HELD_OUT_STYLE),
         generator_preset="shipped",
-        # About an hour and a quarter of an hour of one core. The shipped weights had 4181 steps.
+        # About an hour and a quarter of an hour of one core.
         own=Training(8000, 150, 4000),
         tuned=Training(1500, 60, 1200),
         painting="bf16",

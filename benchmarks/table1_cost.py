@@ -68,9 +68,12 @@ def estimate(rows: Sequence[Row], configuration: Configuration) -> str:
             done.add((row.network, row.method))
             name = f"{METHODS[row.method].label}-{NETWORK_NAMES[row.network]}"
             lines.append(f"  {name:28s} {hours:8.1f} a seed")
-    generator = GENERATOR / SPEED / 3600
-    if any(METHODS[row.method].needs_generator for row in rows):
+    trained = {m.generator for m in (METHODS[row.method] for row in rows) if m.needs_generator}
+    if "own" in trained and configuration.generator_preset == "paper":
+        generator = GENERATOR / SPEED / 3600
         total += generator
         lines.append(f"  {'the generator, once':28s} {generator:8.1f}")
+    elif trained:
+        lines.append(f"  {'the generator, once':28s} {'not counted':>8s}")
     lines.append(f"  {'all of it':28s} {total:8.1f}")
     return "\n".join(lines)

@@ -37,11 +37,13 @@ def weights_of(which: str, configuration: Configuration, cases: Cohort, folder: 
     start = "shipped" if which == "tuned" and configuration.size != "tiny" else None
     codec, denoiser = folder / which / "autoencoder", folder / which / "denoiser"
     precision = "32-true" if configuration.size == "tiny" else None
-    first = autoencoder_preset(configuration.generator_preset)
+    # What starts from the shipped weights has their shape.
+    preset = start or configuration.generator_preset
+    first = autoencoder_preset(preset)
     assert first.volumes is not None
     volumes = replace(first.volumes, steps=training.volumes or first.volumes.steps)
     first = replace(first, steps=training.crops or first.steps, volumes=volumes)
-    second = denoiser_preset(configuration.generator_preset)
+    second = denoiser_preset(preset)
     second = replace(second, steps=training.denoiser or second.steps)
     train_autoencoder(cases, first, codec, init=start, resume=_started(codec), precision=precision)
     _check_finished(codec, "volumes", volumes.steps)

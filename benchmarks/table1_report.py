@@ -37,7 +37,7 @@ def to_markdown(found: Sequence[Mapping[str, Any]], configuration: Configuration
         found: What the rows' JSONs hold.
         configuration: What they share.
     """
-    lines = [f"# Table 1, size {configuration.size}", "", *_head(configuration), ""]
+    lines = [f"# Table 1, size {configuration.size}", "", *_head(found, configuration), ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     for network in NETWORK_NAMES:
         rows = [one for one in found if one["network"] == network]
@@ -57,17 +57,24 @@ def to_markdown(found: Sequence[Mapping[str, Any]], configuration: Configuration
     for name in ("command", "machine", "synbt-aug", "torch"):
         lines += [f"- {name}: {value}" for value in sorted({str(one[name]) for one in found})]
     lines += [f"- generator of {label}: {digest}" for label, digest in _digests(found)]
+    lines += [f"- painting of {label}: {words}" for label, words in _paintings(found)]
     return "\n".join(lines) + "\n"
 
 
-def _head(configuration: Configuration) -> list[str]:
+def _head(found: Sequence[Mapping[str, Any]], configuration: Configuration) -> list[str]:
     preset = configuration.preset
-    steps = preset.steps(configuration.labelled)
+    # What was read: of a cohort on disk some cases may have been left out.
+    planned = {name: getattr(configuration, name) for name in ("labelled", "validation", "test")}
+    labelled, validation, test = (
+        max(one.get("counts", planned)[name] for one in found) if found else planned[name]
+        for name in planned
+    )
+    steps = preset.steps(labelled)
     data = "cases of MAMA-MIA" if configuration.size == "paper" else "phantoms"
     return [
-        f"{configuration.labelled} labelled, {configuration.validation} validation and "
-        f"{configuration.test} test {data}. Every row: {steps} steps of equally many samples "
-        f"(of half as many with batch 1 and replace), the same crops and augmentation seed by "
+        f"{labelled} labelled, {validation} validation and {test} test {data}. Every row: {steps} "
+        f"steps of equally many samples (of half as many with batch 1 and replace), the same "
+        f"crops and augmentation seed by "
         f"seed, a network at {preset.spacing_mm} mm, scores at "
         f"1 mm. Means over cases and seeds [95 % interval, bootstrap over both]. Distances leave "
         f"out cases where a mask is empty; they are counted beside. The paper's MSD does not say "
@@ -121,6 +128,15 @@ def _by_size(found: Sequence[Mapping[str, Any]]) -> list[str]:
         shown_cells = (f"{sum(c) / len(c):.3f}" if c else "–" for c in cells)
         lines.append("| " + " | ".join((row, *shown_cells)) + " |")
     return lines
+
+
+def _paintings(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    words = {
+        (METHODS[one["method"]].label, ", ".join(f"{k} {v}" for k, v in one["painting"].items()))
+        for one in found
+        if one.get("painting")
+    }
+    return sorted(words)
 
 
 def _digests(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -67,7 +67,6 @@ METHODS = {
     "p50": Method("SynBT p=.5", texture="diffusion", generator="own", probability=0.5),
     "p75": Method("SynBT p=.75", texture="diffusion", generator="own", probability=0.75),
     "steps10": Method("SynBT, 10 steps", texture="diffusion", generator="own", steps=10),
-    "steps4": Method("SynBT, 4 steps", texture="diffusion", generator="own", steps=4),
     "replace": Method("SynBT replace", texture="diffusion", generator="own", mode="replace"),
 }
 
@@ -79,7 +78,7 @@ ARMS = {
     "control": ("volume", "p0", "single"),
     "tuned": ("volume", "tuned"),
     "extra": ("volume", "extra"),
-    "steps": ("volume", "steps10", "steps4"),
+    "steps": ("volume", "synbt", "steps10"),
     "sweep": ("volume", "p25", "p50", "p75", "synbt", "replace"),
 }
 

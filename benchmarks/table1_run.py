@@ -8,6 +8,7 @@ import platform
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import torch
 from table1_config import Configuration
 from table1_data import Data
 from table1_generators import weights_of
-from table1_rows import METHODS, Row
+from table1_rows import METHODS, Method, Row
 
 from synbt_aug import __version__
+from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.segmentation import CaseScore, Scores, summarize
 from synbt_aug.files import read_json, write_json
+from synbt_aug.texture.correction import CORRECTION
 from synbt_aug.train.segmentation import train_segmentation
 from synbt_aug.train.segmentation_predict import Predictor, score_cases
 from synbt_aug.train.segmenters import load_trained
@@ -36,13 +39,21 @@ def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) ->
         folder: Of the table. The JSON is FOLDER/<network>/<method>/seed<n>.json.
 
     Raises:
+        SynBTError: If it is there, but was painted by other settings or another version.
         SystemExit: If a signal ended the training; the same command goes on with it.
     """
     result = folder / f"{row.path}.json"
-    if result.is_file():
-        return read_json(result, "a row of Table 1")
     method, work = METHODS[row.method], folder / row.path
     injection: dict[str, Any] = {"precision": configuration.painting}
+    painting = painting_of(method, injection)
+    if result.is_file():
+        there = read_json(result, "a row of Table 1")
+        if there.get("painting") != painting:
+            raise SynBTError(
+                f"{result} was painted with {there.get('painting')}, now it would be {painting}. "
+                f"Move it and the folder beside it away to train that row again, or leave it out."
+            )
+        return there
     if method.needs_generator:
         assert method.generator is not None
         generators = folder / "generators"
@@ -76,6 +87,12 @@ def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) ->
         "row": row.name,
         "method": row.method,
         **{key: facts[key] for key in kept},
+        "painting": painting,
+        "counts": {
+            "labelled": len(data.labelled),
+            "validation": len(data.validation),
+            "test": len(data.test),
+        },
         "synthetic_share": share_painted(work),
         "means": scores.to_dict()["means"],
         "cases": [case.to_dict() for case in scores.cases],
@@ -87,6 +104,19 @@ def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) ->
     }
     write_json(result, found)
     return found
+
+
+def painting_of(method: Method, injection: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What painted voxels depend on beside the generator; None where it paints nothing."""
+    if not (method.needs_generator and method.texture == "diffusion"):
+        return None
+    settings = method.plan(**injection).settings
+    return {
+        "steps": settings.steps,
+        "guidance": settings.guidance,
+        "precision": settings.precision,
+        "correction": CORRECTION,
+    }
 
 
 def scores_of(found: dict[str, Any]) -> Scores:

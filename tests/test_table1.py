@@ -14,7 +14,8 @@ import torch
 
 from synbt_aug.data import write_phantom_cohort
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json
+from synbt_aug.files import read_json, write_json
+from synbt_aug.texture.names import DEFAULT_STEPS
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PARTS = ("config", "cost", "data", "generators", "report", "rows", "run")
@@ -196,7 +197,7 @@ def test_every_row_but_one_control_sees_as_many_samples(table1: SimpleNamespace)
 
 def test_painting_with_chance_zero_needs_no_generator(table1: SimpleNamespace) -> None:
     needs = {name for name, method in table1.rows.METHODS.items() if method.needs_generator}
-    assert needs == {"synbt", "tuned", "steps10", "steps4", "p25", "p50", "p75", "replace"}
+    assert needs == {"synbt", "tuned", "steps10", "p25", "p50", "p75", "replace"}
 
 
 def test_the_papers_table_has_its_twelve_rows(table1: SimpleNamespace) -> None:
@@ -262,3 +263,21 @@ def test_the_papers_size_states_its_gpu_hours_and_wants_its_data(
         table1.main.main(["--size", "paper", "-o", str(tmp_path), "--networks", "unet"])
     said = capsys.readouterr().out
     assert "GPU-hours on one A100, estimated" in said and "SynBT-UNet" in said
+
+
+def test_a_row_that_was_painted_otherwise_is_not_taken_for_one_of_this_table(
+    table1: SimpleNamespace, tmp_path: Path
+) -> None:
+    tiny, rows, run = table1.config.SIZES["tiny"], table1.rows, table1.run
+    now = run.painting_of(rows.METHODS["synbt"], {"precision": tiny.painting})
+    assert now["precision"] == "fp32" and now["steps"] == DEFAULT_STEPS
+    row, path = rows.Row("unet", "synbt", 0), tmp_path / "unet/synbt/seed0.json"
+    path.parent.mkdir(parents=True)
+    write_json(path, {"painting": now})
+    assert run.run_row(row, tiny, None, tmp_path)["painting"] == now
+    write_json(path, {"painting": {**now, "steps": 10}})
+    with pytest.raises(SynBTError, match=r"'steps': 10.*away to train that row again"):
+        run.run_row(row, tiny, None, tmp_path)
+    # What paints nothing, or without a generator, depends on none of it.
+    assert run.painting_of(rows.METHODS["p0"], {}) is None
+    assert run.painting_of(rows.METHODS["syntumor"], {}) is None
