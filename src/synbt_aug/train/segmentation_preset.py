@@ -174,7 +174,7 @@ SEGMENTATION_PRESETS = {
         scale=0.1,
         shift=0.1,
         overlap=0.25,
-        # Painting takes 2 s of a core, all else of a U-Net's step with an added sample .6 s.
+        # Painting takes about 1 s of a core, all else of a U-Net's step with an added sample .6 s.
         repeats=4,
         pool=16,
     ),
