@@ -77,7 +77,7 @@ def segmentation(
 ) -> None:
     """Train a segmenter of tumors; the best weights on the validation cases are kept.
 
-    Further settings of the tumors are read from SYNBT_* variables, as in every host. With --test
+    Further settings of the tumors are read from SYNBT_* variables. With --test
     the best weights' Dice, HD95 and surface distances go to OUTPUT/scores.json.
     """
     train._check_extra()
