@@ -13,7 +13,7 @@ denoiser_time=${3:-45m}
 phantoms=${4:-260}
 tissue_time=${5:-200m}
 here=$(dirname "$0")
-workers=$(nproc)
+workers=$(python -c "import os; print(os.cpu_count())")
 
 resume() { [ -e "$1" ] && echo --resume || true; }
 
