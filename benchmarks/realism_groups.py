@@ -44,7 +44,7 @@ def codec_groups(found: list[dict[str, Any]], codebook: int) -> tuple[list[Group
         if ours and blur:
             words = f"breast, {channel}, against noisy input: above the Gaussian"
             ahead = ours.psnr_db - blur.psnr_db
-            figures.append(Figure(words, ahead, TARGETS["over gaussian"], unit="dB"))
+            figures.append(Figure(words, ahead, TARGETS["over gaussian"], unit="dB", digits=3))
     groups = [
         Group(
             "Reconstruction",

@@ -319,7 +319,7 @@ def _alone(windows: Windows) -> set[str]:
 
 def _area(name: str, verdict: Verdict, target: Any) -> Figure:
     area = verdict.area
-    return Figure(name, area.value, target, (area.low, area.high), note=_of(verdict))
+    return Figure(name, area.value, target, (area.low, area.high), note=_of(verdict), digits=3)
 
 
 def _of(verdict: Verdict) -> str:
