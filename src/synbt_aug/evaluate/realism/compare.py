@@ -6,92 +6,26 @@ through the same arithmetic: a figure is worth something only beside its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.realism.adherence import measure_adherence
-from synbt_aug.evaluate.realism.classifier import (
-    CLASSIFIER_TRAINING,
-    Verdict,
-    real_against_real,
-    tell_apart,
-)
 from synbt_aug.evaluate.realism.features import frechet_distance, mmd_squared, standardised
-from synbt_aug.evaluate.realism.figures import TARGETS, Figure, Group, Target
+from synbt_aug.evaluate.realism.figures import TARGETS, Figure, Group
 from synbt_aug.evaluate.realism.radiomics import ks_of, median_ks, radiomics_of
-from synbt_aug.evaluate.realism.segmenter import (
-    CROP,
-    SEGMENTER_TRAINING,
-    WindowSegmenter,
-    describe,
-    train_segmenter,
-)
+from synbt_aug.evaluate.realism.segmenter import WindowSegmenter, describe, train_segmenter
+from synbt_aug.evaluate.realism.sets import DEFAULTS, RealismSettings, Sets, Tell
 from synbt_aug.evaluate.realism.showing import showing
-from synbt_aug.evaluate.realism.training import TrainingSettings
-from synbt_aug.evaluate.realism.windows import OTHER_TUMOR, Windows
-
-#: Told (what is being done, steps done, all steps).
-Tell = Callable[[str, int, int], None]
+from synbt_aug.evaluate.realism.told_apart import classified
 
 #: Windows of each kind that the targets are meant for.
 TRAINING_WINDOWS, TEST_WINDOWS = 400, 200
 
 #: A segmenter that finds real tumors no better than this says nothing about synthetic ones.
 LEAST_DICE = 0.5
-
-#: The crude texture that the classifier must see through.
-CONTROL = "syntumor"
-
-
-@dataclass(frozen=True)
-class RealismSettings:
-    """How sets are compared.
-
-    Args:
-        classifier: Training of each classifier.
-        segmenter: Training of the segmenter.
-        crop: Side of the crops that the segmenter learns from, in mm.
-        seed: Of weights, batches and intervals.
-    """
-
-    classifier: TrainingSettings = CLASSIFIER_TRAINING
-    segmenter: TrainingSettings = SEGMENTER_TRAINING
-    crop: int = CROP
-    seed: int = 0
-
-    def seeded(self) -> RealismSettings:
-        """With the seed in every part."""
-        return replace(
-            self,
-            classifier=replace(self.classifier, seed=self.seed),
-            segmenter=replace(self.segmenter, seed=self.seed),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Sets:
-    """Windows of one part of the cases.
-
-    Args:
-        real: Real tumors.
-        synthetic: Name of a generator -> its tumors.
-        rebuilt: The real tumors through the codec, its grain and the blend.
-        in_place: Tumors of the judged generator in the real ones' own masks, in scans without
-            them: they differ from real ones in texture alone, not in site and shape.
-    """
-
-    real: Windows
-    synthetic: Mapping[str, Windows]
-    rebuilt: Windows | None = None
-    in_place: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +47,7 @@ class Comparison:
 def compare(
     training: Sets,
     test: Sets,
-    settings: RealismSettings = RealismSettings(),
+    settings: RealismSettings = DEFAULTS,
     *,
     judged: str,
     device: torch.device | str = "cpu",
@@ -155,7 +89,7 @@ def compare(
     )
     shown = showing(training.real), showing(test.real)
     groups = [
-        _classified(training, test, shown, settings, names, device, tell),
+        classified(training, test, shown, settings, names, device, tell),
         _adhering(segmenter, test, names, device),
     ]
     radiomics, distances = _radiomics(training, test, shown[1], names)
@@ -174,159 +108,6 @@ def too_few(training: Sets, test: Sets) -> str | None:
     return (
         f"Only {learnt} windows of each kind to learn from and {tested} to test on, not "
         f"{TRAINING_WINDOWS} and {TEST_WINDOWS}: classifier, FID and KS say little."
-    )
-
-
-def _classified(
-    training: Sets,
-    test: Sets,
-    shown: tuple[list[int], list[int]],
-    settings: RealismSettings,
-    names: list[str],
-    device: torch.device | str,
-    tell: Tell,
-) -> Group:
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: tell(f"classifier, {what}", done, total)
-
-    control = real_against_real(
-        training.real, test.real, settings.classifier, device=device, on_step=told("real/real")
-    )
-    figures: list[Figure] = []
-    areas: dict[str, float] = {}
-    for name in names:
-        target = TARGETS["auc raw"] if name == names[0] else None
-        raw = tell_apart(
-            training.real,
-            training.synthetic[name],
-            test.real,
-            test.synthetic[name],
-            settings.classifier,
-            device=device,
-            on_step=told(name),
-        )
-        if name == CONTROL and name != names[0]:
-            target = TARGETS["auc control"]
-        areas[name] = raw.area.value
-        figures.append(_area(_raw(name), raw, target))
-        if name == names[0]:
-            figures += _against_shown(training, test, shown, settings, name, device, told)
-            figures += _in_place(training, test, settings, name, device, told)
-        if name == names[0] and training.rebuilt is not None and test.rebuilt is not None:
-            like = tell_apart(
-                training.rebuilt,
-                training.synthetic[name],
-                test.rebuilt,
-                test.synthetic[name],
-                settings.classifier,
-                device=device,
-                on_step=told(f"{name}, same codec"),
-            )
-            what = f"{name} against real tumors through the same decode and blend"
-            figures.insert(0, _area(what, like, TARGETS["auc rebuilt"]))
-    crude = [areas[name] for name in names[1:]]
-    if crude:
-        # Told apart better than what it is to replace, a generator is not worth its weights.
-        ahead = Target(high=0.0)
-        first = areas[names[0]] - min(crude)
-        what = f"{names[0]} less the best of {', '.join(names[1:])}"
-        figures.append(Figure(what, first, ahead))
-    doubt = "" if control.area.holds_half else "real against real is told apart"
-    if CONTROL not in areas:
-        doubt = doubt or f"no {CONTROL} to be told apart from real tumors"
-    elif not TARGETS["auc control"].reached(areas[CONTROL]):
-        doubt = doubt or f"{CONTROL} is not told apart"
-    # A classifier that fails its controls says nothing about the generator.
-    figures = [f if f.name == _raw(CONTROL) else replace(f, doubt=doubt) for f in figures]
-    says = "interval contains .5" if control.area.holds_half else "interval lacks .5"
-    figures.append(
-        replace(_area("control: real against real", control, None), note=f"{says}; {_of(control)}")
-    )
-    words = (
-        "AUC of a small 3D network that sees 64 mm of signal, not the label, with a 95 % interval "
-        "from a bootstrap over cases. It counts only where the two controls come out: real against "
-        "real near .5, and syntumor at .95 or more."
-    )
-    return Group("Real or synthetic?", tuple(figures), words)
-
-
-def _against_shown(
-    training: Sets,
-    test: Sets,
-    shown: tuple[list[int], list[int]],
-    settings: RealismSettings,
-    name: str,
-    device: torch.device | str,
-    told: Callable[[str], Callable[[int, int], None]],
-) -> list[Figure]:
-    """The classifier once more, where some real tumors do not show and others do."""
-    learnt, tested = shown
-    if not (learnt and tested) or len(learnt) + len(tested) == len(training.real) + len(test.real):
-        return []
-    verdict = tell_apart(
-        training.real.take(learnt),
-        training.synthetic[name],
-        test.real.take(tested),
-        test.synthetic[name],
-        settings.classifier,
-        device=device,
-        on_step=told(f"{name}, tumors that show"),
-    )
-    words = f"{name} against raw real tumors that show"
-    return [_area(words, verdict, TARGETS["auc raw"])]
-
-
-def _raw(name: str) -> str:
-    return f"{name} against raw real tumors"
-
-
-def _in_place(
-    training: Sets,
-    test: Sets,
-    settings: RealismSettings,
-    name: str,
-    device: torch.device | str,
-    told: Callable[[str], Callable[[int, int], None]],
-) -> list[Figure]:
-    """The classifier once more, where site and shape are the real tumors' own."""
-    if not (training.in_place and test.in_place):
-        return []
-    # Real tumors bring satellites into view, which nobody painted beside the others.
-    learnt, tested = _alone(training.real), _alone(test.real)
-    real = training.real.of_cases(learnt), test.real.of_cases(tested)
-    painted = training.in_place.of_cases(learnt), test.in_place.of_cases(tested)
-    if not all((*real, *painted)):
-        return []
-    verdict = tell_apart(
-        real[0],
-        painted[0],
-        real[1],
-        painted[1],
-        settings.classifier,
-        device=device,
-        on_step=told(f"{name}, in place"),
-    )
-    words = f"{name}, in the masks of real tumors alone in view, against them"
-    return [_area(words, verdict, TARGETS["auc raw"])]
-
-
-def _alone(windows: Windows) -> set[str]:
-    """Cases whose windows show one tumor each."""
-    others = (windows.label == OTHER_TUMOR).flatten(1).any(1).tolist()
-    crowded = {case for case, other in zip(windows.cases, others, strict=True) if other}
-    return set(windows.cases) - crowded
-
-
-def _area(name: str, verdict: Verdict, target: Any) -> Figure:
-    area = verdict.area
-    return Figure(name, area.value, target, (area.low, area.high), note=_of(verdict), digits=3)
-
-
-def _of(verdict: Verdict) -> str:
-    learnt, tested = verdict.trained_on, verdict.tested_on
-    return (
-        f"trained on {learnt[0]} + {learnt[1]}, tested on {tested[0]} + {tested[1]}; last training "
-        f"loss {verdict.last_loss:.2f}"
     )
 
 

@@ -19,8 +19,8 @@ from synbt_aug.data.detect import read_dataset
 from synbt_aug.data.layout import CaseFiles
 from synbt_aug.data.nifti import read_mask, read_pair
 from synbt_aug.errors import SynBTError, first_line
-from synbt_aug.evaluate.realism.compare import CONTROL, Sets
 from synbt_aug.evaluate.realism.repaint import rebuilt, repainted
+from synbt_aug.evaluate.realism.sets import CONTROL, Sets
 from synbt_aug.evaluate.realism.windows import (
     Windows,
     cut_windows,
