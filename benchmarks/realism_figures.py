@@ -26,7 +26,16 @@ import numpy as np
 import torch
 from PIL import Image
 from realism_groups import codec_groups, control_group, diversity_group
-from realism_phantoms import IN_PLACE, Options, Work, examine, painter, pca_windows
+from realism_phantoms import (
+    IN_PLACE,
+    Options,
+    Work,
+    examine,
+    figures_of,
+    lacks,
+    painter,
+    pca_windows,
+)
 from realism_real_case import real_case_group
 
 from synbt_aug import __version__
@@ -54,9 +63,13 @@ from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.page import Gallery, Section
 from synbt_aug.texture.correction import CORRECTION
 from synbt_aug.texture.names import DEFAULT_STEPS
+from synbt_aug.tumor.bank import load_bank
 from synbt_aug.weights import load_without_networks
 
 FIRST_SEED, FIRST_TRAINING_SEED = 1_000_000, 1_100_000
+
+#: Settings that a later run may have more of: what is missing is measured then.
+GROWING = ("textures", "ssim")
 
 #: Percent of untouched places in which the segmenter of null paints may see a tumor.
 MOST_FALSE = 25.0
@@ -72,11 +85,8 @@ def examined(
     """Figures of all phantoms, those that are there already first."""
     todo = []
     for work in works:
-        path = Path(work.folder) / "figures.json"
-        there = read_json(path) if path.is_file() else None
-        # An earlier run with a smaller -n looked at fewer phantoms in depth.
-        less = ("deep", "diverse", "judged")
-        if there is None or any(getattr(work, key) > there[key] for key in less):
+        there = figures_of(work)
+        if there is None or lacks(work, options, there):
             todo.append(work)
         else:
             yield there
@@ -293,16 +303,20 @@ def remember(folder: Path, options: Options, digest: str) -> None:
     """Refuse to go on with other settings: files of two runs would mix."""
     path = folder / "options.json"
     wanted = {"weights digest": digest, "correction": CORRECTION, **asdict(options)}
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in wanted.items()}
-    if path.is_file():
-        there = read_json(path)
-        differ = [k for k in {*there, *plain} if there.get(k) != plain.get(k)]
-        if differ:
-            raise SynBTError(
-                f"{folder} holds figures made with other settings ({', '.join(sorted(differ))}). "
-                f"Name another folder with -o."
-            )
-    write_json(path, plain)
+    for key in GROWING:
+        del wanted[key]
+    # A bank speaks for copy_paste alone, which may come with a later run.
+    wanted["bank"] = None if options.bank is None else load_bank(options.bank).digest
+    wanted["shape"] = list(options.shape)
+    there = read_json(path) if path.is_file() else wanted
+    wanted["bank"] = wanted["bank"] or there["bank"]
+    there["bank"] = there["bank"] or wanted["bank"]
+    if differ := sorted(k for k in {*there, *wanted} if there.get(k) != wanted.get(k)):
+        raise SynBTError(
+            f"{folder} holds figures made with other settings ({', '.join(differ)}). "
+            f"Name another folder with -o."
+        )
+    write_json(path, wanted)
 
 
 def device_name(device: str) -> str:

@@ -1,8 +1,8 @@
 """What `realism_figures.py` measures of one phantom, and the files it keeps of it.
 
 Each phantom comes twice: with its tumor, which is "real" here, and as the same patient without
-one, into which every generator paints. So both kinds lie in the same scans. A phantom's folder
-is done once its `figures.json` is there.
+one, into which every generator paints. So both kinds lie in the same scans. A phantom's
+`figures.json` says what its folder holds; a later run adds what it wants beyond that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from synbt_aug.evaluate.realism.reconstruction import measure_reconstruction
 from synbt_aug.evaluate.realism.repaint import inpainter_of, rebuilt
 from synbt_aug.evaluate.realism.seams import seam_energy
 from synbt_aug.evaluate.realism.windows import HEALTHY, Windows, cut_windows, join, lesions_of
-from synbt_aug.files import write_json
+from synbt_aug.files import read_json, write_json
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference, measure_reference, to_linear, to_model
 from synbt_aug.mask import bounding_box, equivalent_diameter_mm
@@ -154,63 +154,144 @@ def pca_windows(shape: tuple[int, int, int], seeds: tuple[int, ...] = (0, 1, 2))
     return found
 
 
+def lacks(work: Work, options: Options, there: dict[str, Any] | None) -> bool:
+    """Whether a phantom's figures are missing, or were asked for less than now."""
+    if there is None or any(texture not in there["refused"] for texture in options.textures):
+        return True
+    deeper = any(getattr(work, key) > there[key] for key in ("deep", "diverse", "judged"))
+    return deeper or (work.deep and options.ssim > there["ssim"])
+
+
+def figures_of(work: Work) -> dict[str, Any] | None:
+    """What was measured of a phantom; None: nothing yet."""
+    path = Path(work.folder) / "figures.json"
+    return read_json(path) if path.is_file() else None
+
+
 def examine(work: Work, options: Options, pca: BlockPCA, device: str) -> dict[str, Any]:
-    """Measure one phantom and write its files; gives its figures."""
+    """Measure of one phantom what its files do not hold yet; gives all its figures."""
     started = time.perf_counter()
     folder = Path(work.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    figures = figures_of(work) or {"seed": work.seed, "refused": {}, "seconds": 0.0}
+    before = {key: figures.get(key, False) for key in ("deep", "diverse", "judged", "ssim")}
     phantom = make_phantom(work.seed, PhantomSettings(shape=options.shape))
     twin = make_phantom(work.seed, PhantomSettings(shape=options.shape, with_tumor=False))
     volume = BreastVolume(stack(phantom), phantom.spacing, tumor=torch.from_numpy(phantom.tumor))
-    free = BreastVolume(stack(twin), twin.spacing)
     host = Host.of(volume)
     lesions = lesions_of(volume.tumor, volume.spacing)[: options.lesions]
-    figures: dict[str, Any] = {"seed": work.seed, "snr": phantom.snr, "refused": {}}
-    figures |= {"deep": work.deep, "diverse": work.diverse, "judged": work.judged}
-    figures["tumors"] = [_looks(host, lesion) for lesion in lesions]
+    scans = Scans(work.seed, volume, BreastVolume(stack(twin), twin.spacing), lesions, host)
     generator = painter("diffusion", options, device)
-    name = f"phantom_{work.seed}"
-    sets: dict[str, list[Windows]] = {"real": [cut_windows(name, volume, lesions)]}
-    for k, lesion in enumerate(lesions):
-        same = rebuilt(host, lesion, generator)
-        if same is not None:
-            seen = replace(volume, image=same.image)
-            sets.setdefault("rebuilt", []).append(cut_windows(name, seen, [lesion]))
-        for texture in options.textures:
-            result = _painted(
-                painter(texture, options, device), free, lesion, work.seed, k, options
-            )
-            if result is None:
-                figures["refused"][texture] = figures["refused"].get(texture, 0) + 1
-                continue
-            seen = replace(free, image=result.image, tumor=result.tumor)
-            sets.setdefault(texture, []).append(cut_windows(name, seen, [result.tumor]))
-            if texture == "diffusion":
-                places = cut_windows(name, free, [result.tumor], value=HEALTHY)
-                sets.setdefault("healthy", []).append(places)
-        there = _painted(generator, free, lesion, work.seed, k, replace(options, place="own"))
-        if there is not None:
-            seen = replace(free, image=there.image, tumor=there.tumor)
-            sets.setdefault(IN_PLACE, []).append(cut_windows(name, seen, [there.tumor]))
-        if not work.judged:
-            continue
-        nothing = generator(free, seed=_seed(work.seed, k, 7), kind="null")
-        if nothing.painted:
-            seen = replace(free, image=nothing.image)
-            for which, scan in (("null", seen), ("untouched", free)):
-                windows = cut_windows(name, scan, [nothing.support], value=HEALTHY)
-                sets.setdefault(which, []).append(windows)
+    if "tumors" not in figures:
+        figures |= {"snr": phantom.snr, "tumors": [_looks(host, lesion) for lesion in lesions]}
+        keep(folder, _real_sets(scans, generator))
+        keep(folder, {IN_PLACE: _in_place(scans, generator, options)})
+    for texture in options.textures:
+        if texture not in figures["refused"]:
+            sets, figures["refused"][texture] = _painted_sets(scans, texture, options, device)
+            keep(folder, sets)
+    if work.judged and not before["judged"]:
+        keep(folder, _null_sets(scans, generator))
+    if work.deep and not (before["deep"] and before["ssim"] >= options.ssim):
+        figures |= _deep(phantom, volume, host.reference, generator, pca, folder, options)
+    if work.deep and not before["deep"]:
+        figures["control"] = _control(generator, scans.free, work.seed, options.control)
+    if work.diverse and lesions and not before["diverse"]:
+        figures["diversity"] = _diversity(
+            generator, scans.free, lesions[0], work.seed, options.seeds
+        )
+    for key in ("deep", "diverse", "judged"):
+        figures[key] = before[key] or getattr(work, key)
+    figures["ssim"] = before["ssim"] or (work.deep and options.ssim)
+    figures["seconds"] += time.perf_counter() - started
+    write_json(folder / "figures.json", figures)
+    return figures
+
+
+@dataclass(frozen=True)
+class Scans:
+    """One patient twice.
+
+    Args:
+        seed: Of the phantom.
+        volume: With its tumors.
+        free: Without.
+        lesions: Its tumors, each a mask.
+        host: Of `volume`.
+    """
+
+    seed: int
+    volume: BreastVolume
+    free: BreastVolume
+    lesions: list[Tensor]
+    host: Host
+
+    @property
+    def name(self) -> str:
+        """Of the case."""
+        return f"phantom_{self.seed}"
+
+    def painted(self, result: Synthesis) -> Windows:
+        """The window of a painted tumor."""
+        seen = replace(self.free, image=result.image, tumor=result.tumor)
+        return cut_windows(self.name, seen, [result.tumor])
+
+
+def keep(folder: Path, sets: dict[str, list[Windows]]) -> None:
+    """Write each set that holds a window."""
     for which, windows in sets.items():
         if any(len(w) for w in windows):
             join(windows).save(folder / f"{which}.safetensors")
-    if work.deep:
-        figures |= _deep(phantom, volume, host.reference, generator, pca, folder, options)
-        figures["control"] = _control(generator, free, work.seed, options.control)
-    if work.diverse and lesions:
-        figures["diversity"] = _diversity(generator, free, lesions[0], work.seed, options.seeds)
-    figures["seconds"] = time.perf_counter() - started
-    write_json(folder / "figures.json", figures)
-    return figures
+
+
+def _real_sets(scans: Scans, generator: TumorSynthesizer) -> dict[str, list[Windows]]:
+    sets = {"real": [cut_windows(scans.name, scans.volume, scans.lesions)], "rebuilt": []}
+    for lesion in scans.lesions:
+        same = rebuilt(scans.host, lesion, generator)
+        if same is not None:
+            seen = replace(scans.volume, image=same.image)
+            sets["rebuilt"].append(cut_windows(scans.name, seen, [lesion]))
+    return sets
+
+
+def _painted_sets(
+    scans: Scans, texture: str, options: Options, device: str
+) -> tuple[dict[str, list[Windows]], int]:
+    """Tumors of one texture, the places of the judged one before, and how many were refused."""
+    sets: dict[str, list[Windows]] = {texture: []}
+    refused = 0
+    for k, lesion in enumerate(scans.lesions):
+        synthesizer = painter(texture, options, device)
+        result = _painted(synthesizer, scans.free, lesion, scans.seed, k, options)
+        if result is None:
+            refused += 1
+            continue
+        sets[texture].append(scans.painted(result))
+        if texture == "diffusion":
+            places = cut_windows(scans.name, scans.free, [result.tumor], value=HEALTHY)
+            sets.setdefault("healthy", []).append(places)
+    return sets, refused
+
+
+def _in_place(scans: Scans, generator: TumorSynthesizer, options: Options) -> list[Windows]:
+    own = replace(options, place="own")
+    results = (
+        _painted(generator, scans.free, lesion, scans.seed, k, own)
+        for k, lesion in enumerate(scans.lesions)
+    )
+    return [scans.painted(result) for result in results if result is not None]
+
+
+def _null_sets(scans: Scans, generator: TumorSynthesizer) -> dict[str, list[Windows]]:
+    sets: dict[str, list[Windows]] = {"null": [], "untouched": []}
+    for k in range(len(scans.lesions)):
+        nothing = generator(scans.free, seed=_seed(scans.seed, k, 7), kind="null")
+        if nothing.painted:
+            seen = replace(scans.free, image=nothing.image)
+            for which, scan in (("null", seen), ("untouched", scans.free)):
+                places = cut_windows(scans.name, scan, [nothing.support], value=HEALTHY)
+                sets[which].append(places)
+    return sets
 
 
 def _seed(phantom: int, lesion: int, attempt: int) -> int:

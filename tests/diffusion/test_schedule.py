@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synbt_aug.diffusion import NoiseSchedule, add_noise, split
-from synbt_aug.diffusion.schedule import target, v_target
+from synbt_aug.diffusion.schedule import min_snr_weight, target, v_target
 
 
 def latents(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,6 +78,20 @@ def test_v_is_the_direction_in_which_the_angle_grows() -> None:
     assert torch.allclose(
         (ahead - behind) / (2 * step), v_target(z, noise, phi.cos() ** 2), atol=2e-3
     )
+
+
+@pytest.mark.parametrize("kind", ["v", "noise"])
+def test_min_snr_limits_what_a_noise_level_counts_in_the_clean_latent(kind: str) -> None:
+    z, noise = latents()
+    for a in (0.1, 0.5, 0.8, 0.99):
+        alpha_bar = torch.tensor(a)
+        z_t = add_noise(z, noise, alpha_bar)
+        # A prediction that is off everywhere by one: by how much is its clean latent?
+        off = target(kind, z, noise, alpha_bar) + 1
+        clean, _ = split(kind, off, z_t, alpha_bar)
+        error = float((clean - z).square().mean())
+        weight = float(min_snr_weight(kind, alpha_bar, 5.0))
+        assert weight / error == pytest.approx(min(a / (1 - a), 5.0), rel=1e-3)
 
 
 def test_a_schedule_survives_json() -> None:

@@ -151,3 +151,27 @@ def test_every_window_counts_alike_in_the_error_whatever_its_hole() -> None:
     weight = torch.ones(2, 1, 2, 2, 2)
     weight[0] *= 0.1
     assert weighted_error(prediction, wanted, weight).item() == pytest.approx((1 + 9) / 2)
+
+
+def test_a_window_may_count_for_less() -> None:
+    prediction, wanted = torch.zeros(2, 1, 1, 1, 2), torch.ones(2, 1, 1, 1, 2)
+    weight, of_window = torch.ones(2, 1, 1, 1, 2), torch.tensor([1.0, 0.5])
+    assert weighted_error(prediction, wanted, weight, of_window).item() == pytest.approx(0.75)
+
+
+def test_noise_levels_weigh_as_the_preset_says(
+    cases: list, vqvae: VQVAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor | None] = []
+
+    def spy(*args: Any) -> torch.Tensor:
+        seen.append(args[3])
+        return weighted_error(*args)
+
+    monkeypatch.setattr("synbt_aug.train.denoiser.weighted_error", spy)
+    for name, most in {"alike": None, "limited": 5.0}.items():
+        preset = dataclasses.replace(TINY, min_snr=most, steps=3)
+        train_denoiser(cases, vqvae, preset, tmp_path / name, **CPU)
+    assert seen[:3] == [None] * 3
+    weights = torch.cat([weight for weight in seen[3:] if weight is not None])
+    assert len(weights) >= 3 and bool((weights > 0).all() and (weights <= 5 / 6).all())

@@ -117,6 +117,26 @@ def split(
     return clean, (1 - a).sqrt() * z_t + a.sqrt() * prediction
 
 
+def min_snr_weight(kind: Prediction, alpha_bar_t: Tensor, most: float) -> Tensor:
+    """Weight of a noise level in the loss: its signal-to-noise ratio counts up to a limit.
+
+    Args:
+        kind: What the network predicts.
+        alpha_bar_t: Signal fraction at t, in (0, 1), any shape.
+        most: The limit, gamma.
+
+    Returns:
+        Same shape, in (0, 1]. In terms of the clean latent's error it is min(SNR, gamma) either
+        way.
+
+    Source:
+        Hang et al., "Efficient diffusion training via min-SNR weighting strategy", ICCV 2023,
+        eq. 6 and section 3.4.
+    """
+    snr = alpha_bar_t / (1 - alpha_bar_t)
+    return snr.clamp_max(most) / (snr if kind == "noise" else snr + 1)
+
+
 def _like(alpha_bar: Tensor, z: Tensor) -> Tensor:
     """Shape `()` or `(B,)` as something that multiplies `z`."""
     alpha_bar = alpha_bar.to(z.device)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.diffusion import Denoiser, add_noise
-from synbt_aug.diffusion.schedule import target
+from synbt_aug.diffusion.schedule import min_snr_weight, target
 from synbt_aug.errors import SynBTError
 from synbt_aug.train.crops import TrainingCase, resident
 from synbt_aug.train.files import cases_seen, load_autoencoder, load_denoiser, save_network
@@ -200,23 +200,29 @@ def _train(
                 known,
             )
             wanted = target(preset.network.predicts, z, noise, alpha_bar[t])
-            loss = weighted_error(prediction, wanted, windows.weight)
+            level_weight = None
+            if preset.min_snr is not None:
+                level_weight = min_snr_weight(preset.network.predicts, alpha_bar[t], preset.min_snr)
+            loss = weighted_error(prediction, wanted, windows.weight, level_weight)
             run.log(loss=loss, skipped=not descend(fabric, loss, network, optimizer))
             average.update(denoiser)
 
 
-def weighted_error(prediction: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+def weighted_error(
+    prediction: Tensor, wanted: Tensor, weight: Tensor, of_window: Tensor | None = None
+) -> Tensor:
     """Weighted mean squared error, each window counting alike: small holes as much as large ones.
 
     Args:
         prediction: Shape `(B, C, d, h, w)`.
         wanted: Same shape.
         weight: Shape `(B, 1, d, h, w)`, not negative; a window of weight 0 counts as no error.
+        of_window: A further weight of each window, shape `(B,)`; None: 1.
     """
     error = (prediction - wanted).square().mean(1)
     weight = weight[:, 0]
     each = (weight * error).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1e-6)
-    return each.mean()
+    return each.mean() if of_window is None else (of_window * each).mean()
 
 
 def withhold(known: Tensor, preset: DenoiserPreset, generator: torch.Generator) -> Tensor:

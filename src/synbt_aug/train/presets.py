@@ -257,6 +257,9 @@ class DenoiserPreset:
         warmup_steps: Of the learning rate.
         average: Decay of the running average of weights that is saved.
         background: Weight of the loss away from the hole; 1 in it and in one ring.
+        min_snr: Signal-to-noise ratio above which a noise level counts for less; None lets all
+            count alike (Hang et al., "Efficient diffusion training via min-SNR weighting
+            strategy", ICCV 2023, eq. 6; there 5).
         holes: How holes are drawn.
         encode_patch: Side of the patches that windows are encoded by; None for one pass.
         drop_each: Chance that a number of the appearance is withheld.
@@ -275,6 +278,7 @@ class DenoiserPreset:
     warmup_steps: int
     average: float
     background: float
+    min_snr: float | None
     holes: HoleSettings
     encode_patch: int | None
     drop_each: float
@@ -312,6 +316,7 @@ DENOISER_PRESETS = {
         warmup_steps=100,  # ours
         average=0.999,  # ours
         background=1.0,  # the paper names no weighting
+        min_snr=None,  # the paper names no weighting
         holes=HoleSettings(),  # ours
         encode_patch=64,  # paper
         drop_each=0.0,
@@ -335,6 +340,7 @@ DENOISER_PRESETS = {
         warmup_steps=100,
         average=0.998,
         background=0.1,
+        min_snr=None,
         # Real tumors enhance by 2 reference ranges and more, phantoms by .3 to 1.5.
         # Without its share of small lesions it painted one in ten of 6-13 mm visibly.
         holes=HoleSettings(scale=1.4, small=0.35),
@@ -358,6 +364,7 @@ DENOISER_PRESETS = {
         warmup_steps=2,
         average=0.9,
         background=0.1,
+        min_snr=None,
         holes=HoleSettings(),
         encode_patch=None,
         drop_each=0.1,
