@@ -5,13 +5,16 @@
 #
 # Every step resumes: run it again after an interruption. A TISSUE_TIME of 0 trains no tissue
 # segmenter. Besides the three times named: phantoms and bank, about 3 s a phantom and 2 s for each
-# of the bank's 920, over all cores. Needs `pip install synbt-aug[train]`.
+# of the bank's 920, over all cores. Needs `pip install synbt-aug[train]`. For a try of the whole:
+# PRESET=tiny BANK="2 4" pretrained/make_weights.sh WORK_FOLDER 1m 1m 2 1m
 set -euo pipefail
 work=${1:?name a folder to work in}
 autoencoder_time=${2:-45m}
 denoiser_time=${3:-45m}
 phantoms=${4:-260}
 tissue_time=${5:-200m}
+preset=${PRESET:-shipped}
+read -r plain varied <<<"${BANK:-300 920}"
 here=$(dirname "$0")
 workers=$(python -c "import os; print(os.cpu_count())")
 
@@ -20,12 +23,12 @@ resume() { [ -e "$1" ] && echo --resume || true; }
 mkdir -p "$work"
 synbt phantom -o "$work/cohort" -n "$phantoms" --workers "$workers"
 grow() { [ -e "$work/bank.npz" ] || python "$here/grow_bank.py" --workers "$workers" "$@"; }
-grow --seeds 0:300 -o "$work/first.npz"
-grow --seeds 300:920 --varied --join "$work/first.npz" -o "$work/bank.npz"
+grow --seeds "0:$plain" -o "$work/first.npz"
+grow --seeds "$plain:$varied" --varied --join "$work/first.npz" -o "$work/bank.npz"
 
-synbt train autoencoder --data "$work/cohort" --preset shipped --max-time "$autoencoder_time" \
+synbt train autoencoder --data "$work/cohort" --preset "$preset" --max-time "$autoencoder_time" \
   -o "$work/autoencoder" $(resume "$work/autoencoder")
-synbt train denoiser --data "$work/cohort" --preset shipped --max-time "$denoiser_time" \
+synbt train denoiser --data "$work/cohort" --preset "$preset" --max-time "$denoiser_time" \
   --autoencoder "$work/autoencoder" -o "$work/denoiser" $(resume "$work/denoiser")
 
 # The manifest names each file's SHA-256, so the bank goes in through the package.
@@ -43,7 +46,7 @@ echo "  cp $work/denoiser/weights/* pretrained/synbt_aug_weights/shipped/"
 echo "  python benchmarks/weights_figures.py"
 
 if [ "$tissue_time" != 0 ]; then
-  synbt train tissue --max-time "$tissue_time" -o "$work/tissue" $(resume "$work/tissue/tissue.log.jsonl")
+  synbt train tissue --preset "$preset" --max-time "$tissue_time" -o "$work/tissue" $(resume "$work/tissue/tissue.log.jsonl")
   echo "Tissue segmenter in $work/tissue. To ship it:"
   echo "  cp $work/tissue/tissue.{json,safetensors} pretrained/synbt_aug_weights/tissue/"
 fi

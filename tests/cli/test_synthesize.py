@@ -123,6 +123,9 @@ def test_bad_input_is_told_in_one_line_before_any_work(
         ),
         (["--tumor-mask", "a", "--diameter-mm", 9], "--tumor-mask leaves no choice of --diameter"),
         (["--recipe", "a", "--rim", 2], "--recipe leaves no choice of an appearance"),
+        (["--remove", "a", "--tissue", "b"], "--remove leaves no choice of --tissue"),
+        (["--roi", "a", "--tissue", "b"], "leave --tissue out"),
+        (["--tissue", tmp_path / "none"], "tissue needs 'shipped' or a folder"),
         (
             ["--texture", "crayon"],
             "--texture is one of diffusion, syntumor, copy_paste, not 'crayon'",

@@ -28,6 +28,13 @@ Roi = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option(min=1, help="Of the sampler.")]
+Guidance = Annotated[
+    float, typer.Option(help="How strongly the asked appearance is followed; 1: as learnt.")
+]
+Tissue = Annotated[
+    str,
+    typer.Option(help="Finds where tumors may go: shipped, or what `synbt train tissue` wrote."),
+]
 Texture = Annotated[
     str,
     typer.Option(help="diffusion; syntumor, blurred noise; copy_paste, of a bank with voxels."),
@@ -50,6 +57,7 @@ def make_synthesizer(
     *,
     device: str = "auto",
     bank: Path | None = None,
+    tissue: str = "shipped",
     texture: str = "diffusion",
     steps: int = DEFAULT_STEPS,
     guidance: float = 1.0,
@@ -68,6 +76,7 @@ def make_synthesizer(
     return TumorSynthesizer(
         weights,
         bank=bank,
+        tissue=tissue,
         texture=texture,
         device=place,
         steps=steps,

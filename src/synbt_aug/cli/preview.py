@@ -27,7 +27,9 @@ def preview(
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
     texture: generator.Texture = "diffusion",
     roi: generator.Roi = None,
+    tissue: generator.Tissue = "shipped",
     steps: generator.Steps = generator.DEFAULT_STEPS,
+    guidance: generator.Guidance = 1.0,
     device: generator.Device = "auto",
     weights: generator.Weights = "shipped",
     bank: generator.Bank = None,
@@ -43,7 +45,13 @@ def preview(
     check_output_folder(output.parent)
     pair = read_pair(pre, post, existing=existing, roi=roi)
     synthesizer = generator.make_synthesizer(
-        weights, device=device, bank=bank, texture=texture, steps=steps
+        weights,
+        device=device,
+        bank=bank,
+        tissue=tissue,
+        texture=texture,
+        steps=steps,
+        guidance=guidance,
     )
     wish = Appearance(enhancement, heterogeneity, rim, pre_contrast, category)
     shown, before = [], pair.volume.image.numpy()

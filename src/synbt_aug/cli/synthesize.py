@@ -45,6 +45,7 @@ def synthesize(
         Path | None, typer.Option(help="Mask of other places where nothing may go.")
     ] = None,
     roi: generator.Roi = None,
+    tissue: generator.Tissue = "shipped",
     only_free_side: Annotated[
         bool, typer.Option("--only-free-side", help="Only a breast without an existing tumor.")
     ] = False,
@@ -63,9 +64,7 @@ def synthesize(
     pre_contrast: generator.PreContrast = None,
     category: generator.Category = None,
     steps: generator.Steps = generator.DEFAULT_STEPS,
-    guidance: Annotated[
-        float, typer.Option(help="How strongly the asked appearance is followed.")
-    ] = 1.0,
+    guidance: generator.Guidance = 1.0,
     texture: generator.Texture = "diffusion",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     device: generator.Device = "auto",
@@ -93,9 +92,14 @@ def synthesize(
     unused |= {"--diameter-mm": diameter_mm is not None}
     unused["--distractors"] = tumor_mask is None and distractors > 0
     unused |= {"--roi": roi is not None, "--only-free-side": only_free_side}
+    unused["--tissue"] = tissue != "shipped"
     unused["an appearance"] = tumor_mask is None and wish != Appearance()
     if chosen and (idle := [name for name, given in unused.items() if given]):
         raise SynBTError(f"{chosen[0]} leaves no choice of {' or '.join(idle)}: leave that out.")
+    if roi is not None and tissue != "shipped":
+        raise SynBTError(
+            "--roi says where tumors may go, and no tissue is asked for: leave --tissue out."
+        )
     options: dict[str, Any] = {
         "steps": steps,
         "guidance": guidance,
@@ -129,9 +133,12 @@ def synthesize(
         **options,
         **({"only_free_side": True} if only_free_side else {}),
         **({"distractors": distractors} if distractors else {}),
+        **({"tissue": tissue} if tissue != "shipped" else {}),
     }
     _refuse_other_results(output, request, force)
-    synthesizer = generator.make_synthesizer(weights, device=device, bank=bank, **options)
+    synthesizer = generator.make_synthesizer(
+        weights, device=device, bank=bank, tissue=tissue, **options
+    )
     ready = time.perf_counter()
     if recorded is not None:
         result = synthesizer.replay(pair.volume, recorded)
