@@ -7,17 +7,16 @@ COHORT is a phantom cohort (`synbt phantom -o COHORT -n 200`). Denoisers learn o
 `--autoencoder`. All are measured on the same phantoms from 1,170,000 on: codecs by PSNR against
 the noise-free phantom; denoisers by the error of the clean latent at the four steps that
 sampling visits, and by what four steps of DDIM paint, without gains and grain. Trainings that
-are done are kept in FOLDER. Prints Markdown, and writes `trials.json`. Times are of one process:
-run two at once (`--only`) and both are slower.
+are done are kept in FOLDER, each with its `measured.json`. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +95,7 @@ CODECS: dict[str, Callable[[AutoencoderPreset], AutoencoderPreset]] = {
     "vq-b": lambda p: replace(
         p, network=replace(p.network, channels=(32, 64, 128), strides=(1, 2, 2))
     ),
-    "adversarial loss from step 300": lambda p: replace(p, discriminator_start=300),
+    "adversarial loss from step 700": lambda p: replace(p, discriminator_start=700),
     "no loss of gradients and differences": lambda p: replace(
         p, gradient_weight=0.0, difference_weight=0.0
     ),
@@ -267,10 +266,11 @@ def main() -> None:
         )
     folder, box = check_output_folder(given.output), seconds(given.max_time)
     cases = load_cohort(given.data)
-    found: dict[str, dict[str, Any]] = {}
     if denoisers := [name for name in names if name in DENOISERS]:
-        print("| denoiser | steps | s | error of the latent at each step | enhancement: r, error "
-              "| rim: r | heterogeneity: r | SD |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
+        print(
+            "| denoiser | steps | s | error of the latent at each step | enhancement: r, error "
+            "| rim: r | heterogeneity: r | SD |\n|---|---|---|---|---|---|---|---|"
+        )
         # Evaluation mode: the codebook must not move.
         vqvae = load_autoencoder(given.autoencoder).eval().requires_grad_(False)
         unit = load_denoiser(given.autoencoder).latent_std
@@ -278,13 +278,14 @@ def main() -> None:
         apart = write_phantom_cohort(folder / "held_out", seeds, workers=1)
         held = held_out(load_cohort(apart), vqvae, given.windows)
         for name in denoisers:
-            found[name] = denoiser_trial(name, given, cases, vqvae, held, unit, folder, box)
+            denoiser_trial(name, given, cases, vqvae, held, unit, folder, box)
     if codecs := [name for name in names if name in CODECS]:
-        print("\n| codec | steps | s | breast, pre / post, dB | tumor, pre / post, dB | bias of "
-              "tumors, pre / post |\n|---|---|---|---|---|---|")  # fmt: skip
+        print(
+            "\n| codec | steps on crops + volumes | breast, pre / post, dB | tumor, pre / post, dB "
+            "| bias of tumors, pre / post |\n|---|---|---|---|---|"
+        )
         for name in codecs:
-            found[name] = codec_trial(name, given, cases, folder, box)
-    write_json(folder / f"trials_{'_'.join(names)[:60]}.json".replace(" ", "-"), found)
+            codec_trial(name, given, cases, folder, box)
 
 
 def denoiser_trial(
@@ -296,7 +297,7 @@ def denoiser_trial(
     unit: Tensor,
     folder: Path,
     box: float,
-) -> dict[str, Any]:
+) -> None:
     """Train one denoiser, measure it, and print its row."""
     trial = DENOISERS[name]
     preset = trial.change(denoiser_preset(given.preset))
@@ -307,7 +308,6 @@ def denoiser_trial(
             cases, vqvae, preset, path, max_time_s=box, init=init, seed=trial.seed
         )
 
-    start = time.perf_counter()
     path = trained(folder / name, train)
     net = load_denoiser(path).eval().requires_grad_(False)
     errors = latent_errors(net, preset, held, unit)
@@ -317,26 +317,27 @@ def denoiser_trial(
     print(f"| {name} | {training['steps']:,} | {training['seconds']:.0f} "
           f"| {' / '.join(f'{x:.2f}' for x in errors)} | {e['r']:.2f}, {e['error']:.2f} "
           f"| {rim['r']:.2f} | {spread['r']:.2f} | {looks['SD']:.2f} |", flush=True)  # fmt: skip
-    return {"training": training, "errors": errors, **looks, "s": time.perf_counter() - start}
+    write_json(path / "measured.json", {"errors": errors, **looks})
 
 
-def codec_trial(
-    name: str, given: argparse.Namespace, cases: Any, folder: Path, box: float
-) -> dict[str, Any]:
+def codec_trial(name: str, given: argparse.Namespace, cases: Any, folder: Path, box: float) -> None:
     """Train one autoencoder, measure it, and print its row."""
     preset = CODECS[name](autoencoder_preset(given.preset))
     path = trained(
         folder / name, lambda path: train_autoencoder(cases, preset, path, max_time_s=box)
     )
     rows = reconstruction(load_autoencoder(path).eval(), given.phantoms)
-    training = read_facts(path, "autoencoder")["training"]
+    # The log has a line every 50 steps.
+    lines = (path / "crops.log.jsonl").read_text().splitlines()
+    crops = json.loads(lines[-1])["step"] if lines else 0
+    volumes = read_facts(path, "autoencoder")["training"]
     cells = []
     for region, value in (("breast", "psnr_db"), ("tumor", "psnr_db"), ("tumor", "bias")):
         seen = [find(rows, "codec", region, channel, "noise-free") for channel in ("pre", "post")]
         form = "{:+.3f}" if value == "bias" else "{:.2f}"
         cells.append(" / ".join(form.format(getattr(row, value)) for row in seen if row))
-    print(f"| {name} | {training} | {' | '.join(cells)} |", flush=True)
-    return {"training": training, "rows": cells}
+    print(f"| {name} | {crops:,} + {volumes['steps']} | {' | '.join(cells)} |", flush=True)
+    write_json(path / "measured.json", [asdict(row) for row in rows])
 
 
 if __name__ == "__main__":
