@@ -2,6 +2,7 @@
 
     python benchmarks/training_trials.py --data COHORT -o FOLDER             # all of them
     python benchmarks/training_trials.py --data COHORT -o FOLDER --only v vq-b --max-time 30s
+    python benchmarks/training_trials.py --data COHORT -o FOLDER --only guidance  # no training
 
 COHORT is a phantom cohort (`synbt phantom -o COHORT -n 200`). Denoisers learn on the latents of
 `--autoencoder`. All are measured on the same phantoms from 1,170,000 on: codecs by PSNR against
@@ -28,7 +29,14 @@ from torch import Tensor
 from synbt_aug.cli.console import seconds
 from synbt_aug.data import load_cohort
 from synbt_aug.data.phantom_cohort import write_phantom_cohort
-from synbt_aug.diffusion import Denoiser, add_noise, ddim_timesteps, sample_ddim, split
+from synbt_aug.diffusion import (
+    Denoiser,
+    NoiseSchedule,
+    add_noise,
+    ddim_timesteps,
+    sample_ddim,
+    split,
+)
 from synbt_aug.diffusion.denoiser import guided
 from synbt_aug.evaluate.realism.codecs import by_codec
 from synbt_aug.evaluate.realism.reconstruction import Row, find, measure_reconstruction, medians
@@ -52,6 +60,9 @@ from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.vqvae import VQVAE
 
 FIRST_SEED = 1_170_000
+#: Strengths of the wish for an appearance; 0 leaves it out, 1 is what was trained.
+GUIDANCES = (0.0, 1.0, 1.5, 2.0, 3.0)
+
 ATTRIBUTES = ("enhancement", "rim", "heterogeneity")
 
 
@@ -119,19 +130,18 @@ def trained(path: Path, train: Callable[[Path], Path]) -> Path:
 
 
 def scaled_start(
-    trial: DenoiserTrial, preset: DenoiserPreset, like: Path, folder: Path
+    trial: DenoiserTrial, preset: DenoiserPreset, measured: Denoiser, folder: Path
 ) -> Path | None:
     """A denoiser with fresh weights that sees its latents smaller; None for SD 1.
 
     Args:
         trial: With the SD.
         preset: Of its network.
-        like: A trained denoiser, whose statistics of the latents it takes.
+        measured: A trained denoiser, whose statistics of the latents it takes.
         folder: Where to write it.
     """
     if trial.spread == 1:
         return None
-    measured = load_denoiser(like)
     with fresh_weights(trial.seed):
         start = Denoiser(preset.network)
     start.latent_mean.copy_(measured.latent_mean)
@@ -154,18 +164,18 @@ def held_out(cases: Any, vqvae: VQVAE, windows: int) -> Held:
 
 
 @torch.no_grad()
-def latent_errors(net: Denoiser, preset: DenoiserPreset, held: Held, unit: Tensor) -> list[float]:
+def latent_errors(net: Denoiser, schedule: NoiseSchedule, held: Held, unit: Tensor) -> list[float]:
     """Error of the clean latent in the hole at the steps that sampling visits.
 
     Args:
         net: The denoiser.
-        preset: What it was trained by.
+        schedule: Of the noise.
         held: What it is measured on.
         unit: SD of each latent channel: errors are in these, root mean square.
     """
-    alpha_bar = preset.schedule.alpha_bar
+    alpha_bar = schedule.alpha_bar
     errors = []
-    for t in ddim_timesteps(DEFAULT_STEPS, preset.schedule.steps):
+    for t in ddim_timesteps(DEFAULT_STEPS, schedule.steps):
         squares, weight = 0.0, 0.0
         for one, noise in zip(held.encoded, held.noise, strict=True):
             z, z_masked = (net.normalise(x[None]) for x in (one.z, one.z_masked))
@@ -183,7 +193,9 @@ def latent_errors(net: Denoiser, preset: DenoiserPreset, held: Held, unit: Tenso
 
 
 @torch.no_grad()
-def painted(net: Denoiser, preset: DenoiserPreset, vqvae: VQVAE, held: Held) -> dict[str, Any]:
+def painted(
+    net: Denoiser, schedule: NoiseSchedule, vqvae: VQVAE, held: Held, guidance: float = 1.0
+) -> dict[str, Any]:
     """Asked against measured of what four steps of DDIM paint, and how uneven it is."""
     asked: dict[str, list[float]] = {name: [] for name in ATTRIBUTES}
     measured: dict[str, list[float]] = {name: [] for name in ATTRIBUTES}
@@ -193,11 +205,11 @@ def painted(net: Denoiser, preset: DenoiserPreset, vqvae: VQVAE, held: Held) -> 
 
         def predict(z_t: Tensor, t: Tensor, one: Encoded = one, c: Tensor = condition) -> Tensor:
             told = one.mask[None], one.appearance[None], one.appearance_known[None]
-            return guided(net, z_t, t, c, *told, guidance=1.0)
+            return guided(net, z_t, t, c, *told, guidance=guidance)
 
         z = net.restore(
             sample_ddim(
-                predict, noise[None], preset.schedule, DEFAULT_STEPS,
+                predict, noise[None], schedule, DEFAULT_STEPS,
                 predicts=net.settings.predicts,
             )
         )  # fmt: skip
@@ -256,73 +268,96 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    given = parse()
-    names = given.only or [*DENOISERS, *CODECS]
-    if unknown := sorted({*names} - {*DENOISERS, *CODECS}):
-        raise SystemExit(
-            f"No trial is called {', '.join(unknown)}. There are: "
-            f"{', '.join([*DENOISERS, *CODECS])}."
-        )
-    folder, box = check_output_folder(given.output), seconds(given.max_time)
-    cases = load_cohort(given.data)
-    if denoisers := [name for name in names if name in DENOISERS]:
+class DenoiserTrials:
+    """Trains and measures denoisers, all on the same windows.
+
+    Args:
+        given: The command line.
+        folder: For files.
+    """
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self.given, self.folder = given, folder
+        self.cases = load_cohort(given.data)
+        # Evaluation mode: the codebook must not move.
+        self.vqvae = load_autoencoder(given.autoencoder).eval().requires_grad_(False)
+        self.start = load_denoiser(given.autoencoder).eval().requires_grad_(False)
+        seeds = range(FIRST_SEED, FIRST_SEED + given.windows)
+        apart = write_phantom_cohort(folder / "held_out", seeds, workers=1)
+        self.held = held_out(load_cohort(apart), self.vqvae, given.windows)
         print(
             "| denoiser | steps | s | error of the latent at each step | enhancement: r, error "
             "| rim: r | heterogeneity: r | SD |\n|---|---|---|---|---|---|---|---|"
         )
-        # Evaluation mode: the codebook must not move.
-        vqvae = load_autoencoder(given.autoencoder).eval().requires_grad_(False)
-        unit = load_denoiser(given.autoencoder).latent_std
-        seeds = range(FIRST_SEED, FIRST_SEED + given.windows)
-        apart = write_phantom_cohort(folder / "held_out", seeds, workers=1)
-        held = held_out(load_cohort(apart), vqvae, given.windows)
+
+    def train(self, name: str) -> None:
+        """Train one, measure it, and print its row."""
+        trial = DENOISERS[name]
+        preset = trial.change(denoiser_preset(self.given.preset))
+        init = scaled_start(trial, preset, self.start, self.folder / f"{name}, start")
+        box = seconds(self.given.max_time)
+        path = trained(
+            self.folder / name,
+            lambda path: train_denoiser(
+                self.cases, self.vqvae, preset, path, max_time_s=box, init=init, seed=trial.seed
+            ),
+        )
+        training = read_facts(path, "denoiser")["training"]
+        net = load_denoiser(path).eval().requires_grad_(False)
+        took = f"{training['steps']:,} | {training['seconds']:.0f}"
+        write_json(path / "measured.json", self.measure(name, took, net, preset.schedule))
+
+    def guide(self, guidance: float) -> None:
+        """Measure the weights as they are with some guidance."""
+        schedule = denoiser_preset(self.given.preset).schedule
+        self.measure(f"as it is, guidance {guidance:g}", "|", self.start, schedule, guidance)
+
+    def measure(
+        self, name: str, took: str, net: Denoiser, schedule: NoiseSchedule, guidance: float = 1.0
+    ) -> dict[str, Any]:
+        """Measure one and print its row."""
+        errors = latent_errors(net, schedule, self.held, self.start.latent_std)
+        looks = painted(net, schedule, self.vqvae, self.held, guidance)
+        e, rim, spread = (looks[a] for a in ATTRIBUTES)
+        cells = [
+            " / ".join(f"{x:.2f}" for x in errors),
+            f"{e['r']:.2f}, {e['error']:.2f}",
+            *(f"{x:.2f}" for x in (rim["r"], spread["r"], looks["SD"])),
+        ]
+        print(f"| {name} | {took} | {' | '.join(cells)} |", flush=True)
+        return {"errors": errors, **looks}
+
+
+def main() -> None:
+    given = parse()
+    names = given.only or [*DENOISERS, *CODECS]
+    if unknown := sorted({*names} - {*DENOISERS, *CODECS, "guidance"}):
+        raise SystemExit(
+            f"No trial is called {', '.join(unknown)}. There are: "
+            f"{', '.join([*DENOISERS, *CODECS, 'guidance'])}."
+        )
+    folder = check_output_folder(given.output)
+    if denoisers := [name for name in names if name in DENOISERS or name == "guidance"]:
+        trials = DenoiserTrials(given, folder)
         for name in denoisers:
-            denoiser_trial(name, given, cases, vqvae, held, unit, folder, box)
+            if name == "guidance":
+                for guidance in GUIDANCES:
+                    trials.guide(guidance)
+            else:
+                trials.train(name)
     if codecs := [name for name in names if name in CODECS]:
         print(
             "\n| codec | steps on crops + volumes | breast, pre / post, dB | tumor, pre / post, dB "
             "| bias of tumors, pre / post |\n|---|---|---|---|---|"
         )
+        cases = load_cohort(given.data)
         for name in codecs:
-            codec_trial(name, given, cases, folder, box)
+            codec_trial(name, given, cases, folder)
 
 
-def denoiser_trial(
-    name: str,
-    given: argparse.Namespace,
-    cases: Any,
-    vqvae: VQVAE,
-    held: Held,
-    unit: Tensor,
-    folder: Path,
-    box: float,
-) -> None:
-    """Train one denoiser, measure it, and print its row."""
-    trial = DENOISERS[name]
-    preset = trial.change(denoiser_preset(given.preset))
-    init = scaled_start(trial, preset, given.autoencoder, folder / f"{name}, start")
-
-    def train(path: Path) -> Path:
-        return train_denoiser(
-            cases, vqvae, preset, path, max_time_s=box, init=init, seed=trial.seed
-        )
-
-    path = trained(folder / name, train)
-    net = load_denoiser(path).eval().requires_grad_(False)
-    errors = latent_errors(net, preset, held, unit)
-    looks = painted(net, preset, vqvae, held)
-    training = read_facts(path, "denoiser")["training"]
-    e, rim, spread = (looks[a] for a in ATTRIBUTES)
-    print(f"| {name} | {training['steps']:,} | {training['seconds']:.0f} "
-          f"| {' / '.join(f'{x:.2f}' for x in errors)} | {e['r']:.2f}, {e['error']:.2f} "
-          f"| {rim['r']:.2f} | {spread['r']:.2f} | {looks['SD']:.2f} |", flush=True)  # fmt: skip
-    write_json(path / "measured.json", {"errors": errors, **looks})
-
-
-def codec_trial(name: str, given: argparse.Namespace, cases: Any, folder: Path, box: float) -> None:
+def codec_trial(name: str, given: argparse.Namespace, cases: Any, folder: Path) -> None:
     """Train one autoencoder, measure it, and print its row."""
-    preset = CODECS[name](autoencoder_preset(given.preset))
+    preset, box = CODECS[name](autoencoder_preset(given.preset)), seconds(given.max_time)
     path = trained(
         folder / name, lambda path: train_autoencoder(cases, preset, path, max_time_s=box)
     )
