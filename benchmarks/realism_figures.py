@@ -58,6 +58,7 @@ from synbt_aug.evaluate.realism.pictures import gallery_of
 from synbt_aug.evaluate.realism.radiomics import needs_skimage
 from synbt_aug.evaluate.realism.segmenter import train_segmenter
 from synbt_aug.evaluate.realism.table import distances_section, to_markdown, write_tables
+from synbt_aug.evaluate.realism.training import TrainingSettings
 from synbt_aug.evaluate.realism.windows import join
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.page import Gallery, Section
@@ -116,12 +117,16 @@ def sets_of(works: list[Work], textures: tuple[str, ...]) -> Sets:
 
 
 def null_group(
-    training: list[Work], test: list[Work], settings: RealismSettings, device: str
+    training: list[Work], test: list[Work], settings: TrainingSettings, device: str
 ) -> Group:
     """False positives of a segmenter that was trained on real and painted tumors."""
     tumors = join([windows_of(training, "real"), windows_of(training, "diffusion")])
     network = train_segmenter(
-        tumors, settings.segmenter, healthy=windows_of(training, "healthy"), device=device
+        tumors,
+        settings,
+        healthy=windows_of(training, "healthy"),
+        device=device,
+        on_step=lambda done, total: tell("segmenter of null paints", done, total),
     )
     null, untouched = (
         false_positives(network, windows_of(test, which), device=device)
@@ -154,7 +159,7 @@ def report(
     write_tables(folder, title, groups, facts, sections, warnings)
     values = {"facts": facts, "groups": [group.to_dict() for group in groups]}
     write_json(folder / "realism.json", values)
-    print(to_markdown(title, groups, facts))
+    print(to_markdown(title, groups, facts, sections))
 
 
 def parse() -> argparse.Namespace:
@@ -172,6 +177,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=12, help="tumors a mask, for diversity")
     parser.add_argument("--diverse", type=int, default=10, help="masks, for diversity")
     parser.add_argument("--steps", type=int, default=1000, help="of each training")
+    parser.add_argument(
+        "--null-steps", type=int, help="of the segmenter for null paints; default: twice --steps"
+    )
     parser.add_argument("--sampling-steps", type=int, default=DEFAULT_STEPS)
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--shape", default="192x192x128", help="of the phantoms")
@@ -246,7 +254,9 @@ def main() -> None:
     groups, rows = codec_groups(found, codebook)
     tested = [one for one in found if one["seed"] < FIRST_TRAINING_SEED]
     groups += comparison.groups
-    groups.append(null_group(works["training"], works["test"], settings, given.device))
+    # It must know healthy tissue, too, which takes longer.
+    nulls = replace(settings.segmenter, steps=given.null_steps or 2 * given.steps)
+    groups.append(null_group(works["training"], works["test"], nulls, given.device))
     groups += [control_group(tested), diversity_group(tested)]
     shown = {"real": test.real, **({"same codec": test.rebuilt} if test.rebuilt else {})}
     sections = [gallery_of({**shown, **test.synthetic})]
@@ -280,7 +290,7 @@ def main() -> None:
         "place": "drawn by the generator, real diameter" if given.place == "drawn" else "real mask",
         "painting": f"{given.sampling_steps} steps of the sampler, guidance {given.guidance:g}, "
         f"correction {CORRECTION}",
-        "steps of each training": given.steps,
+        "steps of each training": f"{given.steps}, null paints {nulls.steps}",
         "device": device_name(given.device),
         "seconds of this run": round(time.perf_counter() - started),
         "synbt-aug": __version__,

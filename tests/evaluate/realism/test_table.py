@@ -14,6 +14,7 @@ from synbt_aug.evaluate.realism.table import (
     to_markdown,
     write_tables,
 )
+from synbt_aug.page import Paragraph, Section
 
 GOOD = Figure("AUC", 0.6, Target(high=0.75), (0.5, 0.7))
 SHORT = Figure("PSNR", 28.0, Target(low=30), unit="dB", digits=1)
@@ -86,3 +87,11 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     # The feature that is farthest apart comes first.
     assert html.index(">b<") < html.index(">a<")
     assert "**Few windows.**" in markdown.read_text()
+    assert "| b | 0.40 | 0.10 |\n| a | 0.10 | 0.10 |" in markdown.read_text()
+
+
+def test_markdown_leaves_out_sections_without_a_table() -> None:
+    pictures = Section("Pictures", [Paragraph("Look.")])
+    words = to_markdown("R", GROUPS, {}, [pictures, distances_section({"ours": {"a|b": 0.1}})])
+    assert "Pictures" not in words and "Look." not in words
+    assert "## Radiomics, feature by feature" in words and "| a\\|b | 0.10 |" in words

@@ -89,7 +89,8 @@ def train_segmenter(
     Args:
         windows: With tumors; all of them are the answer, not only the one in the middle.
         settings: Of the training.
-        healthy: Windows without a tumor, a third of each batch.
+        healthy: Windows without a tumor, half of each batch; without them it learns that there is
+            always one.
         crop: Side of the crops, divisible by 8, at most that of the windows.
         device: Where it trains, and stays.
         on_step: Called with (steps done, all steps).
@@ -111,7 +112,7 @@ def train_segmenter(
     if healthy is not None and len(healthy):
         signal = torch.cat([signal, healthy.signal])
         answer = torch.cat([answer, healthy.tumor])
-        free = max(1, settings.batch // 3)
+        free = max(1, settings.batch // 2)
         tumors, without = drawer(count, settings.batch - free), drawer(len(healthy), free)
 
         def draw(generator: torch.Generator) -> Tensor:

@@ -23,22 +23,31 @@ def row_of(figure: Figure) -> tuple[str, str, str, str, str]:
     return figure.name, figure.shown, target, reached, figure.note
 
 
-def to_markdown(title: str, groups: Sequence[Group], facts: Mapping[str, Any]) -> str:
+def to_markdown(
+    title: str, groups: Sequence[Group], facts: Mapping[str, Any], sections: Sequence[Section] = ()
+) -> str:
     """The table as Markdown.
 
     Args:
         title: Heading.
         groups: Of figures.
         facts: How they came about: name -> value.
+        sections: Further tables; what has no words or rows, such as pictures, is left out.
     """
     lines = [f"# {title}", "", summary(groups), ""]
     for group in groups:
         lines += [f"## {group.title}", ""]
         if group.words:
             lines += [group.words, ""]
-        lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-        lines += ["| " + " | ".join(_cell(c) for c in row_of(f)) + " |" for f in group.figures]
-        lines.append("")
+        lines += _table(COLUMNS, [row_of(figure) for figure in group.figures])
+    for section in sections:
+        if any(isinstance(part, Grid) for part in section.parts):
+            lines += [f"## {section.title}", ""]
+            for part in section.parts:
+                if isinstance(part, Paragraph):
+                    lines += [part.words, ""]
+                elif isinstance(part, Grid):
+                    lines += _table(part.columns, part.rows)
     lines += ["## Made with", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     return "\n".join(lines) + "\n"
@@ -88,7 +97,7 @@ def write_tables(
     )
     page = write_page(Path(folder) / "realism.html", title, parts)
     markdown = Path(folder) / "realism.md"
-    words = to_markdown(title, groups, facts)
+    words = to_markdown(title, groups, facts, sections)
     if warnings:
         words = words.replace("\n\n", "\n\n" + "".join(f"**{w}**\n\n" for w in warnings), 1)
     with written_whole(markdown) as unfinished:
@@ -115,6 +124,16 @@ def distances_section(distances: Mapping[str, Mapping[str, float]]) -> Section:
 def _section(group: Group) -> Section:
     parts: list[Part] = [Paragraph(group.words)] if group.words else []
     return Section(group.title, [*parts, Grid(COLUMNS, [row_of(f) for f in group.figures])])
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """A Markdown table's lines, and an empty one after them."""
+    head = ["| " + " | ".join(map(_cell, columns)) + " |", "|---" * len(columns) + "|"]
+    return [
+        *head,
+        *("| " + " | ".join(_cell(str(cell)) for cell in row) + " |" for row in rows),
+        "",
+    ]
 
 
 def _doubt(figure: Figure) -> str:
