@@ -235,6 +235,7 @@ def painted(
     return found
 
 
+@torch.no_grad()
 def reconstruction(vqvae: VQVAE, phantoms: int) -> list[Row]:
     """PSNR of held-out phantoms, medians."""
     rows = []
