@@ -25,17 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from realism_examine import examine, figures_of, lacks, pca_windows
 from realism_groups import codec_groups, control_group, diversity_group
-from realism_phantoms import (
-    IN_PLACE,
-    Options,
-    Work,
-    examine,
-    figures_of,
-    lacks,
-    painter,
-    pca_windows,
-)
+from realism_phantoms import IN_PLACE, Options, Work, painter
 from realism_real_case import real_case_group
 
 from synbt_aug import __version__

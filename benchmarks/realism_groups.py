@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from realism_phantoms import CONTROLLED
+from realism_examine import CONTROLLED
 
 from synbt_aug.evaluate.realism import TARGETS, Figure, Group
 from synbt_aug.evaluate.realism.control import (

@@ -30,6 +30,7 @@ def benchmark() -> Iterator[SimpleNamespace]:
     try:
         yield SimpleNamespace(
             phantoms=importlib.import_module("realism_phantoms"),
+            examine=importlib.import_module("realism_examine"),
             figures=importlib.import_module("realism_figures"),
         )
     finally:
@@ -50,7 +51,7 @@ def measured(**more: Any) -> dict[str, Any]:
 def test_a_phantom_is_examined_again_only_for_what_is_missing(
     benchmark: SimpleNamespace, settings: Any
 ) -> None:
-    lacks, work = benchmark.phantoms.lacks, benchmark.phantoms.Work(1, "", False, False)
+    lacks, work = benchmark.examine.lacks, benchmark.phantoms.Work(1, "", False, False)
     deep, with_ssim = replace(work, deep=True), replace(settings, ssim=True)
     assert lacks(work, settings, None)
     assert not lacks(work, settings, measured())
