@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -27,6 +29,23 @@ def test_bright_balls_are_found_and_nothing_else() -> None:
     assert float(dice(segment(network, unseen.signal), unseen.tumor).min()) > 0.8
     nothing = some_windows(1, seed=7, gain=0.0, **small)
     assert int(segment(network, nothing.signal).sum()) < 0.1 * int(unseen.tumor[0].sum())
+
+
+def test_half_of_each_batch_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[list[int]] = []
+
+    def spy(network: object, loss_of: object, draw: Callable, *rest: object) -> None:
+        generator = torch.Generator().manual_seed(0)
+        batches.extend(draw(generator).tolist() for _ in range(3))
+
+    monkeypatch.setattr("synbt_aug.evaluate.realism.segmenter.train", spy)
+    settings = TrainingSettings(steps=1, batch=4, learning_rate=1e-3)
+    small = {"side": 32, "radius": 6.0}
+    healthy = some_windows(3, seed=5, gain=0.0, **small)
+    train_segmenter(some_windows(5, **small), settings, healthy=healthy, crop=24)
+    # Numbers from 5 on are the healthy windows, which stand behind the five tumors.
+    assert [sum(number >= 5 for number in batch) for batch in batches] == [2, 2, 2]
+    assert all(len(batch) == 4 for batch in batches)
 
 
 def test_logits_lie_on_the_windows_grid() -> None:
