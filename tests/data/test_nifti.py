@@ -209,7 +209,7 @@ def test_a_damaged_header_is_refused(tmp_path: Path, at: int, number: int) -> No
 def test_another_grid_is_refused_with_both_grids(tmp_path: Path) -> None:
     pre = save(tmp_path / "pre.nii.gz", signal(0))
     smaller = save(tmp_path / "post.nii.gz", signal(1)[:-1])
-    with pytest.raises(SynBTError, match="20 x 18 x 16 voxels.*19 x 18 x 16.*Resample"):
+    with pytest.raises(SynBTError, match="19 x 18 x 16 voxels, not 20 x 18 x 16.*Resample"):
         read_pair(pre, smaller)
     moved = np.eye(4)
     moved[1, 3] = 3

@@ -103,7 +103,7 @@ def test_another_shape_is_refused_with_what_to_type(other: str) -> None:
     images = {"pre": scan(), "post": scan(), "tumor": mask()}
     images[other] = (mask if other == "tumor" else scan)(shape=(6, 7, 9))
     expected = (
-        rf"'{other}' on the grid of 'pre', \(6, 7, 8\) voxels, got \(6, 7, 9\).*"
+        rf"'{other}' on the grid of 'pre', but it has 6 x 7 x 9 voxels, not 6 x 7 x 8.*"
         rf"tio.ToCanonical\(\) and tio.Resample\('pre'\) before SynBTTumor"
     )
     with pytest.raises(SynBTError, match=expected):
@@ -112,7 +112,7 @@ def test_another_shape_is_refused_with_what_to_type(other: str) -> None:
 
 def test_another_orientation_is_refused_and_both_are_named() -> None:
     flipped = np.diag((-1.0, 1.0, 1.0, 1.0))
-    with pytest.raises(SynBTError, match=r"'pre' is RAS, 'tumor' is LAS"):
+    with pytest.raises(SynBTError, match="axes point to LAS, not RAS"):
         find(pre=scan(), post=scan(), tumor=mask(affine=flipped))
 
 

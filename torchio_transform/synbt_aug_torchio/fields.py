@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torchio as tio
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.grid import Grid, grid_difference
 
 #: The label's name where a subject has none and none was asked for.
 DEFAULT_LABEL = "label"
-
-#: Largest distance between the corners of two grids that still count as one, in voxels.
-_GRID_TOLERANCE_VOXELS = 0.1
 
 #: What TorchIO calls a bare tensor, array or image inside.
 _BARE = "default_image_name"
@@ -83,6 +80,7 @@ def find_fields(
     label = search.label(names[2]) if with_label else DEFAULT_LABEL
     found = Fields(pre, post, *(channels if pre == post else (0, 0)), label, roi)
     search.check_channels(found, with_label)
+    _grid(subject[found.pre], found.pre)
     for other in (found.post, *([found.label] if with_label else []), *([roi] if roi else [])):
         if other in subject:
             _check_grid(who, subject[found.pre], found.pre, subject[other], other)
@@ -189,24 +187,18 @@ def _channels(count: int) -> str:
     return "1 channel" if count == 1 else f"{count} channels"
 
 
+def _grid(image: tio.Image, name: str) -> Grid:
+    x, y, z = image.spatial_shape
+    return Grid((x, y, z), image.affine, f"The image {name!r}")
+
+
 def _check_grid(who: str, like: tio.Image, its: str, other: tio.Image, name: str) -> None:
     if other is like:
         return
-    advice = f"Put tio.ToCanonical() and tio.Resample({its!r}) before {who}."
-    shape, wanted = other.spatial_shape, like.spatial_shape
-    if shape != wanted:
+    if difference := grid_difference(_grid(other, name), _grid(like, its)):
         raise SynBTError(
-            f"{who} needs {name!r} on the grid of {its!r}, {wanted} voxels, got {shape}. {advice}"
-        )
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float)
-    corners[:, :3] *= np.array(wanted) - 1
-    apart = (corners @ (other.affine - like.affine).T)[:, :3]
-    apart_mm = float(np.linalg.norm(apart, axis=1).max())
-    if apart_mm > _GRID_TOLERANCE_VOXELS * min(like.spacing):
-        raise SynBTError(
-            f"{who} needs {name!r} on the grid of {its!r}, but their affines differ: corners lie "
-            f"up to {apart_mm:.2f} mm apart ({its!r} is {like.orientation_str}, {name!r} is "
-            f"{other.orientation_str}). {advice}"
+            f"{who} needs {name!r} on the grid of {its!r}, but it {difference}. Put "
+            f"tio.ToCanonical() and tio.Resample({its!r}) before {who}."
         )
 
 

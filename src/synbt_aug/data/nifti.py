@@ -16,20 +16,14 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
-from nibabel import affines
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, ImageDataError
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import written_whole
+from synbt_aug.grid import Grid, grid_difference
 from synbt_aug.volume import BreastVolume, Spacing
-
-# How far two grids that count as one may lie apart: headers written by different tools differ by
-# rounding. In voxels at the first voxel, and in mm for each mm away from it: a direction kept as
-# NIfTI's quaternion in float32 turns axial scans by up to .0013 rad, .6 mm across a breast scan.
-GRID_TOLERANCE_VOXELS = 0.1
-GRID_TOLERANCE_TURN = 0.002
 
 # What nibabel and its readers raise on files that are damaged, or no images. A header that
 # promises far too much runs out of memory.
@@ -77,8 +71,14 @@ class Scan:
     @property
     def spacing(self) -> Spacing:
         """Voxel size along D, H and W in mm, from the affine."""
-        x, y, z = (float(mm) for mm in affines.voxel_sizes(self.affine))
+        x, y, z = self.grid.spacing
         return z, y, x
+
+    @property
+    def grid(self) -> Grid:
+        """Shape and affine in the file's order, (x, y, z)."""
+        d, h, w = self.shape
+        return Grid((w, h, d), self.affine)
 
     def values(self) -> np.ndarray:
         """Real values in float32, shape `(D, H, W)`."""
@@ -204,22 +204,10 @@ def check_same_grid(scan: Scan, like: Scan, what: str) -> None:
     Raises:
         SynBTError: If they do not.
     """
-    advice = "Resample it first, for example with SimpleITK.Resample(image, reference)."
-    if scan.shape != like.shape:
+    if difference := grid_difference(scan.grid, like.grid):
         raise SynBTError(
-            f"{what} must lie on the grid of {like.path.name}, {_xyz(like.shape)} voxels, but "
-            f"{scan.path} has {_xyz(scan.shape)}. {advice}"
-        )
-    last = np.array(like.shape[::-1]) - 1
-    corners = np.stack(np.meshgrid(*[(0, n) for n in last], indexing="ij"), axis=-1).reshape(-1, 3)
-    there, here = (affines.apply_affine(one.affine, corners) for one in (scan, like))
-    apart_mm = np.linalg.norm(there - here, axis=1)
-    away_mm = np.linalg.norm(here - here[0], axis=1)
-    allowed_mm = GRID_TOLERANCE_VOXELS * min(like.spacing) + GRID_TOLERANCE_TURN * away_mm
-    if (apart_mm > allowed_mm).any():
-        raise SynBTError(
-            f"{what} must lie on the grid of {like.path.name}, but {scan.path} has another affine: "
-            f"corners lie up to {apart_mm.max():.2f} mm apart. {advice}"
+            f"{what} must lie on the grid of {like.path.name}, but {scan.path} {difference}. "
+            f"Resample it first, for example with SimpleITK.Resample(image, reference)."
         )
 
 
@@ -300,8 +288,8 @@ def _read(path: Path, what: str) -> Scan:
             f"{what} needs numbers for voxels, but {path} holds {stored.dtype} (color or complex)."
         )
     affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise SynBTError(f"{what} needs voxel sizes, but the affine of {path} is degenerate.")
+    x, y, z = (int(n) for n in stored.shape)
+    Grid((x, y, z), affine, f"{what}, {path},")
     return Scan(
         path=path,
         stored=np.ascontiguousarray(stored.T.astype(stored.dtype.newbyteorder("="), copy=False)),
@@ -327,7 +315,3 @@ def _save(image: Any, path: Path) -> Path:
     with written_whole(path) as unfinished:
         nib.save(image, unfinished)
     return path
-
-
-def _xyz(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape[::-1])
