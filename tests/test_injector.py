@@ -72,8 +72,8 @@ class OutOfMemory(FlatTexture):
         ({"tumors": 9}, "tumors needs a number from 1 to 8, got 9"),
         ({"pre_channel": 1}, "need two channels, got 1 for both"),
         ({"category": "cyst"}, "category needs one of .*'mass', 'rim', 'non-mass'.*got 'cyst'"),
-        ({"pre_channel": -1}, "need numbers from 0 on, got -1 and 1"),
-        ({"steps": 0}, "steps needs a number from 1 on, got 0"),
+        ({"pre_channel": -1}, "pre_channel needs a number from 0 on, got -1"),
+        ({"steps": 0}, "steps needs a number from 1 to 1000, got 0"),
         ({"precision": "int8"}, "precision needs one of .*'bf16'.*got 'int8'"),
         ({"tumor_label": 0}, "tumor_label needs a number from 1 on, got 0"),
         ({"diameter_mm": 5.0}, "diameter_mm needs a number from 6 to 90, got 5"),
@@ -85,6 +85,51 @@ def test_a_setting_out_of_range_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(SynBTError, match=message):
         InjectionSettings(**values)
+
+
+NUMBERS = (
+    "probability", "tumors", "multifocal", "diameter_mm", "enhancement", "rim", "heterogeneity",
+    "pre_contrast", "guidance", "steps", "pre_channel", "post_channel", "tumor_label",
+    "null_paint", "distractors", "seed",
+)  # fmt: skip
+OPTIONAL = {"diameter_mm", "enhancement", "rim", "heterogeneity", "pre_contrast"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30, "1", None, True])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused_by_the_setting_s_name(name: str, value: Any) -> None:
+    if value is None and name in OPTIONAL:
+        return
+    if value == 1e30 and name in ("pre_channel", "post_channel", "tumor_label"):
+        return  # The images and labels that come say how large these may be.
+    with pytest.raises(SynBTError, match=rf"^{name} needs a (whole )?number"):
+        InjectionSettings(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["tumors", "steps", "seed", "tumor_label", "pre_channel"])
+def test_half_a_thing_is_refused_by_the_setting_s_name(name: str) -> None:
+    with pytest.raises(SynBTError, match=rf"^{name} needs a whole number .* got 2.5"):
+        InjectionSettings(**{name: 2.5})
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("texture", None), ("precision", 32), ("generator_device", None), ("weights", None),
+        ("tissue", 3), ("bank", 3), ("only_tumor_free", "no"), ("only_free_side", 1),
+        ("paint_over", 3), ("roi_labels", "23"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_kind_is_refused_by_its_name(name: str, value: Any) -> None:
+    with pytest.raises(SynBTError, match=rf"^{name} needs "):
+        InjectionSettings(**{name: value})
+
+
+def test_label_values_are_whole_numbers_from_zero_on() -> None:
+    assert InjectionSettings(paint_over=(2.0, 3)).paint_over == (2, 3)  # type: ignore[arg-type]
+    for bad in (-1, 2.5, "3", None):
+        with pytest.raises(SynBTError, match="Each value of roi_labels needs a"):
+            InjectionSettings(roi_labels=(bad,))  # type: ignore[arg-type]
 
 
 def test_the_wish_is_what_the_settings_ask_for() -> None:

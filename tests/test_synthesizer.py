@@ -22,6 +22,7 @@ from analytic import (
     small_bank,
     tiny_weights,
 )
+from geometric_tissue import geometric_tissue as find_tissue
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.painting import Wish
@@ -118,6 +119,38 @@ def test_tumors_that_find_no_room_are_left_out_and_the_record_says_so() -> None:
 def test_no_tumor_asked_for_is_none_painted() -> None:
     result = painter()(breast(), seed=0, tumors=0)
     assert result.reason == "nothing was asked for" and result.image is breast().image
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    {
+        "seed": (-1, 2**64, 0.5, "0", None),
+        "tumors": (2.5, -1, 10**9, "2", None),
+        "multifocal": (2, -0.1, float("nan"), "1", None),
+        "distractors": (float("nan"), float("inf"), 9, "1", None),
+        "diameter_mm": (float("nan"), 5.9, 1e9, "9"),
+    }.items(),
+)
+def test_a_number_out_of_range_is_refused_by_its_name(name: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        with pytest.raises(SynBTError, match=rf"^{name} needs a (whole )?number"):
+            painter()(breast(), **{"seed": 0, name: value})
+
+
+@pytest.mark.parametrize("texture", ["diffusion", "syntumor"])
+@pytest.mark.parametrize(
+    "name, values",
+    {
+        "guidance": (float("nan"), float("inf"), 1e9, -1, "1", None),
+        "steps": (2.5, 0, 1001, float("nan"), "4", None),
+    }.items(),
+)
+def test_a_sampler_s_number_out_of_range_is_refused_by_its_name(
+    name: str, values: tuple[Any, ...], texture: str
+) -> None:
+    for value in values:
+        with pytest.raises(SynBTError, match=rf"^{name} needs a (whole )?number"):
+            TumorSynthesizer(tiny_weights(), texture=texture, tissue=find_tissue, **{name: value})
 
 
 def test_a_given_mask_is_painted_in_its_place() -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.number import MAX_SEED, check_number, check_whole
 from synbt_aug.painting import Wish
 from synbt_aug.texture.diffusion import PRECISIONS
-from synbt_aug.texture.names import DEFAULT_STEPS, check_texture
+from synbt_aug.texture.names import (
+    DEFAULT_STEPS,
+    MAX_GUIDANCE,
+    MAX_STEPS,
+    check_texture,
+)
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
-from synbt_aug.tumor.distractor import distractor_count
+from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
 from synbt_aug.tumor.multifocal import group_chance
 
 if TYPE_CHECKING:
@@ -96,27 +103,14 @@ class InjectionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("probability", "multifocal", "null_paint"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise SynBTError(f"{name} needs a number from 0 to 1, got {value}.")
-        if not 0 <= self.distractors <= 8:
-            raise SynBTError(f"distractors needs a number from 0 to 8, got {self.distractors}.")
-        if not 1 <= self.tumors <= 8:
-            raise SynBTError(f"tumors needs a number from 1 to 8, got {self.tumors}.")
+        self._check_kinds()
+        self._check_numbers()
         if self.pre_channel == self.post_channel:
             raise SynBTError(
                 f"pre_channel and post_channel need two channels, got {self.pre_channel} for both."
             )
         if self.category is not None and self.category not in CATEGORIES:
             raise SynBTError(f"category needs one of {CATEGORIES}, got {self.category!r}.")
-        if self.pre_channel < 0 or self.post_channel < 0:
-            raise SynBTError(
-                f"pre_channel and post_channel need numbers from 0 on, got {self.pre_channel} and "
-                f"{self.post_channel}."
-            )
-        if self.steps < 1:
-            raise SynBTError(f"steps needs a number from 1 on, got {self.steps}.")
         check_texture(self.texture)
         if self.precision not in PRECISIONS:
             raise SynBTError(
@@ -131,19 +125,46 @@ class InjectionSettings:
                     f"generator_device needs 'auto', or a device such as 'cpu' or 'cuda:1', got "
                     f"{self.generator_device!r}."
                 ) from error
-        if self.tumor_label < 1:
-            raise SynBTError(f"tumor_label needs a number from 1 on, got {self.tumor_label}.")
         if self.tumor_label in self.roi_labels:
             raise SynBTError(
                 f"roi_labels marks where tumors may go, but {self.tumor_label} is tumor_label: "
                 f"nothing is painted on tumors that are there. Leave it out."
             )
-        if any(value < 0 for value in self.roi_labels):
-            raise SynBTError(
-                f"roi_labels needs numbers from 0 on, got {list(self.roi_labels)}: negative labels "
-                f"mark voxels without signal."
-            )
         self.wish()
+
+    def _check_kinds(self) -> None:
+        """See that words are words, and yes or no is one of the two."""
+        for name in ("texture", "precision", "generator_device"):
+            if not isinstance(getattr(self, name), str):
+                raise SynBTError(f"{name} needs a word, got {getattr(self, name)!r}.")
+        for name in ("weights", "tissue"):
+            if not isinstance(getattr(self, name), (str, Path)):
+                raise SynBTError(
+                    f"{name} needs 'shipped' or a folder, got {getattr(self, name)!r}."
+                )
+        if not isinstance(self.bank, (str, Path, type(None))):
+            raise SynBTError(f"bank needs 'shipped', a file or None, got {self.bank!r}.")
+        for name in ("only_tumor_free", "only_free_side"):
+            if not isinstance(getattr(self, name), bool):
+                raise SynBTError(f"{name} needs True or False, got {getattr(self, name)!r}.")
+
+    def _check_numbers(self) -> None:
+        """Hold every number against its range; whole ones become int."""
+        for name in ("probability", "multifocal", "null_paint"):
+            check_number(name, getattr(self, name), 0, 1)
+        check_number("distractors", self.distractors, 0, MAX_EXPECTED)
+        check_number("guidance", self.guidance, 0, MAX_GUIDANCE)
+        whole = {"tumors": (1, 8), "steps": (1, MAX_STEPS), "tumor_label": (1, None)}
+        whole |= {"pre_channel": (0, None), "post_channel": (0, None), "seed": (0, MAX_SEED)}
+        for name, (least, most) in whole.items():
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), least, most))
+        for name in ("paint_over", "roi_labels"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise SynBTError(f"{name} needs label values, such as (2, 3), got {given!r}.")
+            # Negative labels mark voxels without signal.
+            values = tuple(check_whole(f"Each value of {name}", v, 0) for v in given)
+            object.__setattr__(self, name, values)
 
     @property
     def appearance(self) -> Appearance:

@@ -19,6 +19,7 @@ from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
+from synbt_aug.number import check_number, check_seed, check_whole
 from synbt_aug.painting import (
     Prepared,
     Wish,
@@ -36,7 +37,7 @@ from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
-from synbt_aug.tumor.distractor import distractor_count
+from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
 from synbt_aug.tumor.lesions import split_lesions
 from synbt_aug.tumor.multifocal import group_chance
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
@@ -53,6 +54,9 @@ from synbt_aug.weights import (
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
 #: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
 _VOXELS_AT_ONCE = 8 * 64**3
+
+#: Most tumors that may be asked for in one volume.
+MAX_TUMORS = 100
 
 
 class TumorSynthesizer:
@@ -157,7 +161,14 @@ class TumorSynthesizer:
         Returns:
             The painted volume with its label, support and recipe, or the volume unchanged with
             a reason. Where only some of several tumors found room, `measured` says so.
+
+        Raises:
+            SynBTError: If a number is out of its range, or the mask lies on another grid.
         """
+        seed = check_seed(seed)
+        tumors = check_whole("tumors", tumors, 0, MAX_TUMORS)
+        multifocal = check_number("multifocal", multifocal, 0, 1)
+        distractors = check_number("distractors", distractors, 0, MAX_EXPECTED)
         generator = torch.Generator().manual_seed(seed)
         if tumor_mask is None:
             wish = Wish(kind, diameter_mm, appearance, only_free_side=only_free_side)

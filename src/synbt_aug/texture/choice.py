@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.number import check_number, check_whole
 from synbt_aug.texture.analytic import SynTumor
 from synbt_aug.texture.copy_paste import CopyPaste
 from synbt_aug.texture.diffusion import TumorInpainter
 from synbt_aug.texture.job import Texture
-from synbt_aug.texture.names import check_texture
+from synbt_aug.texture.names import MAX_GUIDANCE, MAX_STEPS, check_texture
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import Weights, WithoutNetworks, load_weights, load_without_networks
 
@@ -55,6 +56,9 @@ def make_texture(
         SynBTError: If there is no such texture, or its networks or settings are not fit.
     """
     margin = weights.contract.hole_margin_mm
+    # Asked of every texture, so that a slip does not wait for the day it matters.
+    check_whole("steps", steps, 1, MAX_STEPS)
+    check_number("guidance", guidance, 0, MAX_GUIDANCE)
     if check_texture(name) == SynTumor.name:
         return SynTumor(hole_margin_mm=margin)
     if name == CopyPaste.name:

@@ -19,10 +19,11 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.intensity import inverse_knee
 from synbt_aug.mask import down, gaussian
+from synbt_aug.number import check_number, check_whole
 from synbt_aug.texture.correction import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
-from synbt_aug.texture.names import DEFAULT_STEPS
+from synbt_aug.texture.names import DEFAULT_STEPS, MAX_GUIDANCE
 from synbt_aug.vqvae import VQVAE
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -45,7 +46,7 @@ class TumorInpainter:
         schedule: The one the denoiser was trained with.
         hole_margin_mm: Dilation of the label that gives the hole.
         steps: Of DDIM, 1 to 1000 (paper: 10).
-        guidance: Strength of the wish for an appearance; 1 is the plain prediction.
+        guidance: Strength of the wish for an appearance, 0 to 20; 1 is the plain prediction.
         precision: "fp32", "bf16" or "fp16", for the networks only.
         correct: Whether smooth gains make good what the networks lack of the wish, and a tumor's
             grain is made as quiet as the scan's noise.
@@ -69,8 +70,8 @@ class TumorInpainter:
         precision: str = "fp32",
         correct: bool = True,
     ) -> None:
-        if not 1 <= steps <= schedule.steps:
-            raise SynBTError(f"steps needs a number from 1 to {schedule.steps}, got {steps}.")
+        self.steps = check_whole("steps", steps, 1, schedule.steps)
+        self.guidance = check_number("guidance", guidance, 0, MAX_GUIDANCE)
         if precision not in PRECISIONS:
             raise SynBTError(
                 f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}."
@@ -79,8 +80,6 @@ class TumorInpainter:
         self.denoiser = denoiser.eval().requires_grad_(False)
         self.schedule = schedule
         self.hole_margin_mm = hole_margin_mm
-        self.steps = steps
-        self.guidance = float(guidance)
         self.precision = precision
         self.correct = correct
 

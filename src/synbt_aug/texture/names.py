@@ -11,6 +11,12 @@ TEXTURES = ("diffusion", "syntumor", "copy_paste")
 #: nothing that was measured (docs/lab-book.md, 15).
 DEFAULT_STEPS = 4
 
+#: Most steps: those of the schedule that the networks are trained with.
+MAX_STEPS = 1000
+
+#: Most guidance: it extrapolates, and networks stray long before.
+MAX_GUIDANCE = 20.0
+
 
 def check_texture(name: str) -> str:
     """The name, if there is such a texture.

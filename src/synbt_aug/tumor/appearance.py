@@ -16,6 +16,7 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import equivalent_diameter_mm, signed_distance_mm
+from synbt_aug.number import check_number
 from synbt_aug.volume import Spacing
 
 #: What kinds of lesion the networks tell apart.
@@ -81,11 +82,9 @@ class Appearance:
         }
         for name, (least, most) in limits.items():
             value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise SynBTError(
-                    f"{name} needs a number from {least:g} to {most:g}, got {value:g}. "
-                    f"`synbt bank show` lists what the bank's tumors have."
-                )
+            if value is not None:
+                advice = "`synbt bank show` lists what the bank's tumors have."
+                check_number(name, value, least, most, advice=advice)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -20,6 +20,9 @@ from synbt_aug.tumor.appearance import Appearance
 
 SHAPES = ("mass", "node", "vessel")
 
+#: Most of them that may be expected in a sample.
+MAX_EXPECTED = 8.0
+
 #: Window that holds each of them with tissue around, in mm.
 WINDOW_MM = 64
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.number import check_number
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.multifocal import Satellite
 from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM
@@ -40,11 +41,14 @@ class Wish:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {self.kind!r}.")
-        if self.diameter_mm is not None and not SMALLEST_MM <= self.diameter_mm <= LARGEST_MM:
-            raise SynBTError(
-                f"diameter_mm needs a number from {SMALLEST_MM:g} to {LARGEST_MM:g}, got "
-                f"{self.diameter_mm:g}: smaller tumors vanish in a 4 mm latent cell, larger ones "
-                f"do not fit a 128 mm window."
+        if self.diameter_mm is not None:
+            check_number(
+                "diameter_mm",
+                self.diameter_mm,
+                SMALLEST_MM,
+                LARGEST_MM,
+                advice="Smaller tumors vanish in a 4 mm latent cell, larger ones do not fit a "
+                "128 mm window.",
             )
         if self.kind == "removal" and self.mask is None:
             raise SynBTError("A removal needs the mask of what to remove: pass mask=.")
