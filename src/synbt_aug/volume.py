@@ -16,6 +16,9 @@ from synbt_aug.errors import SynBTError
 
 Spacing = tuple[float, float, float]
 
+#: Voxel sizes that a breast scan may have.
+SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.05, 20.0
+
 
 @dataclass(frozen=True)
 class BreastVolume:
@@ -69,9 +72,12 @@ class BreastVolume:
             spacing = tuple(float(mm) for mm in self.spacing)
         except (TypeError, ValueError):
             spacing = ()
-        if len(spacing) != 3 or not all(0.05 <= mm <= 20 for mm in spacing):
+        if len(spacing) != 3 or not all(
+            SMALLEST_SPACING_MM <= mm <= LARGEST_SPACING_MM for mm in spacing
+        ):
             raise SynBTError(
-                f"BreastVolume needs three voxel sizes in mm (0.05 to 20), got {self.spacing}. "
+                f"BreastVolume needs three voxel sizes in mm ({SMALLEST_SPACING_MM:g} to "
+                f"{LARGEST_SPACING_MM:g}), got {self.spacing}. "
                 f"For 1 mm voxels pass spacing=(1.0, 1.0, 1.0)."
             )
         object.__setattr__(self, "spacing", spacing)

@@ -136,3 +136,15 @@ def test_without_medpy_the_extra_is_named(
     outcome = synbt("evaluate", plain, reference)
     assert outcome.code == 2
     assert "medpy is not installed" in outcome.err and "synbt-aug[eval]" in outcome.err
+
+
+def test_masks_with_negative_values_are_refused_on_either_side(
+    synbt: Callable, plain: Path, reference: Path, tmp_path: Path
+) -> None:
+    signed = _write(tmp_path / "signed", a=-_voxels((5, 5, 5)).astype(np.int8))
+    whole = _write(tmp_path / "whole", a=_voxels((5, 5, 5)))
+    for first, second, what in ((signed, whole, "prediction"), (whole, signed, "reference")):
+        outcome = synbt("evaluate", first, second)
+        assert outcome.code == 2
+        assert f"The {what} of a needs values from 0 on" in _said(outcome)
+        assert "holds 1 voxels below, down to -1" in _said(outcome)

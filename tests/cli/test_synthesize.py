@@ -101,6 +101,25 @@ def test_nowhere_to_go_writes_nothing_and_says_why(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_masks_that_hold_nothing_or_negative_values_do_not_pass_for_no_tumor(
+    paint: Callable, scans: Path, tmp_path: Path
+) -> None:
+    tumor = nib.load(scans / "tumor.nii.gz")
+    empty, signed = tmp_path / "empty.nii.gz", tmp_path / "signed.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros(tumor.shape, np.uint8), tumor.affine), empty)
+    as_int8 = (255 * (_stored(scans / "tumor.nii.gz") > 0)).astype(np.uint8).view(np.int8)
+    nib.save(nib.Nifti1Image(as_int8, tumor.affine), signed)
+    for option in ("--existing", "--forbidden", "--remove", "--tumor-mask", "--roi"):
+        said = paint(tmp_path / "out", option, signed)
+        assert said.code == 2 and "signed.nii.gz holds" in said.err and "uint8" in said.err
+    for option in ("--remove", "--tumor-mask"):
+        said = paint(tmp_path / "out", option, empty)
+        assert said.code == 2 and "empty.nii.gz is empty" in said.err
+    said = paint(tmp_path / "out", "--existing", empty, "--diameter-mm", 10)
+    assert said.code == 0
+    assert "mask of existing tumors is empty" in " ".join(said.err.split())
+
+
 def test_bad_input_is_told_in_one_line_before_any_work(
     paint: Callable, synbt: Callable, scans: Path, weights: Path, tmp_path: Path
 ) -> None:

@@ -116,6 +116,43 @@ def test_a_written_mask_reads_back_on_the_scans_grid(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(path, scan).numpy(), mask)
 
 
+NEGATIVE = {
+    "255 kept as int8": (255 * block()).astype(np.int8),
+    "one label of -2": np.where(block() > 0, -2, 0).astype(np.int16) + block(),
+    "-1 in floating point": -block().astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("kind", NEGATIVE)
+def test_a_mask_with_negative_values_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    scan = read_scan(save(tmp_path / "a.nii.gz", signal()))
+    path = save(tmp_path / "m.nii.gz", NEGATIVE[kind])
+    with pytest.raises(SynBTError, match=r"The tumor mask needs values from 0 on.*24 voxels"):
+        read_mask(path, scan, "The tumor mask")
+    with pytest.raises(SynBTError, match=r"m\.nii\.gz holds 24 .*uint8"):
+        read_mask(path, scan, label=1)
+    with pytest.raises(SynBTError, match="existing tumors needs values from 0 on"):
+        read_pair(scan.path, save(tmp_path / "post.nii.gz", signal(1)), existing=path)
+
+
+def test_a_mask_that_was_resampled_may_swing_below_zero(tmp_path: Path) -> None:
+    scan = read_scan(save(tmp_path / "a.nii.gz", signal()))
+    soft = block().astype(np.float32) * 1.02 - 0.03
+    assert int(read_mask(save(tmp_path / "m.nii.gz", soft), scan).sum()) == 24
+
+
+@pytest.mark.parametrize("mask", ["existing", "forbidden"])
+def test_an_empty_mask_is_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mask: str
+) -> None:
+    pre, post = save(tmp_path / "pre.nii.gz", signal(0)), save(tmp_path / "post.nii.gz", signal(1))
+    read_pair(pre, post, **{mask: save(tmp_path / "m.nii.gz", block())})
+    assert not caplog.records
+    read_pair(pre, post, **{mask: save(tmp_path / "m.nii.gz", 0 * block())})
+    (record,) = caplog.records
+    assert "is empty" in record.getMessage() and "m.nii.gz" in record.getMessage()
+
+
 def test_a_label_picks_one_value_of_a_mask(tmp_path: Path) -> None:
     scan = read_scan(save(tmp_path / "a.nii.gz", signal()))
     path = save(tmp_path / "m.nii.gz", 2 * block())

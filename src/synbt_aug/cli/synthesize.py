@@ -119,6 +119,8 @@ def synthesize(
     for path, what in ((tumor_mask, "The tumor mask"), (remove, "The mask to remove")):
         if path is not None:
             shape = read_mask(path, pair.pre, what)
+            if not shape.any():
+                raise SynBTError(f"{what} needs at least one voxel above 0, but {path} is empty.")
     inputs = {"pre": pre, "post": post, "existing": existing, "forbidden": forbidden}
     inputs |= {"roi": roi, "tumor_mask": tumor_mask, "remove": remove, "recipe": recipe}
     request = {

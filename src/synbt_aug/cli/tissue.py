@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,14 @@ def tissue(
     """
     import torch
 
-    from synbt_aug.data.nifti import read_mask, read_pair, read_scan, write_volume
+    from synbt_aug.data.nifti import (
+        EXISTING,
+        NOTHING_KEPT,
+        read_mask,
+        read_pair,
+        read_scan,
+        write_labels,
+    )
     from synbt_aug.files import check_output_folder, written_whole
     from synbt_aug.host import Host
     from synbt_aug.tissue import TISSUE_NAMES, TissueLabel
@@ -60,16 +68,16 @@ def tissue(
             if path.resolve() in {p.resolve() for p in (pre, post, existing) if p is not None}:
                 raise SynBTError(f"The input {path} would be overwritten. Name another file.")
     scan = read_scan(pre, "The pre-contrast scan")
-    pair = None if post is None else read_pair(pre, post, existing=existing)
+    pair = None if post is None else read_pair(pre, post)
     known = None
     if existing is not None:
-        known = read_mask(existing, scan, "The mask of existing tumors")
+        known = read_mask(existing, scan, EXISTING, if_empty=NOTHING_KEPT)
     segmenter = load_segmenter(tissue_weights)
     segmenter.network.to(generator.pick_device(device))
     values = torch.from_numpy(scan.values())
     found = segmenter(values, scan.spacing)
     labels = found.at_host()
-    write_volume(output, labels.cpu().numpy(), scan.affine)
+    write_labels(output, scan, labels.cpu().numpy())
     voxel_cm3 = scan.spacing[0] * scan.spacing[1] * scan.spacing[2] / 1000
     for value, name in TISSUE_NAMES.items():
         if value is not TissueLabel.BACKGROUND:
@@ -80,10 +88,10 @@ def tissue(
     if pair is None:
         where = find_sites(found, occupied=known)
     else:
-        where = Host.of(pair.volume).sites_by(segmenter)
+        where = Host.of(replace(pair.volume, tumor=known)).sites_by(segmenter)
     weight = where.weight_at_host(scan.shape)
     if sites is not None:
-        write_volume(sites, weight.numpy(), scan.affine)
+        write_labels(sites, scan, weight.numpy())
         note(f"Sites in {sites}")
     if picture is not None:
         with written_whole(picture) as unfinished:

@@ -7,6 +7,7 @@ and saturated, and all other voxels are copied as stored. Other formats and 4D s
 
 from __future__ import annotations
 
+import logging
 import os
 import zlib
 from dataclasses import dataclass
@@ -20,10 +21,17 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, ImageDataError
 from torch import Tensor
 
+from synbt_aug.data.header import check_header, header_for_labels
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import written_whole
 from synbt_aug.grid import Grid, grid_difference
 from synbt_aug.volume import BreastVolume, Spacing
+
+logger = logging.getLogger(__name__)
+
+#: What a mask of real tumors is called, and what follows where it is empty.
+EXISTING = "The mask of existing tumors"
+NOTHING_KEPT = "Nothing is kept free for it: is it the right file?"
 
 # What nibabel and its readers raise on files that are damaged, or no images. A header that
 # promises far too much runs out of memory.
@@ -131,11 +139,21 @@ def read_label(path: str | os.PathLike[str], what: str = "The mask") -> Scan:
         what: What the file is to be; opens the error messages.
 
     Raises:
-        SynBTError: If the file is missing, damaged, no 3D image, or its values are not finite.
+        SynBTError: If the file is missing, damaged, no 3D image, or its values are not finite or
+            negative.
     """
     scan = _read(Path(path), what)
     if scan.stored.dtype.kind == "f" and not np.isfinite(scan.stored).all():
         raise SynBTError(f"{what} needs finite values, but {path} holds NaN or infinite voxels.")
+    ends = [float(v) * scan.slope + scan.intercept for v in (scan.stored.min(), scan.stored.max())]
+    # A mask that was resampled may swing a little below 0; what rounds to a negative label is one.
+    if min(ends) <= -0.5:
+        below = int((scan.values() <= -0.5).sum())
+        raise SynBTError(
+            f"{what} needs values from 0 on, but {path} holds {below} voxels below, down to "
+            f"{min(ends):g}. A mask of 255 that is stored as int8 reads as -1: save it as uint8, "
+            f"for example (mask != 0).astype(numpy.uint8)."
+        )
     return scan
 
 
@@ -144,6 +162,8 @@ def read_mask(
     like: Scan,
     what: str = "The mask",
     label: int | None = None,
+    *,
+    if_empty: str = "",
 ) -> Tensor:
     """Read a mask on the grid of `like`.
 
@@ -152,17 +172,20 @@ def read_mask(
         like: The scan that the mask belongs to.
         what: What the file is to be; opens the error messages.
         label: The value that counts; None counts every value of at least 0.5.
+        if_empty: What follows where no voxel counts; logged as a warning then.
 
     Returns:
         Boolean tensor, shape `(D, H, W)`.
 
     Raises:
-        SynBTError: If the file cannot be read or lies on another grid.
+        SynBTError: If the file cannot be read, holds negative values, or lies on another grid.
     """
     scan = read_label(path, what)
     check_same_grid(scan, like, what)
     values = scan.values()
     mask = values >= 0.5 if label is None else np.abs(values - label) < 0.5
+    if if_empty and not mask.any():
+        logger.warning("%s is empty: %s holds no voxel above 0. %s", what, path, if_empty)
     return torch.from_numpy(np.ascontiguousarray(mask))
 
 
@@ -183,9 +206,9 @@ def read_pair(
     post_scan = read_scan(post, "The post-contrast scan")
     check_same_grid(post_scan, pre_scan, "The post-contrast scan")
     masks = {
-        name: None if path is None else read_mask(path, pre_scan, what)
+        name: None if path is None else read_mask(path, pre_scan, what, if_empty=NOTHING_KEPT)
         for name, path, what in (
-            ("tumor", existing, "The mask of existing tumors"),
+            ("tumor", existing, EXISTING),
             ("forbidden", forbidden, "The forbidden mask"),
         )
     }
@@ -239,8 +262,25 @@ def write_painted(
 
 def write_mask(path: str | os.PathLike[str], like: Scan, mask: Any) -> Path:
     """Write a mask as 0 and 1 in uint8 on the grid of `like`; shape `(D, H, W)`."""
-    image = nib.Nifti1Image(np.asarray(mask).astype(np.uint8).T, like.affine)
-    return _save(image, Path(path))
+    return write_labels(path, like, np.asarray(mask).astype(np.uint8))
+
+
+def write_labels(path: str | os.PathLike[str], like: Scan, values: Any) -> Path:
+    """Write other values on the grid of a scan, with the scan's own header.
+
+    An affine alone would not do: where a header's codes are 0 or its two affines differ, other
+    readers than nibabel would see the values on another grid than the scan.
+
+    Args:
+        path: A new `.nii.gz` file.
+        like: The scan.
+        values: Shape `(D, H, W)`, in the dtype to be stored.
+    """
+    array = np.asarray(values)
+    header = header_for_labels(like.header, array.dtype)
+    kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
+    stored = array.T.reshape(like.file_shape, order="F")
+    return _save(kind(stored, like.affine, header), Path(path))
 
 
 def write_volume(path: str | os.PathLike[str], array: Any, affine: np.ndarray) -> Path:
@@ -290,6 +330,7 @@ def _read(path: Path, what: str) -> Scan:
     affine = np.asarray(image.affine, dtype=np.float64)
     x, y, z = (int(n) for n in stored.shape)
     Grid((x, y, z), affine, f"{what}, {path},")
+    check_header(image.header, affine, path, what)
     return Scan(
         path=path,
         stored=np.ascontiguousarray(stored.T.astype(stored.dtype.newbyteorder("="), copy=False)),

@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from synbt_aug.data.cohort import to_one_mm
-from synbt_aug.data.nifti import Scan, read_pair, write_volume
+from synbt_aug.data.nifti import Scan, read_mask, read_pair, write_volume
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
 
@@ -79,9 +79,9 @@ def prepare_case(case: PlannedCase, folder: Path) -> None:
         SynBTError: If a file cannot be used; nothing is written then.
     """
     made_from = case.made_from()
-    pair = read_pair(case.pre, case.post, existing=case.mask)
-    spacing, mask = pair.volume.spacing, pair.volume.tumor
-    assert mask is not None
+    pair = read_pair(case.pre, case.post)
+    spacing = pair.volume.spacing
+    mask = read_mask(case.mask, pair.pre, "The tumor mask")
     if not mask.any():
         raise SynBTError(f"The tumor mask needs a tumor, but {case.mask} is empty.")
     extent_mm = [n * mm for n, mm in zip(mask.shape, spacing, strict=True)]
