@@ -9,20 +9,13 @@ summary; a full disk ends the run.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from synbt_aug import __version__
 from synbt_aug.data.mama_mia import SPLITS_FILE, read_mama_mia, read_splits
@@ -39,6 +32,7 @@ from synbt_aug.data.prepared_case import (
 from synbt_aug.data.prepared_index import Counts, write_index
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import check_output_folder, read_json, write_json
+from synbt_aug.workers import each_done
 
 # What every case of a folder shares; a folder made with other settings is not added to.
 SETTINGS_FILE = "prepare.json"
@@ -106,7 +100,7 @@ def prepare_mama_mia(
     tell(done, len(planned))
     failed = 0
     try:
-        with closing(_each(todo, folder, workers or os.cpu_count() or 1)) as outcomes:
+        with closing(each_done(partial(_reason, folder), todo, workers)) as outcomes:
             for case, reason in outcomes:
                 if reason is not None:
                     failed += 1
@@ -130,60 +124,8 @@ def prepare_mama_mia(
     return Prepared(folder, counts, tuple(skipped), made=len(todo) - failed, kept=kept)
 
 
-def _each(
-    cases: list[PlannedCase], folder: Path, workers: int
-) -> Generator[tuple[PlannedCase, str | None], None, None]:
-    """Each case as it is done, with the reason where it could not be made."""
-    workers = min(workers, len(cases))
-    if workers <= 1:
-        for case in cases:
-            yield case, _reason(case, folder)
-        return
-    # Spawned, not forked: a forked copy of torch's thread pool can hang.
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(stop,)
-    ) as pool:
-        jobs = {pool.submit(_reason, case, folder): case for case in cases}
-        try:
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
-        except BrokenProcessPool as error:
-            raise SynBTError(
-                "A worker process was ended from outside, most often because memory ran out. "
-                f"Type the same command with fewer --workers than {workers}; it goes on from here."
-            ) from error
-        except BaseException:
-            # Ctrl-C waits for the cases at work, not for those handed out already.
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-_stop: Any = None
-
-
-def _start_worker(stop: Any) -> None:
-    """One thread; Ctrl-C is the parent's to answer; no worker outlives a parent that is killed."""
-    global _stop
-    _stop = stop
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _reason(case: PlannedCase, folder: Path) -> str | None:
+def _reason(folder: Path, case: PlannedCase) -> str | None:
     """Prepare a case; where its files cannot be used, say why."""
-    if _stop is not None and _stop.is_set():
-        return "stopped"
     try:
         prepare_case(case, folder)
     except ValueError as error:

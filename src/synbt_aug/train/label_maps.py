@@ -6,12 +6,11 @@ interrupted goes on where it stopped.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,7 @@ from synbt_aug.tissue.labels_to_image import (
     VESSEL,
     LabelMap,
 )
+from synbt_aug.workers import each_done
 
 #: Fields of view, by the last digit of the seed, X, Y and Z in mm: mostly one breast as the cohort
 #: of the generator, a fifth wide enough for two, the rest shorter or longer crops.
@@ -73,7 +73,6 @@ def write_label_map(folder: str | Path, seed: int) -> Path:
     """Make the label map of one phantom, unless it is there."""
     path = _path(folder, seed)
     if not path.is_file():
-        torch.set_num_threads(1)
         phantom = make_phantom(seed, PhantomSettings(shape=FIELDS_MM[seed % len(FIELDS_MM)]))
         labels, scan = label_map_of(phantom)
         with written_whole(path) as unfinished:
@@ -104,23 +103,9 @@ def phantom_label_maps(
     todo = [seed for seed in seeds if not _path(folder, seed).is_file()]
     tell = on_case or (lambda done, total: None)
     tell(len(seeds) - len(todo), len(seeds))
-    workers = min(workers or os.cpu_count() or 1, max(len(todo), 1))
-    if workers == 1:
-        for done, seed in enumerate(todo, len(seeds) - len(todo) + 1):
-            write_label_map(folder, seed)
+    with closing(each_done(partial(write_label_map, folder), todo, workers)) as made:
+        for done, _ in enumerate(made, len(seeds) - len(todo) + 1):
             tell(done, len(seeds))
-    else:
-        # Spawned: torch in the parent may have threads already, which a fork would lose.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            jobs = [pool.submit(write_label_map, folder, seed) for seed in todo]
-            try:
-                for done, job in enumerate(as_completed(jobs), len(seeds) - len(todo) + 1):
-                    job.result()
-                    tell(done, len(seeds))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
     return [read_label_map(_path(folder, seed)) for seed in seeds]
 
 
