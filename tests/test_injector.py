@@ -400,6 +400,18 @@ def test_references_of_the_case_are_used_for_its_crop() -> None:
     assert not torch.equal(measured.images, other.images)
 
 
+def test_references_may_be_the_tensor_that_a_loader_collates() -> None:
+    images, labels = batch(2)
+    wide = dataclasses.replace(own := measure_reference(images[0]), high=(999.0, 999.0))
+    unknown = torch.full((2, 2), torch.nan)  # of a case that could not be measured
+    for cases in ([own, wide], [wide, None]):
+        rows = [unknown if case is None else case.to_tensor() for case in cases]
+        plain = inject(images=images, labels=labels, references=cases)[1]
+        for given in (torch.stack(rows), rows):
+            found = inject(images=images, labels=labels, references=given)[1]
+            assert torch.equal(found.images, plain.images)
+
+
 # --- what does not fit ---
 
 
@@ -423,6 +435,8 @@ def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
             r"valid needs shape \(1, 8, 8, 8\), got \(1, 8, 8, 9\)",
         ),
         ({"references": []}, r"references needs one entry a sample, 1, got 0"),
+        ({"references": torch.zeros(2, 2)}, r"of one case need .* \(2, 2\), got \(2,\)"),
+        ({"references": torch.zeros(2, 2, 2)}, r"needs low < high in each channel, got low=0"),
     ],
 )
 def test_what_does_not_fit_the_images_is_refused(more: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from synbt_aug.intensity import (
     inverse_knee,
     knee,
     measure_reference,
+    reference_of,
+    references_of,
     to_linear,
     to_model,
 )
@@ -42,6 +45,27 @@ def test_references_that_are_no_range_are_refused(low: float, high: float) -> No
 def test_a_reference_survives_json() -> None:
     reference = measure_reference(breast().image)
     assert IntensityReference.from_dict(json.loads(json.dumps(reference.to_dict()))) == reference
+
+
+def test_a_reference_survives_a_tensor_with_rows_pre_and_post() -> None:
+    reference = IntensityReference((1.0, 2.0), (30.0, 40.0))
+    assert reference.to_tensor().tolist() == [[1.0, 30.0], [2.0, 40.0]]
+    assert reference_of(reference.to_tensor()) == reference
+    assert reference_of(torch.full((2, 2), torch.nan)) is None
+
+
+def test_a_batch_of_tensors_gives_one_reference_a_case() -> None:
+    reference = IntensityReference((1.0, 2.0), (30.0, 40.0))
+    unknown = torch.full((2, 2), torch.nan)
+    batch = torch.stack([reference.to_tensor(), unknown])
+    assert references_of(batch) == references_of(list(batch)) == [reference, None]
+    assert references_of([reference, None, reference.to_tensor()]) == [reference, None, reference]
+
+
+@pytest.mark.parametrize("values", [torch.zeros(3, 2, 2), torch.zeros(2), [[0, 1], [0, 1]]])
+def test_a_tensor_that_is_not_one_case_s_is_refused(values: Any) -> None:
+    with pytest.raises(SynBTError, match=r"of one case need a tensor of shape \(2, 2\), got"):
+        reference_of(values)
 
 
 def test_low_goes_to_minus_one_and_high_to_one_in_each_channel() -> None:

@@ -7,13 +7,13 @@ line and of nnU-Net are in (z, y, x) order.
 
 from __future__ import annotations
 
+from synbt_aug.intensity import reference_of
 from synbt_aug_monai.paint import PaintTumor, PaintTumorD, PaintTumord, PaintTumorDict
 from synbt_aug_monai.record_intensity import (
     INTENSITY_KEY,
     RecordIntensityD,
     RecordIntensityd,
     RecordIntensityDict,
-    reference_of,
 )
 from synbt_aug_monai.tumor import SynBTTumor
 from synbt_aug_monai.tumor_dict import SynBTTumorD, SynBTTumord, SynBTTumorDict

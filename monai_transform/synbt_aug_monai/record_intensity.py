@@ -9,7 +9,6 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms.transform import MapTransform
 from monai.utils import TransformBackends, convert_to_tensor
-from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import IntensityReference, measure_reference
@@ -33,9 +32,8 @@ class RecordIntensityd(MapTransform):
 
     The references are a plain float64 tensor of shape (2, 2), rows pre and post, columns low and
     high in the image's units: MONAI's crops copy it to every patch, and loaders stack it to
-    (B, 2, 2); `[reference_of(r) for r in batch["synbt_intensity"]]` is what `SynBTInjector` takes
-    as `references`. Where they cannot be measured (constant or non-finite signal) they are NaN,
-    so that batches still collate, and are not used.
+    (B, 2, 2), which `SynBTInjector` takes as `references`. Where they cannot be measured (constant
+    or non-finite signal) they are NaN, so that batches still collate, and are not used.
 
     Args:
         keys: One image that holds pre and post, or the keys of pre and post.
@@ -76,11 +74,11 @@ class RecordIntensityd(MapTransform):
             ) from error
         try:
             found = measure_reference(torch.stack([pre, post]))
-            values = [[low, high] for low, high in zip(found.low, found.high, strict=True)]
+            values = found.to_tensor()
         except SynBTError as error:
             warn_once(f"SynBT: a case without intensity references: {error}")
-            values = [[float("nan")] * 2] * 2
-        d[self.intensity_key] = torch.tensor(values, dtype=torch.float64)
+            values = torch.full((2, 2), torch.nan, dtype=torch.float64)
+        d[self.intensity_key] = values
         return d
 
     def __repr__(self) -> str:
@@ -88,14 +86,6 @@ class RecordIntensityd(MapTransform):
 
 
 RecordIntensityD = RecordIntensityDict = RecordIntensityd
-
-
-def reference_of(values: Tensor) -> IntensityReference | None:
-    """Recorded references of one sample, shape `(2, 2)`; None where they are NaN."""
-    if not bool(torch.isfinite(values).all()):
-        return None
-    (low_pre, high_pre), (low_post, high_post) = values.tolist()
-    return IntensityReference((low_pre, low_post), (high_pre, high_post))
 
 
 def usable_reference(

@@ -14,11 +14,11 @@ from monai.utils import TransformBackends, convert_to_tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.intensity import IntensityReference, reference_of
 from synbt_aug.volume import Spacing
 from synbt_aug_monai.keys import image_keys
 from synbt_aug_monai.options import call_text, settings_from
-from synbt_aug_monai.record_intensity import INTENSITY_KEY, reference_of
+from synbt_aug_monai.record_intensity import INTENSITY_KEY
 from synbt_aug_monai.scan import read_scan, write_scan
 from synbt_aug_monai.tumor import SynBTTumor
 

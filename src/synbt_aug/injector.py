@@ -21,7 +21,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.intensity import IntensityReference, references_of
 from synbt_aug.painting import Wish, satellite_wishes
 from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
@@ -97,7 +97,7 @@ class SynBTInjector:
         spacing: Spacing = (1.0, 1.0, 1.0),
         *,
         generator: torch.Generator | None = None,
-        references: Sequence[IntensityReference | None] | None = None,
+        references: Sequence[IntensityReference | None] | Tensor | None = None,
         valid: Tensor | None = None,
         roi: Tensor | None = None,
     ) -> Injected:
@@ -110,7 +110,8 @@ class SynBTInjector:
             spacing: Voxel size, in mm.
             generator: On the CPU; None continues the injector's own, which is the same in every
                 worker of a loader: pass one a worker there.
-            references: Of each case, where the batch holds crops; None measures the crops.
+            references: Of each case, where the batch holds crops: one a sample, or a loader's
+                tensor of shape `(B, 2, 2)` (`reference_of`). None measures the crops.
             valid: Voxels that carry signal, boolean, shape `(B, D, H, W)`.
             roi: Where tumors may go, in place of what the tissues and `roi_labels` say: boolean,
                 or weights in [0, 1], shape `(B, D, H, W)`.
@@ -122,6 +123,8 @@ class SynBTInjector:
             SynBTError: If the shapes or channels do not fit. What goes wrong while painting is
                 counted, not raised.
         """
+        if references is not None:
+            references = references_of(references)
         self._check(images, labels, valid, references, roi)
         with plain_torch():
             results = self._results(

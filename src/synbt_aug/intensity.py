@@ -61,6 +61,10 @@ class IntensityReference:
         """`high - low`, shape `(2, 1, 1, 1)`, on the device of `like`."""
         return _column([h - low for low, h in zip(self.low, self.high, strict=True)], like)
 
+    def to_tensor(self) -> Tensor:
+        """Rows pre and post, columns low and high: shape `(2, 2)`, float64. See `reference_of`."""
+        return torch.tensor([self.low, self.high], dtype=torch.float64).T.contiguous()
+
     def to_dict(self) -> dict[str, list[float]]:
         """JSON-ready; the inverse of `from_dict`."""
         return {"low": list(self.low), "high": list(self.high)}
@@ -81,6 +85,55 @@ class IntensityReference:
                 f"{values}."
             ) from error
         return cls(*pairs)
+
+
+def reference_of(values: Tensor) -> IntensityReference | None:
+    """The references that a loader carries along as a tensor.
+
+    Args:
+        values: Of one case, as `IntensityReference.to_tensor` gives them, shape `(2, 2)`.
+
+    Returns:
+        None where they are NaN: those of the case could not be measured.
+
+    Raises:
+        SynBTError: If the shape is another, or the values are no references.
+    """
+    if not isinstance(values, Tensor) or tuple(values.shape) != (2, 2):
+        raise SynBTError(
+            f"Intensity references of one case need a tensor of shape (2, 2), got "
+            f"{_what_came(values)}. Those of a batch are batch['synbt_intensity']: pass them "
+            f"whole to SynBTInjector, or one by one."
+        )
+    if bool(values.isnan().any()):
+        return None
+    (low_pre, high_pre), (low_post, high_post) = values.tolist()
+    return IntensityReference((low_pre, low_post), (high_pre, high_post))
+
+
+def references_of(
+    values: Tensor | Sequence[IntensityReference | Tensor | None],
+) -> list[IntensityReference | None]:
+    """Those of a batch.
+
+    Args:
+        values: As a loader collates them, shape `(B, 2, 2)`; or one entry a case, a reference, a
+            tensor as for `reference_of`, or None.
+
+    Raises:
+        SynBTError: If an entry is none of these.
+    """
+    found: list[IntensityReference | None] = []
+    for value in values:
+        if value is None or isinstance(value, IntensityReference):
+            found.append(value)
+        else:
+            found.append(reference_of(value))
+    return found
+
+
+def _what_came(values: object) -> str:
+    return f"{tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

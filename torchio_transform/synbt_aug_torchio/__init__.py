@@ -8,6 +8,7 @@ of nnU-Net are in (z, y, x) order.
 from __future__ import annotations
 
 from synbt_aug.errors import ExtraMissingError
+from synbt_aug.intensity import reference_of
 
 try:
     import torchio  # noqa: F401
@@ -17,7 +18,7 @@ except ModuleNotFoundError as error:
     raise ExtraMissingError("SynBTTumor for TorchIO", "torchio", "torchio") from error
 
 from synbt_aug_torchio.paint_tumor import PaintTumor
-from synbt_aug_torchio.record_intensity import INTENSITY_KEY, RecordIntensity, reference_of
+from synbt_aug_torchio.record_intensity import INTENSITY_KEY, RecordIntensity
 from synbt_aug_torchio.synbt_tumor import SynBTTumor
 
 __all__ = ["INTENSITY_KEY", "PaintTumor", "RecordIntensity", "SynBTTumor", "reference_of"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchio.transforms import Transform
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import IntensityReference, measure_reference
+from synbt_aug.intensity import IntensityReference, measure_reference, reference_of
 from synbt_aug_torchio.exchange import plain_numpy
 from synbt_aug_torchio.fields import find_fields
 from synbt_aug_torchio.history import changed_since, warn_once, was_cropped
@@ -29,10 +29,10 @@ class RecordIntensity(Transform):
     The references are the item `"synbt_intensity"` of the subject: a float64 tensor of shape
     (2, 2), rows pre and post, columns low and high in the image's units. TorchIO's crops and
     patch samplers (so the `Queue`, too) copy all items of a subject, and `SubjectsLoader` stacks
-    them to (B, 2, 2): `[reference_of(r) for r in batch["synbt_intensity"]]` is what
-    `SynBTInjector` takes as `references`. Where they cannot be measured (constant or non-finite
-    signal) they are NaN, so that batches still collate, and are not used. An intensity transform
-    between this and `SynBTTumor` makes them wrong; that is told, and they are not used.
+    them to (B, 2, 2), which `SynBTInjector` takes as `references`. Where they cannot be measured
+    (constant or non-finite signal) they are NaN, so that batches still collate, and are not used.
+    An intensity transform between this and `SynBTTumor` makes them wrong; that is told, and they
+    are not used.
 
     Args:
         pre: Name of the pre-contrast image; None finds it as `SynBTTumor` does.
@@ -73,21 +73,13 @@ class RecordIntensity(Transform):
             with plain_numpy():
                 image = torch.stack([pre.to(dtype), post.to(dtype)])
                 found = measure_reference(image)
-            values = [[low, high] for low, high in zip(found.low, found.high)]
+            values = found.to_tensor()
         except SynBTError as error:
             warn_once(f"SynBT: a case without intensity references: {error}")
-            values = [[float("nan")] * 2] * 2
-        subject[INTENSITY_KEY] = torch.tensor(values, dtype=torch.float64)
+            values = torch.full((2, 2), torch.nan, dtype=torch.float64)
+        subject[INTENSITY_KEY] = values
         subject.update_attributes()
         return subject
-
-
-def reference_of(values: Tensor) -> IntensityReference | None:
-    """Recorded references of one subject, shape `(2, 2)`; None where they are NaN."""
-    if not bool(torch.isfinite(values).all()):
-        return None
-    (low_pre, high_pre), (low_post, high_post) = values.tolist()
-    return IntensityReference((low_pre, low_post), (high_pre, high_post))
 
 
 def recorded_reference(subject: tio.Subject, images: tuple[str, str]) -> IntensityReference | None:
