@@ -15,12 +15,13 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from analytic import MM, FlatTexture, breast, diffusion_painter, painter, reorder
+from analytic import MM, FlatTexture, breast, diffusion_painter, painter, reorder, seeded
 from synbt_aug import injector as injector_module
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.texture import PaintingJob
+from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug_monai import PaintTumor, PaintTumord
 
 TEXTURES: dict[str, Callable[[], TumorSynthesizer]] = {
@@ -153,3 +154,74 @@ def test_what_an_injector_draws_the_core_paints_from_the_same_seed(
     core = synthesizer(volume, seed=drawn.recipe["seed"], diameter_mm=10.0, multifocal=multifocal)
     assert core.recipe == drawn.recipe
     assert torch.equal(core.image, done.images[0])
+
+
+class FailsFor(FlatTexture):
+    """Paints all tumors but one, at which every attempt fails.
+
+    Args:
+        bad: That one, as `seen` lists it; None paints all.
+        how: What happens there.
+    """
+
+    def __init__(self, bad: int | None, how: str) -> None:
+        super().__init__()
+        self.bad, self.how = bad, how
+        self.seen: list[int] = []
+
+    def __call__(self, job: PaintingJob) -> Tensor:
+        painted = super().__call__(job)
+        for row, mask in enumerate(job.mask):
+            self.seen.append(hash(mask.numpy().tobytes()))
+            if self.seen[-1] == self.bad:
+                if self.how == "an error":
+                    raise RuntimeError("no such kernel")
+                if self.how == "out of memory":
+                    raise MemoryError("Tried to allocate 2 GiB")
+                painted[row] = float("nan")
+        return painted
+
+
+@pytest.mark.parametrize(
+    "how, failing",
+    [("NaN", 0), ("an error", 0), ("out of memory", 1)],
+    ids=lambda value: str(value),
+)
+def test_after_a_failure_the_core_and_an_injector_go_on_alike(how: str, failing: int) -> None:
+    volume = volume_of(MM, torch.float32)
+    images = torch.stack([volume.image, breast(seed=1).image])
+    labels = torch.zeros((2, 1, *volume.shape), dtype=torch.int16)
+    asked = InjectionSettings(probability=1.0, diameter_mm=8.0, tumors=2, distractors=1.0)
+    # One that draws two tumors for the first sample.
+    chosen = next(k for k in range(99) if torch.rand(3, generator=seeded(k))[2] > 0.5)
+
+    def inject(bad: int | None) -> tuple[Any, Any]:
+        injector = SynBTInjector(asked, painter(FailsFor(bad, how)))
+        first, second = injector(images, labels, generator=seeded(chosen)).results
+        return first, second
+
+    def paint(bad: int | None, seed: int) -> tuple[Synthesis, list[int]]:
+        texture = FailsFor(bad, how)
+        core = painter(texture)(volume, seed=seed, tumors=2, diameter_mm=8.0, distractors=1.0)
+        return core, texture.seen
+
+    whole, other = inject(None)
+    core, seen = paint(None, whole.recipe["seed"])
+    assert core.recipe == whole.recipe and len(seen) == 2
+    drawn, beside = inject(seen[failing])
+    core, _ = paint(seen[failing], whole.recipe["seed"])
+    kinds = [thing["kind"] for thing in drawn.recipe["tumors"]]
+    assert kinds == ["tumor", "distractor"]
+    assert core.recipe == drawn.recipe and core.measured == drawn.measured
+    assert len(core.measured["left_out"]) == 1
+    assert torch.equal(core.image, drawn.image) and torch.equal(core.tumor, drawn.tumor)
+    assert torch.equal(beside.image, other.image), "one sample's failure is its own"
+
+
+@pytest.mark.parametrize("how", ["an error", "out of memory"])
+def test_where_nothing_could_be_painted_the_core_raises_the_error(how: str) -> None:
+    volume = volume_of(MM, torch.float32)
+    texture = FailsFor(None, how)
+    painter(texture)(volume, seed=3, diameter_mm=8.0)
+    with pytest.raises((RuntimeError, MemoryError), match="no such kernel|allocate 2 GiB"):
+        painter(FailsFor(texture.seen[0], how))(volume, seed=3, diameter_mm=8.0)

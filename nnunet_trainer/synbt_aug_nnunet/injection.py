@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.injector import Injected, SynBTInjector, is_out_of_memory
+from synbt_aug.injector import Injected, SynBTInjector
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.pictures import BeforeAfter, preview
+from synbt_aug.series import is_out_of_memory
 from synbt_aug.volume import Spacing, Synthesis
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.errors import SynBTError, first_line
+from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference, references_of
-from synbt_aug.painting import Wish, satellite_wishes
+from synbt_aug.painting import Wish
+from synbt_aug.series import FAILURES, Series, failed
 from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -188,12 +189,8 @@ class SynBTInjector:
         roi: Tensor | None,
     ) -> list[Synthesis | None]:
         """What becomes of each sample; None where nothing was tried."""
-        painted_on: dict[int, list[Synthesis]] = {}
-        first: dict[int, Host] = {}
+        running: dict[int, Series] = {}
         seeds: dict[int, int] = {}
-        hosts: dict[int, Host] = {}
-        generators: dict[int, torch.Generator] = {}
-        left: dict[int, list[Wish]] = {}
         results: list[Synthesis | None] = [None] * len(images)
         s = self.settings
         for k in range(len(images)):
@@ -211,30 +208,19 @@ class SynBTInjector:
                 results[k] = unchanged(self._pair(images[k]), f"unusable sample: {host}")
                 self.counts["unusable sample"] += 1
                 continue
-            hosts[k] = first[k] = host
-            seeds[k], generators[k] = seed, torch.Generator().manual_seed(seed)
-            painted_on[k] = []
-            left[k] = s.wishes(null, count, generators[k])
-        while left:
-            now = sorted(left)
-            wishes = [left[k].pop(0) for k in now]
-            painted = self._paint([hosts[k] for k in now], wishes, [generators[k] for k in now])
-            for k, wish, result in zip(now, wishes, painted, strict=True):
+            own = torch.Generator().manual_seed(seed)
+            seeds[k], running[k] = seed, Series(host, s.wishes(null, count, own), own)
+        while now := {k: w for k, one in running.items() if (w := one.upcoming) is not None}:
+            going = [running[k] for k in now]
+            painted = self._paint(
+                [one.host for one in going], list(now.values()), [one.generator for one in going]
+            )
+            for one, wish, result in zip(going, now.values(), painted, strict=True):
                 self.counts[_outcome(wish, result)] += 1
-                painted_on[k].append(result)
-                if wish.group:
-                    bank = self.synthesizer(hosts[k].volume.image.device).bank
-                    more = satellite_wishes(hosts[k], wish, result, bank, generators[k])
-                    left[k] = more + left[k]
-                if result.painted:
-                    hosts[k] = hosts[k].after(result)
-                elif wish.satellite is None:
-                    left[k] = _after_failure(wish, left[k], painted_on[k])
-                if not left[k]:
-                    del left[k]
-        for k, done in painted_on.items():
-            synthesizer = self.synthesizer(first[k].volume.image.device)
-            results[k] = synthesizer.together(first[k], done, seeds[k])
+                one.record(result, self.synthesizer(one.host.volume.image.device).bank)
+        for k, one in running.items():
+            synthesizer = self.synthesizer(one.host.volume.image.device)
+            results[k] = synthesizer.together(one.first, one.results, seeds[k])
         return results
 
     def _paint(
@@ -245,22 +231,19 @@ class SynBTInjector:
         synthesizer = self.synthesizer(hosts[0].volume.image.device)
         try:
             return synthesizer.paint(hosts, wishes, generators)
-        except (RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
-            # torch's own for "out of memory" is a RuntimeError, ours are ValueErrors.
+        except FAILURES as error:
             if len(hosts) == 1:
-                return [self._failed(hosts[0], error)]
+                result = failed(hosts[0], error)
+                logger.warning(
+                    "SynBT: an injection failed, the real sample stays: %s", result.reason
+                )
+                return [result]
             logger.debug("a batch of %d failed, going on one by one: %s", len(hosts), error)
         results = []
         for host, wish, generator, state in zip(hosts, wishes, generators, states, strict=True):
             generator.set_state(state)
             results += self._paint([host], [wish], [generator])
         return results
-
-    @staticmethod
-    def _failed(host: Host, error: Exception) -> Synthesis:
-        kind = "out of memory" if is_out_of_memory(error) else "error"
-        logger.warning("SynBT: an injection failed (%s), the real sample stays: %s", kind, error)
-        return unchanged(host.volume.image, f"{kind}: {first_line(error)}")
 
     def _host(
         self,
@@ -348,19 +331,6 @@ class SynBTInjector:
             images[k, s.pre_channel], images[k, s.post_channel] = result.image
             labels[k, 0][result.tumor.to(labels.device)] = s.tumor_label
         return Injected(images, labels, tuple(results))
-
-
-def _after_failure(wish: Wish, left: list[Wish], done: Sequence[Synthesis]) -> list[Wish]:
-    """What is still tried where one failed: distractors, beside what was painted before."""
-    if wish.kind == "distractor" or not any(result.painted for result in done):
-        return []
-    return [other for other in left if other.kind == "distractor"]
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory."""
-    # By name: torch.OutOfMemoryError is not in every torch that we take.
-    return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
 
 
 def _outcome(wish: Wish, result: Synthesis) -> str:

@@ -26,9 +26,9 @@ from synbt_aug.painting import (
     finish,
     from_recipe,
     prepare,
-    satellite_wishes,
     visibility,
 )
+from synbt_aug.series import FAILURES, Series, failed
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import SynTumor, Texture, join
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
@@ -163,7 +163,8 @@ class TumorSynthesizer:
             a reason. Where only some of several tumors found room, `measured` says so.
 
         Raises:
-            SynBTError: If a number is out of its range, or the mask lies on another grid.
+            SynBTError: If a number is out of its range, or the mask lies on another grid. What
+                goes wrong while painting is raised, too, unless another of several was painted.
         """
         seed = check_seed(seed)
         tumors = check_whole("tumors", tumors, 0, MAX_TUMORS)
@@ -182,19 +183,17 @@ class TumorSynthesizer:
             wishes = [Wish(kind, None, appearance, part) for part in parts]
         benign = Wish("distractor", only_free_side=only_free_side)
         wishes += [benign] * distractor_count(distractors, generator)
-        host = Host.of(volume, reference)
-        results: list[Synthesis] = []
-        first = host
-        while wishes:
-            wish = wishes.pop(0)
-            if wish is benign and not any(r.painted for r in results):
-                continue  # Beside a tumor, not in place of one.
-            (result,) = self.paint([host], [wish], [generator])
-            results.append(result)
-            wishes = satellite_wishes(host, wish, result, self.bank, generator) + wishes
-            if result.painted:
-                host = host.after(result)
-        return self.together(first, results, seed)
+        series = Series(Host.of(volume, reference), wishes, generator)
+        error: Exception | None = None
+        while (upcoming := series.upcoming) is not None:
+            try:
+                (result,) = self.paint([series.host], [upcoming], [generator])
+            except FAILURES as failure:
+                error, result = error or failure, failed(series.host, failure)
+            series.record(result, self.bank)
+        if error is not None and not series.painted:
+            raise error
+        return self.together(series.first, series.results, seed)
 
     def remove(
         self,
