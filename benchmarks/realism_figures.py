@@ -11,14 +11,14 @@ networks learn from phantoms from 1,100,000 on; no weights were trained on eithe
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ from synbt_aug.texture.correction import CORRECTION
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tumor.bank import load_bank
 from synbt_aug.weights import load_without_networks
+from synbt_aug.workers import each_done
 
 FIRST_SEED, FIRST_TRAINING_SEED = 1_000_000, 1_100_000
 
@@ -66,10 +67,6 @@ GROWING = ("textures", "ssim")
 
 #: Percent of untouched places in which the segmenter of null paints may see a tumor.
 MOST_FALSE = 25.0
-
-
-def prepare_worker(threads: int) -> None:
-    torch.set_num_threads(threads)
 
 
 def examined(
@@ -83,17 +80,10 @@ def examined(
             todo.append(work)
         else:
             yield there
-    if workers <= 1 or len(todo) <= 1:
-        for work in todo:
-            yield examine(work, options, pca, device)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=prepare_worker, initargs=(1,)
-    ) as pool:
-        jobs = [pool.submit(examine, work, options, pca, device) for work in todo]
-        for job in as_completed(jobs):
-            yield job.result()
+    work = partial(examine, options=options, pca=pca, device=device)
+    with closing(each_done(work, todo, workers)) as done:
+        for _, figures in done:
+            yield figures
 
 
 def windows_of(works: list[Work], which: str) -> Windows:

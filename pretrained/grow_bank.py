@@ -12,10 +12,10 @@ above are for testing only.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.tumor.bank import TumorBank, build_bank, join_banks, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume
+from synbt_aug.workers import each_done
 
 #: Fields of view in voxels of 1 mm, by the seed's last digit: six of ten as phantoms are made
 #: otherwise, a cube, two with both breasts as a rule, and a small one.
@@ -57,8 +58,8 @@ def templates_of_phantom(seed: int, settings: PhantomSettings) -> tuple[Template
     return templates_of(volume, measure_reference(volume.image), f"phantom_{seed:07d}")
 
 
-def write_part(folder: Path, seed: int, varied: bool) -> int:
-    """Make one phantom's part; an empty file where it has no tumor of 6 mm. Gives the seed."""
+def write_part(folder: Path, seed: int, varied: bool) -> None:
+    """Make one phantom's part; an empty file where it has no tumor of 6 mm."""
     part = _part(folder, seed)
     templates = templates_of_phantom(seed, settings_of(seed, varied))
     if templates:
@@ -66,7 +67,6 @@ def write_part(folder: Path, seed: int, varied: bool) -> int:
     else:
         with written_whole(part) as unfinished:
             unfinished.touch()
-    return seed
 
 
 def grow(folder: Path, seeds: Iterable[int], varied: bool, workers: int) -> Iterator[int]:
@@ -75,22 +75,10 @@ def grow(folder: Path, seeds: Iterable[int], varied: bool, workers: int) -> Iter
     A folder of parts belongs to one choice of `varied`: parts do not say how they were made.
     """
     todo = [seed for seed in seeds if not _part(folder, seed).is_file()]
-    if workers <= 1:
-        for seed in todo:
-            yield write_part(folder, seed, varied)
-        return
-    # Spawned, not forked: a forked copy of torch's thread pool can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        jobs = [pool.submit(write_part, folder, seed, varied) for seed in todo]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    work = partial(write_part, folder, varied=varied)
+    with closing(each_done(work, todo, workers)) as written:
+        for seed, _ in written:
+            yield seed
 
 
 def joined(folder: Path, seeds: Iterable[int]) -> TumorBank:

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, write_json, written_whole
+from synbt_aug.files import (
+    check_output_folder,
+    open_npz,
+    read_json,
+    read_json_list,
+    write_json,
+    written_whole,
+)
 
 
 def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
@@ -43,3 +52,32 @@ def test_json_round_trips_and_its_errors_say_what_it_was_to_be(tmp_path: Path) -
     path.write_text("{")
     with pytest.raises(SynBTError, match="cannot be read"):
         read_json(path, "a recipe")
+
+
+@pytest.mark.parametrize("text", ["[]", '"text"', "3", "null", "true"])
+def test_json_of_another_kind_is_told_with_what_it_holds(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SynBTError, match=r"a\.json was to be a recipe, an object .* but holds"):
+        read_json(tmp_path / "a.json", "a recipe")
+
+
+def test_a_list_is_read_where_one_is_asked_for(tmp_path: Path) -> None:
+    assert read_json_list(write_json(tmp_path / "a.json", [1, 2])) == [1, 2]
+    with pytest.raises(SynBTError, match="a list, but holds an object"):
+        read_json_list(write_json(tmp_path / "a.json", {}))
+
+
+def test_json_that_no_parser_takes_is_told(tmp_path: Path) -> None:
+    for text in ("[" * 100_000, "1" * 10_000, "\udcff"):
+        (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(SynBTError, match="was to be a recipe"):
+            read_json(tmp_path / "a.json", "a recipe")
+
+
+def test_an_archive_of_arrays_is_no_single_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.arange(3))
+    with open_npz(tmp_path / "a.npz") as arrays:
+        assert arrays["x"].tolist() == [0, 1, 2]
+    np.save(tmp_path / "b.npy", np.arange(3))
+    with pytest.raises(zipfile.BadZipFile), open_npz(tmp_path / "b.npy"):
+        pass

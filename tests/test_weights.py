@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from synbt_aug.weights import Contract, Weights, contract_of, load_weights, save
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return save_weights(tiny_weights(), tmp_path / "mine")
+
+
+SHA_OF_A_LIST = hashlib.sha256(b"[]").hexdigest()
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -161,6 +165,26 @@ def test_a_missing_file_is_refused_by_its_name(folder: Path) -> None:
 def test_a_manifest_without_the_files_is_refused(folder: Path) -> None:
     edit(folder / "manifest.json", lambda values: values["files"].pop("bank.npz"))
     with pytest.raises(SynBTError, match="does not list a weights folder's files"):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [{"files": ["contract.json", "bank.npz"]}, {"files": {"contract.json": 3, "bank.npz": 3}}, {}],
+)
+def test_a_manifest_of_another_shape_is_refused(folder: Path, manifest: object) -> None:
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SynBTError, match="does not list a weights folder's files"):
+        load_weights(folder)
+
+
+def test_a_manifest_or_contract_that_is_no_object_is_refused_by_its_name(folder: Path) -> None:
+    (folder / "contract.json").write_text("[]")
+    edit(folder / "manifest.json", lambda v: v["files"].update({"contract.json": SHA_OF_A_LIST}))
+    with pytest.raises(SynBTError, match=r"contract\.json was to be .* but holds a list"):
+        load_weights(folder)
+    (folder / "manifest.json").write_text("[]")
+    with pytest.raises(SynBTError, match=r"manifest\.json was to be .* but holds a list"):
         load_weights(folder)
 
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synbt_aug.errors import SynBTError
+
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "yes or no", int: "a number"}
+_KINDS |= {float: "a number"}
+
+# Begins the names of folders for files that are not whole yet.
+_UNFINISHED = ".unfinished-"
 
 
 def check_output_folder(folder: str | os.PathLike[str]) -> Path:
@@ -49,6 +60,46 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new hidden folder inside `folder`, gone when the block ends.
+
+    For files that are moved from there to where others list them: a process that is killed
+    leaves nothing among those.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_UNFINISHED) as inside:
+        yield Path(inside)
+
+
+def remove_unfinished(folder: str | os.PathLike[str], older_than_s: float = 0.0) -> None:
+    """Remove the scratch folders of runs that were killed.
+
+    Args:
+        folder: As for `scratch_folder`.
+        older_than_s: Keep what is younger: another run may be at work on it.
+    """
+    for left in Path(folder).glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(FileNotFoundError):  # its own run was quicker
+            if time.time() - left.stat().st_mtime >= older_than_s:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The arrays of an `.npz` by name; nothing is unpickled.
+
+    Raises:
+        zipfile.BadZipFile: If the file is no archive, such as a single array (`.npy`).
+    """
+    with open(path, "rb") as handle:
+        # Asked first: np.load gives whatever a file holds.
+        if not zipfile.is_zipfile(handle):
+            raise zipfile.BadZipFile("it is no .npz archive")
+        handle.seek(0)
+        with np.load(handle, allow_pickle=False) as arrays:
+            yield arrays
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     """Write `value` as indented JSON, whole or not at all."""
     path = Path(path)
@@ -57,16 +108,39 @@ def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     return path
 
 
-def read_json(path: str | os.PathLike[str], what: str = "a JSON file") -> Any:
-    """Read JSON, with an error that says what the file was to be.
+def read_json(path: str | os.PathLike[str], what: str = "a JSON file") -> dict[str, Any]:
+    """Read a JSON object, with an error that says what the file was to be.
 
     Raises:
-        SynBTError: If the file is missing or no JSON.
+        SynBTError: If the file is missing, no JSON, or holds something else than an object.
     """
+    found = _parsed(path, what)
+    if not isinstance(found, dict):
+        raise SynBTError(
+            f"{path} was to be {what}, an object with named values, but holds "
+            f"{_KINDS.get(type(found), 'nothing')}. Copy it again, or have it written anew."
+        )
+    return found
+
+
+def read_json_list(path: str | os.PathLike[str], what: str = "a JSON file") -> list[Any]:
+    """As `read_json`, for a file that holds a list."""
+    found = _parsed(path, what)
+    if not isinstance(found, list):
+        raise SynBTError(
+            f"{path} was to be {what}, a list, but holds {_KINDS.get(type(found), 'nothing')}. "
+            f"Copy it again, or have it written anew."
+        )
+    return found
+
+
+def _parsed(path: str | os.PathLike[str], what: str) -> Any:
     path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SynBTError(f"{path} does not exist; it was to be {what}.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except RecursionError as error:
+        raise SynBTError(f"{path} was to be {what}, but is nested too deeply.") from error
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no JSON, or a giant number
         raise SynBTError(f"{path} was to be {what}, but cannot be read: {error}.") from error

@@ -273,10 +273,18 @@ def _contract(folder: Path) -> Contract:
 def _manifest(folder: Path) -> tuple[dict[str, str], Mapping[str, Any]]:
     """The files with their SHA-256, and the card."""
     manifest = read_json(folder / "manifest.json", "the manifest of a weights folder")
-    files = manifest.get("files", {}) if isinstance(manifest, dict) else {}
-    if not set(_BESIDE_NETWORKS) <= set(files):
-        raise SynBTError(f"{folder / 'manifest.json'} does not list a weights folder's files.")
-    return files, manifest.get("card", {})
+    files, card = manifest.get("files"), manifest.get("card", {})
+    if not (
+        isinstance(files, dict)
+        and all(isinstance(digest, str) for digest in files.values())
+        and set(_BESIDE_NETWORKS) <= set(files)
+        and isinstance(card, dict)
+    ):
+        raise SynBTError(
+            f"{folder / 'manifest.json'} does not list a weights folder's files with their "
+            f"SHA-256. Copy the folder again."
+        )
+    return files, card
 
 
 def _check_files(name: str | Path, folder: Path, files: Mapping[str, str]) -> None:

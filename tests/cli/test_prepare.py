@@ -7,7 +7,7 @@ import pytest
 
 from mama_mia_folder import make_folder
 from synbt_aug.data import read_dataset
-from synbt_aug.files import read_json
+from synbt_aug.files import read_json_list
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_mama_mia_is_prepared_and_counts_and_reasons_are_told(
     assert "11 cases made, 0 kept, 8 left out" in said.out
     assert "splits_final.json" in said.out
     assert len(read_dataset(tmp_path).cases) == 8
-    assert len(read_json(tmp_path / "splits_final.json")) == 3
+    assert len(read_json_list(tmp_path / "splits_final.json")) == 3
     assert "0 cases made, 11 kept, 8 left out" in synbt(*command).out
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from synbt_aug.data.mama_mia import read_splits
 from synbt_aug.data.nifti import read_mask, read_scan
 from synbt_aug.data.phantom_cohort import write_phantom_cohort
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json
+from synbt_aug.files import read_json, write_json
 from synbt_aug.phantom import PhantomSettings, make_phantom
 
 SMALL = PhantomSettings(shape=(64, 56, 48), spacing=(2.0, 2.0, 2.0))
@@ -69,6 +71,66 @@ def test_complete_cases_are_kept_and_missing_ones_made(tmp_path: Path) -> None:
     assert _digests(tmp_path) == before
     assert (tmp_path / "labelsTr/phantom_0000000.nii.gz").stat().st_mtime_ns == kept
     assert seen == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "mama-mia"])
+def test_nothing_unfinished_lies_where_cases_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    seen: list[set[str]] = []
+    write = nib.save
+
+    def spy(image: object, path: Path) -> None:
+        write(image, path)
+        listed = [*tmp_path.rglob("images*/**/*"), *tmp_path.rglob("*labels*/**/*")]
+        listed += tmp_path.rglob("segmentations/**/*")
+        seen.append({one.name for one in listed if one.is_file()})
+
+    monkeypatch.setattr(nib, "save", spy)
+    write_phantom_cohort(tmp_path, range(2), settings=SMALL, layout=layout, workers=1)
+    # Pre, post and label of each: nothing of a case is there before all of it can be.
+    case = {name for name in seen[3] if name.lower().startswith("phantom_0000000")}
+    assert len(case) == 3 and seen == [set()] * 3 + [case] * 3
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_killed_run_left_is_removed_and_another_run_s_is_not(tmp_path: Path) -> None:
+    killed, at_work = tmp_path / ".unfinished-killed", tmp_path / ".unfinished-at-work"
+    for folder in (killed, at_work):
+        folder.mkdir()
+        (folder / "phantom_0000007_0000.nii.gz").touch()
+    os.utime(killed, (0, 0))
+    write_phantom_cohort(tmp_path, [0], settings=SMALL, workers=1)
+    assert at_work.is_dir() and not killed.exists()
+
+
+OTHERS = {
+    "a user's nnU-Net dataset": ("dataset.json", "nnunet"),
+    "its images alone": ("imagesTr/case_0000.nii.gz", "nnunet"),
+    "a MAMA-MIA download": ("images/DUKE_001/duke_001_0000.nii.gz", "mama-mia"),
+    "a split": ("train_test_splits.csv", "mama-mia"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_dataset_is_not_added_to(tmp_path: Path, other: str) -> None:
+    name, layout = OTHERS[other]
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"mine": 1}')
+    with pytest.raises(SynBTError, match="cohort needs a folder of its own.*-o"):
+        write_phantom_cohort(tmp_path, [0], settings=SMALL, layout=layout, workers=1)
+    assert path.read_text() == '{"mine": 1}'
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+@pytest.mark.parametrize("found", [[1, 2], "text", {"settings": [3]}, {}])
+def test_settings_of_another_shape_are_refused_by_the_file_s_name(
+    tmp_path: Path, found: object
+) -> None:
+    write_json(tmp_path / "phantoms.json", found)
+    with pytest.raises(SynBTError, match=r"phantoms\.json was to be|other settings \("):
+        write_phantom_cohort(tmp_path, [0], settings=SMALL, workers=1)
 
 
 def test_several_processes_write_the_same_bytes(cohort: Path, tmp_path: Path) -> None:

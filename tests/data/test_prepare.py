@@ -23,7 +23,7 @@ from synbt_aug.data.nnunet_raw import read_fold
 from synbt_aug.data.prepare import Prepared, prepare_mama_mia
 from synbt_aug.data.prepare_plan import PrepareSettings, plan_cases
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json
+from synbt_aug.files import read_json, read_json_list, write_json
 
 SETTINGS = PrepareSettings(validation=3)
 TRAINING = {"DUKE_001", "DUKE_002", "ISPY1_1001", "ISPY2_100899", "NACT_01"}
@@ -173,7 +173,7 @@ def test_training_draws_a_phase_and_others_take_the_first(
     for seed in range(4):
         settings = replace(SETTINGS, seed=seed, folds=0)
         other = prepare_mama_mia(download, tmp_path / str(seed), settings, workers=1)
-        assert len(read_json(other.folder / "splits_final.json")) == 1
+        assert len(read_json_list(other.folder / "splits_final.json")) == 1
         drawn.add(read_json(other.folder / "summary.json")["phases"]["DUKE_002"])
     assert len(drawn) > 1 and drawn <= set(range(1, 8))
 
@@ -364,3 +364,19 @@ def test_settings_out_of_range_are_refused() -> None:
         PrepareSettings(phases="first")
     with pytest.raises(SynBTError, match="--folds is 0 for none, or at least 2, not 1"):
         PrepareSettings(folds=1)
+
+
+@pytest.mark.parametrize(
+    "record", [[1], {"case": "DUKE_001"}, {"case": "DUKE_001", "made_from": 3}]
+)
+def test_a_record_of_another_shape_is_named(
+    prepared: Prepared, download: Path, tmp_path: Path, record: object
+) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(prepared.folder, folder)
+    write_json(folder / "prepared/NACT_77.json", record)
+    with pytest.raises(SynBTError, match=r"NACT_77\.json was to be the record of a prepared case"):
+        prepare_mama_mia(download, folder, SETTINGS, workers=1)
+    write_json(folder / "prepare.json", ["settings"])
+    with pytest.raises(SynBTError, match=r"prepare\.json was to be .* but holds a list"):
+        prepare_mama_mia(download, folder, SETTINGS, workers=1)

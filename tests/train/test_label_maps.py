@@ -48,3 +48,7 @@ def test_a_damaged_map_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(SynBTError, match="Delete it: it is made again"):
         read_label_map(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros((2, 4, 4, 4), np.uint8))
+    with pytest.raises(SynBTError, match="Delete it: it is made again"):
+        read_label_map(path)

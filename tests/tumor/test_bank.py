@@ -98,6 +98,24 @@ def test_a_damaged_bank_is_refused(tmp_path: Path, content: bytes | None) -> Non
         load_bank(path)
 
 
+OTHER_ARRAYS = {
+    "one array, no archive": lambda path: np.save(path, np.arange(3)),
+    "an archive of something else": lambda path: np.savez(path, x=np.arange(3)),
+    "numbers in place of lists": lambda path: np.savez(
+        path, **dict.fromkeys(("bits", "shapes", "numbers", "categories", "sources"), 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ARRAYS)
+def test_other_arrays_are_no_bank(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "bank.npz"
+    with path.open("wb") as file:
+        OTHER_ARRAYS[kind](file)
+    with pytest.raises(SynBTError, match="was to be a tumor bank, but cannot be read"):
+        load_bank(path)
+
+
 def test_a_bank_with_pickled_objects_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bank.npz"
     np.savez(path, bits=np.array([{"a": 1}], dtype=object))

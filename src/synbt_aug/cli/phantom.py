@@ -66,13 +66,17 @@ def phantom(
         density=density,
         with_tumor=tumor,
     )
-    with counting("Phantoms") as on_case:
-        write_phantom_cohort(
-            output,
-            range(seed, seed + number),
-            settings=settings,
-            layout=layout.value,
-            workers=workers,
-            on_case=on_case,
-        )
+    try:
+        with counting("Phantoms") as on_case:
+            write_phantom_cohort(
+                output,
+                range(seed, seed + number),
+                settings=settings,
+                layout=layout.value,
+                workers=workers,
+                on_case=on_case,
+            )
+    except KeyboardInterrupt:
+        note(f"Stopped. The phantoms done are in {output}; the same command goes on from here.")
+        raise typer.Exit(130) from None
     note(f"{number} phantoms in {output} ({layout.value} layout).")

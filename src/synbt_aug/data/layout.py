@@ -62,6 +62,30 @@ class DatasetFiles:
         return DatasetFiles(self.folder, self.layout, cases, self.skipped)
 
 
+# What lies at the top of a dataset in either layout, in the order in which it is told.
+_PARTS = (
+    *("dataset.json", "imagesTr", "labelsTr", "imagesTs", "labelsTs", "splits_final.json"),
+    *("images", "segmentations", "train_test_splits.csv"),
+)
+
+
+def refuse_foreign_dataset(folder: Path, what: str) -> None:
+    """See that a folder that a dataset is to be written to holds no other one.
+
+    Args:
+        folder: The output folder.
+        what: What is to be written; opens the message.
+
+    Raises:
+        SynBTError: If something there would be replaced, or would count as a case of ours.
+    """
+    if there := [name for name in _PARTS if (folder / name).exists()]:
+        raise SynBTError(
+            f"{what} needs a folder of its own, but {folder} holds {shorten(there)}. Name "
+            f"another one with -o."
+        )
+
+
 def shorten(names: list[str], most: int = 8) -> str:
     """`a, b, c and 12 more`: a list for an error message."""
     more = len(names) - most

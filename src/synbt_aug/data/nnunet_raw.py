@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synbt_aug.data.dataset_json import read_dataset_json
 from synbt_aug.data.layout import CaseFiles, DatasetFiles, shorten
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.files import read_json_list, write_json
 
 _TUMOR_WORDS = ("tumor", "tumour", "lesion", "cancer", "mass")
 _BREAST_WORDS = ("breast", "fibroglandular", "fgt", "gland", "parenchyma", "fat", "adipose")
@@ -34,7 +35,7 @@ def read_nnunet_raw(folder: str | os.PathLike[str], *, split: str = "train") -> 
         SynBTError: If this is no such dataset, or it has fewer than two channels.
     """
     folder = Path(folder)
-    described = read_json(folder / "dataset.json", "nnU-Net's dataset.json")
+    described = read_dataset_json(folder)
     settings = described.get("synbt", {})
     pre, posts = channels_of(
         described, settings.get("pre_channel"), settings.get("post_channel"), where=folder.name
@@ -86,10 +87,16 @@ def read_fold(folder: str | os.PathLike[str], fold: int) -> tuple[frozenset[str]
     for place in places:
         if not place.is_file():
             continue
-        folds = read_json(place, "nnU-Net's list of folds")
+        folds = read_json_list(place, "nnU-Net's list of folds")
         if not 0 <= fold < len(folds):
             raise SynBTError(f"{place} has folds 0 to {len(folds) - 1}, not {fold}.")
-        return frozenset(folds[fold]["train"]), frozenset(folds[fold]["val"])
+        try:
+            return frozenset(folds[fold]["train"]), frozenset(folds[fold]["val"])
+        except (KeyError, TypeError) as error:
+            raise SynBTError(
+                f"{place} was to be nnU-Net's list of folds, each with train and val, but fold "
+                f"{fold} has not both. Delete it: nnU-Net makes it again."
+            ) from error
     raise SynBTError(
         f"A fold needs nnU-Net's splits_final.json; looked for {shorten([str(p) for p in places])}."
         f" Run nnUNetv2_plan_and_preprocess and start one training, or copy the file there."

@@ -7,30 +7,39 @@ Seeds of 1,000,000 and above are for testing only.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from synbt_aug import __version__
+from synbt_aug.data.layout import refuse_foreign_dataset
 from synbt_aug.data.mama_mia import write_splits
 from synbt_aug.data.nifti import write_volume
 from synbt_aug.data.nnunet_raw import write_dataset_json
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, write_json
+from synbt_aug.files import (
+    check_output_folder,
+    read_json,
+    remove_unfinished,
+    scratch_folder,
+    write_json,
+)
 from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
+from synbt_aug.workers import each_done
 
 LAYOUTS = ("nnunet", "mama-mia")
 FIRST_TEST_SEED = 1_000_000
 # What every case of a cohort shares; a folder made with other settings is not added to.
 COHORT_FILE = "phantoms.json"
+# Other runs may be adding to the folder; none of them writes one phantom for an hour.
+_ABANDONED_S = 3600.0
 
 
 def write_phantom_cohort(
@@ -53,7 +62,8 @@ def write_phantom_cohort(
         on_case: Called with (cases done, all cases) at the start and after each case.
 
     Raises:
-        SynBTError: If the folder cannot be written to, or holds phantoms of other settings.
+        SynBTError: If the folder cannot be written to, or holds phantoms of other settings or
+            another dataset.
     """
     settings = settings or PhantomSettings()
     if layout not in LAYOUTS:
@@ -67,52 +77,36 @@ def write_phantom_cohort(
     done = len(seeds) - len(todo)
     tell = on_case or (lambda done, total: None)
     tell(done, len(seeds))
-    for _ in _each(todo, folder, settings, layout, workers or os.cpu_count() or 1):
-        done += 1
-        tell(done, len(seeds))
+    remove_unfinished(folder, older_than_s=_ABANDONED_S)
+    work = partial(write_phantom, folder, settings=settings, layout=layout)
+    with closing(each_done(work, todo, workers)) as written:
+        for _ in written:
+            done += 1
+            tell(done, len(seeds))
     _describe(folder, layout, phases=1 + len(settings.times_s))
     return folder
 
 
-def write_phantom(folder: Path, seed: int, settings: PhantomSettings, layout: str) -> int:
-    """Make one phantom and write its files, the label last; gives the seed back."""
+def write_phantom(folder: Path, seed: int, settings: PhantomSettings, layout: str) -> None:
+    """Make one phantom and write its files, the label last."""
     phantom = make_phantom(seed, settings)
     images, label, notes = _files(folder, layout, seed, 1 + len(phantom.post))
-    for path in (images[0], label, notes):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    for path, scan in zip(images, (phantom.pre, *phantom.post), strict=True):
-        write_volume(path, _zyx(scan), phantom.affine)
-    write_json(notes, _notes(phantom))
-    write_volume(label, _zyx(phantom.tumor).astype(np.uint8), phantom.affine)
-    return seed
+    scans = (phantom.pre, *phantom.post, phantom.tumor.astype(np.uint8))
+    # Not beside their places: what a killed run leaves there nnU-Net would take for a case.
+    with scratch_folder(folder) as unfinished:
+        for path, scan in zip((*images, label), scans, strict=True):
+            write_volume(unfinished / path.name, _zyx(scan), phantom.affine)
+        for path in (images[0], label, notes):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(notes, _notes(phantom))
+        for path in (*images, label):
+            os.replace(unfinished / path.name, path)
 
 
 def seed_of(name: str) -> int | None:
     """The seed of a phantom by its case name; None for any other case."""
     match = re.fullmatch(r"phantom_(\d+)", name.lower())
     return int(match.group(1)) if match else None
-
-
-def _each(
-    seeds: list[int], folder: Path, settings: PhantomSettings, layout: str, workers: int
-) -> Iterable[int]:
-    workers = min(workers, len(seeds))
-    if workers <= 1:
-        for seed in seeds:
-            yield write_phantom(folder, seed, settings, layout)
-        return
-    # Spawned, not forked: a forked copy of torch's thread pool can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        jobs = [pool.submit(write_phantom, folder, seed, settings, layout) for seed in seeds]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _files(folder: Path, layout: str, seed: int, phases: int) -> tuple[list[Path], Path, Path]:
@@ -132,6 +126,7 @@ def _check_settings(folder: Path, settings: PhantomSettings, layout: str) -> Non
     path = folder / COHORT_FILE
     wanted = {"layout": layout, "version": __version__, "settings": _plain(asdict(settings))}
     if not path.is_file():
+        refuse_foreign_dataset(folder, "A phantom cohort")
         write_json(path, wanted)
         return
     found = read_json(path, "the settings of a phantom cohort")
@@ -184,4 +179,7 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(value: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in value.items() if k != "settings"} | dict(value.get("settings", {}))
+    settings = value.get("settings")
+    if not isinstance(settings, dict):
+        return value
+    return {k: v for k, v in value.items() if k != "settings"} | settings

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,11 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from synbt_aug import __version__
+from synbt_aug.data.layout import refuse_foreign_dataset
 from synbt_aug.data.mama_mia import SPLITS_FILE, read_mama_mia, read_splits
 from synbt_aug.data.parts import parts_of
 from synbt_aug.data.prepare_plan import PrepareSettings, Skipped, plan_cases
 from synbt_aug.data.prepared_case import (
-    UNFINISHED,
     PlannedCase,
     is_prepared,
     prepare_case,
@@ -31,7 +30,7 @@ from synbt_aug.data.prepared_case import (
 )
 from synbt_aug.data.prepared_index import Counts, write_index
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, write_json
+from synbt_aug.files import check_output_folder, read_json, remove_unfinished, write_json
 from synbt_aug.workers import each_done
 
 # What every case of a folder shares; a folder made with other settings is not added to.
@@ -89,8 +88,7 @@ def prepare_mama_mia(
     parts = parts_of(splits, validation=settings.validation, seed=settings.seed)
     folder = check_output_folder(folder)
     _check_settings(folder, settings, splits)
-    # Left behind by a run that was killed.
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    remove_unfinished(folder)
     planned, skipped = plan_cases(files, parts, settings)
     todo = [case for case in planned if not is_prepared(case, folder)]
     for case in todo:
@@ -108,7 +106,7 @@ def prepare_mama_mia(
                 done += 1
                 tell(done, len(planned))
     finally:
-        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        remove_unfinished(folder)
     # A case that was made stays, whatever has become of its source.
     there = {
         name for one in records_of(folder) for name in (one["case"], one["made_from"]["patient"])
@@ -142,12 +140,7 @@ def _check_settings(folder: Path, settings: PrepareSettings, splits: dict[str, s
         "version": __version__,
     }
     if not path.is_file():
-        there = {path.name for path in folder.iterdir()}
-        if taken := sorted(there & {"dataset.json", "imagesTr", "images"}):
-            raise SynBTError(
-                f"The prepared dataset needs a folder of its own, but {folder} holds {taken[0]}. "
-                f"Name another one with -o."
-            )
+        refuse_foreign_dataset(folder, "The prepared dataset")
         write_json(path, wanted)
         return
     found = read_json(path, "the settings of a prepared dataset")

@@ -1,14 +1,13 @@
 """One case of a prepared dataset: two phases and the mask at 1 mm, whole or not at all.
 
-A case is written into `unfinished`, moved to its places, and then recorded in `prepared`: a record
-says what the case was made from, and only a case with a record is there. Axes keep their order and
-direction; the affine says where they point.
+A case is written into a scratch folder, moved to its places, and then recorded in `prepared`: a
+record says what the case was made from, and only a case with a record is there. Axes keep their
+order and direction; the affine says where they point.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,9 @@ from torch import Tensor
 from synbt_aug.data.cohort import to_one_mm
 from synbt_aug.data.nifti import Scan, read_mask, read_pair, write_volume
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.files import read_json, scratch_folder, write_json
 
 RECORDS = "prepared"
-UNFINISHED = "unfinished"
 # Beyond this a header's voxel size is wrong: no breast scan is a meter long, and a wrong
 # number would ask for more memory than there is.
 _LONGEST_MM = 1000.0
@@ -112,15 +110,13 @@ def prepare_case(case: PlannedCase, folder: Path) -> None:
         "tumor_mm3": int(tumor.sum()),
     }
     places = files_of(case.name, case.part)
-    scratch = folder / UNFINISHED
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as unfinished:
+    with scratch_folder(folder) as unfinished:
         for place, array in zip(places, arrays, strict=True):
-            write_volume(Path(unfinished) / place.name, array, affine)
-        written = write_json(Path(unfinished) / "record.json", record)
+            write_volume(unfinished / place.name, array, affine)
+        written = write_json(unfinished / "record.json", record)
         for place in places:
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(Path(unfinished) / place.name, folder / place)
+            os.replace(unfinished / place.name, folder / place)
         _record(folder, case.name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(written, _record(folder, case.name))
 
@@ -145,8 +141,24 @@ def remove_case(name: str, folder: Path) -> None:
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
-    """The records of all cases that are there, by name."""
-    return [read_json(path) for path in sorted((folder / RECORDS).glob("*.json"))]
+    """The records of all cases that are there, by name.
+
+    Raises:
+        SynBTError: If one is not as `prepare_case` writes it.
+    """
+    records = []
+    for path in sorted((folder / RECORDS).glob("*.json")):
+        record = read_json(path, "the record of a prepared case")
+        source = record.get("made_from")
+        if "case" not in record or not (
+            isinstance(source, dict) and {"patient", "part", "phase"} <= set(source)
+        ):
+            raise SynBTError(
+                f"{path} was to be the record of a prepared case, but does not say of which. "
+                f"Delete it: the case is made again."
+            )
+        records.append(record)
+    return records
 
 
 def _as_stored(values: Tensor, scan: Scan) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, written_whole
+from synbt_aug.files import check_output_folder, open_npz, written_whole
 from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
 from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.tissue.labels import TissueLabel, tissue_labels
@@ -116,7 +116,7 @@ def read_label_map(path: Path) -> LabelMap:
         SynBTError: If the file is damaged.
     """
     try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with open_npz(path) as file:
             labels, scan = torch.from_numpy(file["labels"]), torch.from_numpy(file["scan"])
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise SynBTError(

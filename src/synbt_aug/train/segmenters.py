@@ -177,10 +177,10 @@ def load_trained(folder: str | Path, name: str = "best") -> Segmenter:
             f"of `synbt train segmentation`."
         )
     facts = read_json(path.with_suffix(".json"), "the settings of a trained segmenter")
-    segmenter = Segmenter(SegmenterSettings.from_dict(facts["settings"]))
     try:
+        segmenter = Segmenter(SegmenterSettings.from_dict(facts["settings"]))
         segmenter.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (KeyError, TypeError, SafetensorError, OSError, RuntimeError) as error:
         raise SynBTError(
             f"{path} is damaged, or does not fit {path.stem}.json beside it "
             f"({first_line(error)}). Copy both again, or train again."

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import written_whole
+from synbt_aug.files import open_npz, written_whole
 from synbt_aug.mask import signed_distance_mm
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
 from synbt_aug.tumor.template import StoredSignal
@@ -29,6 +29,7 @@ from synbt_aug.tumor.template import Template as Template
 # What NumPy and zipfile raise on files that are damaged, or no archives.
 _DAMAGED = (
     KeyError,
+    TypeError,
     ValueError,
     OSError,
     EOFError,
@@ -191,8 +192,7 @@ def load_bank(path: str | Path) -> TumorBank:
 @lru_cache(maxsize=4)
 def _load_bank(path: str, _modified: int) -> TumorBank:
     try:
-        # Opened here: np.load leaves files open that turn out to be no archives.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with open_npz(path) as file:
             content = {key: file[key] for key in file.files if not key.startswith("signal_")}
         templates = list(_unpacked(content, path))
     except _DAMAGED as error:
