@@ -78,6 +78,13 @@ class OutOfMemory(FlatTexture):
         ({"tumor_label": 0}, "tumor_label needs a number from 1 on, got 0"),
         ({"diameter_mm": 5.0}, "diameter_mm needs a number from 6 to 90, got 5"),
         ({"rim": 0.0}, "rim needs a number from 0.05 to 20, got 0"),
+        ({"diameter_mm": (30, 10)}, "diameter_mm needs the smaller .* first, got 30:10. Type 10:3"),
+        ({"diameter_mm": (10, 95)}, "diameter_mm needs a number from 6 to 90, got 95"),
+        ({"rim": (1.0, 2.0, 3.0)}, r"rim needs one number, or two as a range such as \(10, 30\)"),
+        ({"tumors": (1, 2.5)}, "tumors needs a whole number from 1 to 8, got 2.5"),
+        ({"tumors": (0, 2)}, "tumors needs a number from 1 to 8, got 0"),
+        ({"enhancement": "0.8:1.6"}, "enhancement needs a number from -0.9 to 20, got '0.8:1.6'"),
+        ({"unpainted_channels": "ignore"}, "needs one of 'refuse', 'allow', got 'ignore'"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_its_name(
@@ -136,15 +143,17 @@ def test_the_wish_is_what_the_settings_ask_for() -> None:
     asked: dict[str, Any] = {"enhancement": 0.5, "rim": 1.5, "category": "rim"}
     asked |= {"pre_contrast": 0.2, "heterogeneity": 0.1}
     settings = InjectionSettings(diameter_mm=20.0, **asked)
-    wish = settings.wish()
-    assert wish.diameter_mm == 20.0
+    (wish,) = settings.wishes(0.5, seeded())
+    assert (wish.kind, wish.diameter_mm) == ("tumor", 20.0)
     assert wish.appearance.to_dict() == asked
-    assert settings.wish("null").appearance.to_dict() == dict.fromkeys(wish.appearance.to_dict())
+    (null,) = dataclasses.replace(settings, null_paint=1.0).wishes(0.5, seeded())
+    assert (null.kind, null.diameter_mm) == ("null", 20.0)
+    assert null.appearance.to_dict() == dict.fromkeys(asked)
 
 
 def test_variables_win_over_the_dataset_and_that_over_defaults() -> None:
     section = {"probability": 0.7, "tumors": 2}
-    settings = InjectionSettings.gather(section, {"SYNBT_TUMORS": "3", "HOME": "/", "SYNBT_X": "1"})
+    settings = InjectionSettings.gather(section, {"SYNBT_TUMORS": "3", "HOME": "/"})
     assert settings == InjectionSettings(probability=0.7, tumors=3)
 
 
@@ -161,12 +170,49 @@ def test_every_setting_can_come_from_the_environment(field: str) -> None:
         "paint_over": (2, 3), "roi_labels": (4, 5), "only_free_side": True, "texture": "syntumor",
         "only_tumor_free": True, "null_paint": 0.1, "precision": "bf16",
         "generator_device": "cpu", "seed": 11, "distractors": 1.5, "tissue": "t",
+        "unpainted_channels": "allow",
     }  # fmt: skip
     value = values[field]
     settings = InjectionSettings.gather({}, {f"SYNBT_{field.upper()}": str(value)})
     assert getattr(settings, field) == value
     assert type(getattr(settings, field)) is type(value)
     assert InjectionSettings.gather({field: value}, {}) == settings
+
+
+RANGES: dict[str, Any] = {
+    "tumors": (1, 3), "diameter_mm": (10.0, 30.0), "enhancement": (0.8, 1.6), "rim": (1.0, 2.0),
+    "heterogeneity": (0.1, 0.3), "pre_contrast": (-0.5, 0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_is_the_same_from_a_variable_from_json_and_in_python(name: str) -> None:
+    low, high = RANGES[name]
+    typed = InjectionSettings.gather({}, {f"SYNBT_{name.upper()}": f"{low}:{high}"})
+    assert typed == InjectionSettings(**{name: RANGES[name]})
+    assert typed == InjectionSettings(**{name: [low, high]})
+    assert getattr(typed, name) == RANGES[name]
+    assert InjectionSettings.gather(json.loads(json.dumps(typed.to_dict())), {}) == typed
+
+
+def test_each_tumor_draws_its_own_numbers_from_the_ranges() -> None:
+    settings = InjectionSettings(tumors=3, enhancement=(0.8, 1.6), rim=1.2, pre_contrast=(0.0, 0.4))
+    looks = [wish.appearance for seed in range(100) for wish in settings.wishes(0.5, seeded(seed))]
+    assert len(looks) == 300 and len({look.enhancement for look in looks}) == 300
+    for name, (low, high) in {"enhancement": (0.8, 1.6), "pre_contrast": (0.0, 0.4)}.items():
+        drawn = torch.tensor([getattr(look, name) for look in looks])
+        assert low <= float(drawn.min()) and float(drawn.max()) <= high
+        # The mean of 300 even draws has an SD of (high - low) / 60.
+        assert abs(float(drawn.mean()) - (low + high) / 2) < (high - low) / 15
+    assert {(look.rim, look.heterogeneity) for look in looks} == {(1.2, None)}
+
+
+def test_each_number_of_tumors_in_a_range_is_equally_likely() -> None:
+    settings = InjectionSettings(tumors=(2, 4))
+    counts = [len(settings.wishes(0.5, seeded(seed))) for seed in range(600)]
+    # Of 600 draws a third each, 200 with an SD of 12.
+    assert set(counts) == {2, 3, 4}
+    assert all(abs(counts.count(number) - 200) < 48 for number in (2, 3, 4))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +229,16 @@ def test_nothing_can_be_asked_for_where_nothing_is_a_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, text", [("TUMORS", "many"), ("PROBABILITY", ""), ("ONLY_TUMOR_FREE", "maybe")]
+    "name, text",
+    [
+        ("TUMORS", "many"),
+        ("PROBABILITY", ""),
+        ("ONLY_TUMOR_FREE", "maybe"),
+        ("STEPS", "2.5"),
+        ("DIAMETER_MM", "10:"),
+        ("DIAMETER_MM", "10:20:30"),
+        ("TUMORS", "1:2.5"),
+    ],
 )
 def test_a_variable_that_cannot_be_read_is_refused_by_its_name(name: str, text: str) -> None:
     with pytest.raises(SynBTError, match=rf"{name.lower()} \(SYNBT_{name}\) needs .*got '{text}'"):
@@ -193,9 +248,30 @@ def test_a_variable_that_cannot_be_read_is_refused_by_its_name(name: str, text: 
 def test_a_misspelt_name_in_the_dataset_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(
         SynBTError,
-        match="no setting called probabilty. There are: .*probability",
+        match="no setting called probabilty. Did you mean probability. There are: .*probability",
     ):
         InjectionSettings.gather({"probabilty": 1.0}, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("SYNBT_PROB", "no setting SYNBT_PROB. Did you mean SYNBT_PROBABILITY.*unset SYNBT_PROB`"),
+        ("SYNBT_PROBABILTY", "Did you mean SYNBT_PROBABILITY?"),
+        ("SYNBT_DIAMETER", "Did you mean SYNBT_DIAMETER_MM?"),
+        ("SYNBT_NONSENSE", "no setting SYNBT_NONSENSE. There are: .*SYNBT_PROBABILITY, .*SYNBT_RI"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_name(
+    variable: str, message: str
+) -> None:
+    with pytest.raises(SynBTError, match=message):
+        InjectionSettings.gather({}, {variable: "1"})
+
+
+def test_variables_that_are_no_settings_and_the_trainers_own_are_left_alone() -> None:
+    others = {"SYNBT_NO_HOOK": "1", "SYNBT_TRACEBACK": "1", "SYNBT_REAL_DATA": "/"}
+    assert InjectionSettings.gather({}, others | {"SYNBT_FIT_CASES": "3"}) == InjectionSettings()
 
 
 def test_settings_survive_json() -> None:
@@ -341,18 +417,21 @@ def test_negative_labels_and_invalid_voxels_carry_no_signal() -> None:
     assert bool((by_label.labels[0, 0][~valid[0]] == -1).all())
 
 
-def test_several_tumors_a_sample_are_one_to_so_many() -> None:
-    settings = InjectionSettings(probability=1.0, diameter_mm=7.0, tumors=3)
+@pytest.mark.parametrize(("tumors", "expected"), [((1, 3), {1, 2, 3}), (2, {2})])
+def test_a_sample_gets_so_many_tumors_or_a_number_drawn_from_the_range(
+    tumors: Any, expected: set[int]
+) -> None:
+    settings = InjectionSettings(probability=1.0, diameter_mm=7.0, tumors=tumors)
     counts = set()
     injector = SynBTInjector(settings, painter())
     images, labels = batch(1)
-    for seed in (0, 1, 5):
+    for seed in (0, 4, 7):
         (result,) = injector(images, labels, generator=seeded(seed)).results
         assert result is not None and result.recipe is not None
         painted = len(result.recipe["tumors"])
         assert int(result.tumor.sum()) == painted * 180  # round(pi / 6 * 7^3)
         counts.add(painted)
-    assert counts == {1, 2, 3}
+    assert counts == expected
 
 
 def test_null_paints_leave_no_label() -> None:

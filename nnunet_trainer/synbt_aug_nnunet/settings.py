@@ -8,7 +8,6 @@ in dataset.json, `SYNBT_*` variables, and what the trainer's own name says
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ import numpy as np
 from synbt_aug.data.nnunet_raw import breast_labels_of, channels_of, tumor_label_of
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.number import check_whole
+from synbt_aug.settings_reading import TRAINER_SETTINGS
 
 #: Settings that change where and how fast, or what is shown, but not what is learned.
 _FREE = ("generator_device", "fit_cases", "examples")
@@ -47,13 +48,10 @@ class TrainerSettings(InjectionSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("num_epochs", "num_iterations_per_epoch", "num_val_iterations_per_epoch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SynBTError(f"{name} needs a number from 1 on, got {value}.")
-        for name in ("fit_cases", "examples"):
-            if getattr(self, name) < 0:
-                raise SynBTError(f"{name} needs a number from 0 on, got {getattr(self, name)}.")
+        for name in TRAINER_SETTINGS:
+            value, least = getattr(self, name), 0 if name in ("fit_cases", "examples") else 1
+            if value is not None:
+                object.__setattr__(self, name, check_whole(name, value, least))
 
     def learned_from(self) -> dict[str, Any]:
         """What decides the result, JSON-ready: two runs that differ here are two experiments."""
@@ -91,7 +89,6 @@ def gather_settings(
             f"synbt_fixed of the trainer has no setting called {', '.join(unknown)}. There are: "
             f"{', '.join(sorted(names))}."
         )
-    _refuse_typos(names, environment)
     asked = dataclasses.replace(TrainerSettings.gather(section, environment), **fixed)
     given = set(section) | set(fixed) | _set_by_environment(environment)
     pre, posts = channels_of(
@@ -118,16 +115,6 @@ def _refuse_unknown_labels(roi_labels: tuple[int, ...], labels: Mapping[str, Any
             f"roi_labels names {', '.join(map(str, unknown))}, but dataset.json has no such label. "
             f"There are: {named}."
         )
-
-
-def _refuse_typos(names: set[str], environment: Mapping[str, str] | None) -> None:
-    """A mistyped variable would train for days with the default; others' variables are fine."""
-    for name in _set_by_environment(environment) - names:
-        if close := difflib.get_close_matches(name, names, n=1, cutoff=0.85):
-            raise SynBTError(
-                f"There is no setting SYNBT_{name.upper()}: did you mean "
-                f"SYNBT_{close[0].upper()}? Unset it, or correct its name."
-            )
 
 
 def _set_by_environment(environment: Mapping[str, str] | None) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +14,8 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.number import MAX_SEED, check_number, check_whole
 from synbt_aug.painting import Wish
+from synbt_aug.ranges import Range, WholeRange, check_whole_range
+from synbt_aug.settings_reading import from_section, from_variables
 from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.texture.names import (
     DEFAULT_STEPS,
@@ -22,12 +23,15 @@ from synbt_aug.texture.names import (
     MAX_STEPS,
     check_texture,
 )
-from synbt_aug.tumor.appearance import CATEGORIES, Appearance
-from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
-from synbt_aug.tumor.multifocal import group_chance
+from synbt_aug.tumor.appearance import LIMITS
+from synbt_aug.tumor.request import AppearanceRequest, Request
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+#: What may be done where channels that would contradict the label are not painted.
+UNPAINTED_CHANNELS = ("refuse", "allow")
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,19 @@ class InjectionSettings:
     """What to inject, how often; the same names in every host.
 
     Defaults give way to a `"synbt"` section in dataset.json, and that to `SYNBT_*` variables:
-    `InjectionSettings.gather`.
+    `InjectionSettings.gather`. A setting that takes a range takes one number, too: `20.0` or
+    `(10.0, 30.0)`, in JSON `[10, 30]`, as a variable `10:30`. Each tumor draws its own number
+    from the range, evenly, with the sample's seed; recipes keep what was drawn.
 
     Args:
         probability: Of injecting into a sample.
-        tumors: Most tumors a sample; one to so many, evenly.
+        tumors: How many a sample that is injected into; a range draws the number.
         multifocal: Probability that a tumor is a multifocal group: with further lesions in the
             same breast, as they lay to each other in the bank (in about 40 % of real cases).
-        diameter_mm: One size for all; None draws from the cohort's.
-        enhancement, rim, heterogeneity, pre_contrast, category: Asked of every tumor; None: the
-            template's.
+        diameter_mm: Of every tumor, or a range, of which each size that the breast holds is
+            equally likely; None draws from the cohort's sizes.
+        enhancement, rim, heterogeneity, pre_contrast, category: Asked of every tumor; the numbers
+            may be ranges. None: the template's.
         texture: What paints: "diffusion"; "syntumor", blurred noise; "copy_paste", the tumors of
             a bank with voxels.
         guidance: Strength of that wish; 1 is the plain prediction. Of "diffusion" alone, as the
@@ -56,6 +63,9 @@ class InjectionSettings:
         tissue: What finds the tissues that decide where a tumor may go: "shipped", or a folder
             that `synbt train tissue` wrote.
         pre_channel, post_channel: Which channels of the image are pre and post.
+        unpainted_channels: What is done where further channels would contradict the label, as
+            later post-contrast phases and subtractions do: "refuse", or "allow" to train on them
+            all the same.
         tumor_label: Value that a synthetic tumor gets in the labels.
         paint_over: Other label values that a tumor may replace, such as breast tissue; the rest
             is left alone, with a margin.
@@ -75,13 +85,13 @@ class InjectionSettings:
     """
 
     probability: float = 0.5
-    tumors: int = 1
+    tumors: int | WholeRange = 1
     multifocal: float = 0.0
-    diameter_mm: float | None = None
-    enhancement: float | None = None
-    rim: float | None = None
-    heterogeneity: float | None = None
-    pre_contrast: float | None = None
+    diameter_mm: float | Range | None = None
+    enhancement: float | Range | None = None
+    rim: float | Range | None = None
+    heterogeneity: float | Range | None = None
+    pre_contrast: float | Range | None = None
     category: str | None = None
     texture: str = "diffusion"
     guidance: float = 1.0
@@ -91,6 +101,7 @@ class InjectionSettings:
     tissue: str = "shipped"
     pre_channel: int = 0
     post_channel: int = 1
+    unpainted_channels: str = "refuse"
     tumor_label: int = 1
     paint_over: tuple[int, ...] = ()
     roi_labels: tuple[int, ...] = ()
@@ -109,8 +120,11 @@ class InjectionSettings:
             raise SynBTError(
                 f"pre_channel and post_channel need two channels, got {self.pre_channel} for both."
             )
-        if self.category is not None and self.category not in CATEGORIES:
-            raise SynBTError(f"category needs one of {CATEGORIES}, got {self.category!r}.")
+        if self.unpainted_channels not in UNPAINTED_CHANNELS:
+            raise SynBTError(
+                f"unpainted_channels needs one of {', '.join(map(repr, UNPAINTED_CHANNELS))}, got "
+                f"{self.unpainted_channels!r}."
+            )
         check_texture(self.texture)
         if self.precision not in PRECISIONS:
             raise SynBTError(
@@ -130,7 +144,11 @@ class InjectionSettings:
                 f"roi_labels marks where tumors may go, but {self.tumor_label} is tumor_label: "
                 f"nothing is painted on tumors that are there. Leave it out."
             )
-        self.wish()
+        request = self.request()
+        for name in ("diameter_mm", "multifocal", "distractors"):
+            object.__setattr__(self, name, getattr(request, name))
+        for name in LIMITS:
+            object.__setattr__(self, name, getattr(request.appearance, name))
 
     def _check_kinds(self) -> None:
         """See that words are words, and yes or no is one of the two."""
@@ -150,11 +168,11 @@ class InjectionSettings:
 
     def _check_numbers(self) -> None:
         """Hold every number against its range; whole ones become int."""
-        for name in ("probability", "multifocal", "null_paint"):
-            check_number(name, getattr(self, name), 0, 1)
-        check_number("distractors", self.distractors, 0, MAX_EXPECTED)
-        check_number("guidance", self.guidance, 0, MAX_GUIDANCE)
-        whole = {"tumors": (1, 8), "steps": (1, MAX_STEPS), "tumor_label": (1, None)}
+        limits = {"probability": 1.0, "null_paint": 1.0, "guidance": MAX_GUIDANCE}
+        for name, limit in limits.items():
+            object.__setattr__(self, name, check_number(name, getattr(self, name), 0, limit))
+        object.__setattr__(self, "tumors", check_whole_range("tumors", self.tumors, 1, 8))
+        whole = {"steps": (1, MAX_STEPS), "tumor_label": (1, None)}
         whole |= {"pre_channel": (0, None), "post_channel": (0, None), "seed": (0, MAX_SEED)}
         for name, (least, most) in whole.items():
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least, most))
@@ -166,39 +184,37 @@ class InjectionSettings:
             values = tuple(check_whole(f"Each value of {name}", v, 0) for v in given)
             object.__setattr__(self, name, values)
 
-    @property
-    def appearance(self) -> Appearance:
-        """What is asked of every tumor."""
-        return Appearance(
+    def request(self, kind: str = "tumor") -> Request:
+        """What is asked of one sample.
+
+        Args:
+            kind: "tumor", or "null" for a null paint, of which no appearance is asked.
+        """
+        look = AppearanceRequest(
             enhancement=self.enhancement,
             heterogeneity=self.heterogeneity,
             rim=self.rim,
             pre_contrast=self.pre_contrast,
             category=self.category,
         )
+        return Request(
+            kind,
+            self.tumors,
+            self.diameter_mm,
+            look if kind == "tumor" else AppearanceRequest(),
+            self.multifocal,
+            self.distractors,
+            self.only_free_side,
+        )
 
-    def wish(self, kind: str = "tumor") -> Wish:
-        """One injection."""
-        appearance = self.appearance if kind == "tumor" else Appearance()
-        return Wish(kind, self.diameter_mm, appearance, only_free_side=self.only_free_side)
-
-    def wishes(self, null: float, count: float, generator: torch.Generator) -> list[Wish]:
+    def wishes(self, null: float, generator: torch.Generator) -> list[Wish]:
         """One sample's injections.
 
         Args:
             null: In [0, 1): decides whether they are null paints.
-            count: In [0, 1): decides how many there are.
-            generator: The sample's own; it decides which of them are multifocal groups, and how
-                many distractors come after them.
+            generator: The sample's own; ranges, multifocal groups and distractors draw from it.
         """
-        number = 1 + int(count * self.tumors)
-        if null < self.null_paint:
-            asked = [self.wish("null")] * number
-        else:
-            groups = [group_chance(self.multifocal, generator) for _ in range(number)]
-            asked = [dataclasses.replace(self.wish(), group=group) for group in groups]
-        benign = Wish("distractor", only_free_side=self.only_free_side)
-        return asked + [benign] * distractor_count(self.distractors, generator)
+        return self.request("null" if null < self.null_paint else "tumor").draw(generator)
 
     @property
     def open_labels(self) -> tuple[int, ...]:
@@ -225,48 +241,7 @@ class InjectionSettings:
         Raises:
             SynBTError: If a name is unknown or a value cannot be read.
         """
-        known = {f.name for f in fields(cls)}
-        values = dict(section or {})
-        if unknown := sorted(set(values) - known):
-            raise SynBTError(
-                f'The "synbt" section of dataset.json has no setting called '
-                f"{', '.join(unknown)}. There are: {', '.join(sorted(known))}."
-            )
-        prefix = "SYNBT_"
-        for variable, text in (os.environ if environment is None else environment).items():
-            name = variable[len(prefix) :].lower()
-            if variable.startswith(prefix) and name in known:
-                values[name] = text
-        types = {f.name: str(f.type) for f in fields(cls)}
-        return cls(**{name: _read(name, value, types[name]) for name, value in values.items()})
-
-
-def _read(name: str, value: Any, annotation: str) -> Any:
-    """A setting from JSON or from the environment, by its annotation (`float | None`)."""
-    kinds = annotation.split(" | ")
-    if kinds[0].startswith("tuple"):
-        return _read_labels(name, value)
-    kind = next(t for t in (bool, int, float, str) if t.__name__ in kinds)
-    nothing = value is None or (isinstance(value, str) and value.lower() in ("", "none", "null"))
-    if nothing and "None" in kinds:
-        return None
-    try:
-        if kind is bool:
-            return value if isinstance(value, bool) else bool(json.loads(str(value).lower()))
-        return kind(value)
-    except (TypeError, ValueError) as error:
-        raise SynBTError(
-            f"The setting {name} (SYNBT_{name.upper()}) needs a {kind.__name__}, got {value!r}."
-        ) from error
-
-
-def _read_labels(name: str, value: Any) -> tuple[int, ...]:
-    """`[2, 3]` from JSON, or `2,3` from the environment."""
-    parts = value.replace(" ", "").strip("[]()").split(",") if isinstance(value, str) else value
-    try:
-        return tuple(int(part) for part in parts if part != "")
-    except (TypeError, ValueError) as error:
-        raise SynBTError(
-            f"The setting {name} (SYNBT_{name.upper()}) needs label values, such as 2,3, got "
-            f"{value!r}."
-        ) from error
+        annotations = {f.name: str(f.type) for f in fields(cls)}
+        values = from_section(section or {}, annotations)
+        variables = os.environ if environment is None else environment
+        return cls(**(values | from_variables(variables, annotations)))

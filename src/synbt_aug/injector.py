@@ -196,7 +196,7 @@ class SynBTInjector:
         for k in range(len(images)):
             # Every sample draws the same numbers, whatever becomes of it: one sample's fate
             # does not change the next one's tumor.
-            chance, null, count = torch.rand(3, generator=generator).tolist()
+            chance, null = torch.rand(2, generator=generator).tolist()
             seed = draw_seed(generator)
             has_tumor = bool((labels[k] == s.tumor_label).any())
             if chance >= s.probability or (s.only_tumor_free and has_tumor):
@@ -209,7 +209,7 @@ class SynBTInjector:
                 self.counts["unusable sample"] += 1
                 continue
             own = torch.Generator().manual_seed(seed)
-            seeds[k], running[k] = seed, Series(host, s.wishes(null, count, own), own)
+            seeds[k], running[k] = seed, Series(host, s.wishes(null, own), own)
         while now := {k: w for k, one in running.items() if (w := one.upcoming) is not None}:
             going = [running[k] for k in now]
             painted = self._paint(

@@ -26,6 +26,7 @@ from synbt_aug.mask import (
     signed_distance_mm,
     smooth_surface,
 )
+from synbt_aug.ranges import Range
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
@@ -263,9 +264,10 @@ def satellite_wishes(
     return [replace(wish, group=False, satellite=one, diameter_mm=one.diameter_mm) for one in found]
 
 
-def _no_room(diameter_mm: float | None) -> str:
-    if diameter_mm is None:
-        return f"no room: even a tumor of {SMALLEST_MM:.0f} mm fits nowhere in the tissue found"
+def _no_room(diameter_mm: float | Range | None) -> str:
+    if diameter_mm is None or isinstance(diameter_mm, tuple):
+        smallest = SMALLEST_MM if diameter_mm is None else diameter_mm[0]
+        return f"no room: even a tumor of {smallest:.0f} mm fits nowhere in the tissue found"
     return f"no room: a tumor of {diameter_mm:.0f} mm fits nowhere in the tissue found"
 
 

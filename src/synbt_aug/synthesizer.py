@@ -19,7 +19,7 @@ from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
-from synbt_aug.number import check_number, check_seed, check_whole
+from synbt_aug.number import check_seed
 from synbt_aug.painting import (
     Prepared,
     Wish,
@@ -28,6 +28,7 @@ from synbt_aug.painting import (
     prepare,
     visibility,
 )
+from synbt_aug.ranges import Range, WholeRange
 from synbt_aug.series import FAILURES, Series, failed
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.texture import SynTumor, Texture, join
@@ -37,11 +38,10 @@ from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
-from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
 from synbt_aug.tumor.lesions import split_lesions
-from synbt_aug.tumor.multifocal import group_chance
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
 from synbt_aug.tumor.recipe_header import check_header
+from synbt_aug.tumor.request import AppearanceRequest, Request
 from synbt_aug.tumor.stretched_signal import signal_for
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
@@ -54,9 +54,6 @@ from synbt_aug.weights import (
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
 #: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
 _VOXELS_AT_ONCE = 8 * 64**3
-
-#: Most tumors that may be asked for in one volume.
-MAX_TUMORS = 100
 
 
 class TumorSynthesizer:
@@ -127,9 +124,9 @@ class TumorSynthesizer:
         volume: BreastVolume,
         *,
         seed: int,
-        tumors: int = 1,
-        diameter_mm: float | None = None,
-        appearance: Appearance = Appearance(),
+        tumors: int | WholeRange = 1,
+        diameter_mm: float | Range | None = None,
+        appearance: Appearance | AppearanceRequest = Appearance(),
         tumor_mask: Tensor | None = None,
         kind: str = "tumor",
         reference: IntensityReference | None = None,
@@ -142,9 +139,12 @@ class TumorSynthesizer:
         Args:
             volume: The scan; it is not changed.
             seed: All that is random follows from it.
-            tumors: How many, one after the other.
-            diameter_mm: Equivalent-sphere diameter; None draws from the cohort's sizes.
+            tumors: How many, one after the other. Like each number that follows it may be a
+                range, `(1, 3)`, from which the seed draws.
+            diameter_mm: Equivalent-sphere diameter; None draws from the cohort's sizes. Of a
+                range each size that the breast holds is equally likely.
             appearance: What is not None is asked for; the rest comes with the template.
+                `AppearanceRequest` takes ranges, from which each tumor draws.
             tumor_mask: A shape on the volume's grid, boolean, shape `(D, H, W)`, painted where
                 it is; lesions too far apart for one window are painted one by one.
             kind: "tumor"; "null" to repaint a healthy place as healthy; or "distractor" for
@@ -167,22 +167,16 @@ class TumorSynthesizer:
                 goes wrong while painting is raised, too, unless another of several was painted.
         """
         seed = check_seed(seed)
-        tumors = check_whole("tumors", tumors, 0, MAX_TUMORS)
-        multifocal = check_number("multifocal", multifocal, 0, 1)
-        distractors = check_number("distractors", distractors, 0, MAX_EXPECTED)
         generator = torch.Generator().manual_seed(seed)
+        request = Request(
+            kind, tumors, diameter_mm, appearance, multifocal, distractors, only_free_side
+        )
         if tumor_mask is None:
-            wish = Wish(kind, diameter_mm, appearance, only_free_side=only_free_side)
-            wishes = [
-                replace(wish, group=kind == "tumor" and group_chance(multifocal, generator))
-                for _ in range(tumors)
-            ]
+            wishes = request.draw(generator)
         else:
             tumor_mask = _on_grid(tumor_mask, volume)
             parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
-            wishes = [Wish(kind, None, appearance, part) for part in parts]
-        benign = Wish("distractor", only_free_side=only_free_side)
-        wishes += [benign] * distractor_count(distractors, generator)
+            wishes = request.draw_for(parts, generator)
         series = Series(Host.of(volume, reference), wishes, generator)
         error: Exception | None = None
         while (upcoming := series.upcoming) is not None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings_reading import TRAINER_SETTINGS
 from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
 
 
@@ -91,10 +94,33 @@ def test_the_trainers_class_can_settle_channels_and_labels() -> None:
         gather_settings(described(), {"probabilty": 1}, {})
 
 
-def test_a_mistyped_variable_is_told_and_others_are_left_alone() -> None:
-    gather_settings(described(), environment={"SYNBT_REAL_DATA": "/", "SYNBT_NO_HOOK": "1"})
-    with pytest.raises(SynBTError, match="SYNBT_PROBABILTY: did you mean SYNBT_PROBABILITY"):
-        gather_settings(described(), environment={"SYNBT_PROBABILTY": "1"})
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [("PROBABILTY", "PROBABILITY"), ("PROB", "PROBABILITY"), ("EPOCHS", "NUM_EPOCHS")],
+)
+def test_a_mistyped_variable_is_refused_with_the_nearest_name(variable: str, meant: str) -> None:
+    with pytest.raises(SynBTError, match=f"SYNBT_{variable}. Did you mean SYNBT_{meant}"):
+        gather_settings(described(), environment={f"SYNBT_{variable}": "1"})
+
+
+def test_variables_that_are_no_settings_are_left_alone() -> None:
+    others = {"SYNBT_REAL_DATA": "/", "SYNBT_NO_HOOK": "1", "HOME": "/"}
+    assert gather_settings(described(), environment=others) == gather_settings(
+        described(), environment={}
+    )
+
+
+def test_the_trainers_own_settings_are_those_that_other_hosts_leave_alone() -> None:
+    assert {f.name for f in fields(TrainerSettings)} - {
+        f.name for f in fields(InjectionSettings)
+    } == set(TRAINER_SETTINGS)
+
+
+def test_ranges_come_from_the_dataset_and_from_variables() -> None:
+    dataset = described(synbt={"diameter_mm": [10, 30], "tumors": 2})
+    settings = gather_settings(dataset, environment={"SYNBT_TUMORS": "1:3"})
+    assert (settings.diameter_mm, settings.tumors) == ((10.0, 30.0), (1, 3))
+    assert settings.learned_from()["diameter_mm"] == [10.0, 30.0]
 
 
 def test_a_section_that_is_no_section_is_refused() -> None:

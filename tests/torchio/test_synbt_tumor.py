@@ -169,7 +169,7 @@ def replay(painted: tio.Subject, original: tio.Subject) -> tio.Subject:
 def test_several_tumors_are_one_recipe() -> None:
     counts = set()
     for seed in range(3):
-        after = paint(seed=seed, tumors=3, diameter_mm=7.0)
+        after = paint(seed=seed, tumors=(1, 3), diameter_mm=7.0)
         counts.add(len(recipe_of(after)["tumors"]))
         assert int(after["label"].data.sum()) == len(recipe_of(after)["tumors"]) * 180
     assert len(counts) > 1 and counts <= {1, 2, 3}
@@ -325,8 +325,10 @@ def test_a_label_type_too_small_for_the_tumor_s_value_is_refused() -> None:
 
 
 def test_the_repr_names_what_differs_from_the_defaults() -> None:
-    transform = SynBTTumor(pre="t0", post="t1", p=0.3, diameter_mm=14, tumors=2)
-    assert repr(transform) == "SynBTTumor(pre=t0, post=t1, p=0.3, tumors=2, diameter_mm=14)"
+    transform = SynBTTumor(pre="t0", post="t1", p=0.3, diameter_mm=(10, 14), tumors=2)
+    assert repr(transform) == (
+        "SynBTTumor(pre=t0, post=t1, p=0.3, tumors=2, diameter_mm=(10.0, 14.0))"
+    )
 
 
 def test_it_pickles_as_its_settings_after_use_too() -> None:

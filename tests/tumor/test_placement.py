@@ -53,7 +53,10 @@ def one_template(mask: Tensor) -> TumorBank:
 
 
 def placed(
-    sites: SiteMap, seed: int, diameter_mm: float | None = None, bank: TumorBank | None = None
+    sites: SiteMap,
+    seed: int,
+    diameter_mm: float | tuple[float, float] | None = None,
+    bank: TumorBank | None = None,
 ) -> Placement | None:
     return place_tumor(sites, SHAPE, bank or small_bank(), MARGIN, seeded(seed), diameter_mm)
 
@@ -196,6 +199,26 @@ def test_a_size_asked_for_is_met_or_refused() -> None:
     assert abs(int((found.distance <= 0).sum()) - sphere_voxels(20.0)) <= 1
     # A ball of 40 mm has three times the volume of all that is allowed.
     assert placed(sites, 0, 40.0) is None
+
+
+def test_of_a_range_each_size_that_the_breast_holds_is_equally_likely() -> None:
+    sites, bank = round_room(16.0), one_template(ball(12, 6.0))
+    found = [p for p in (placed(sites, k, (8.0, 60.0), bank) for k in range(150)) if p is not None]
+    (limit,) = {p.most_mm for p in found}
+    # Balls of 60 mm do not fit: the range ends at what the breast holds.
+    assert len(found) == 150 and limit is not None and 20.0 < limit < 32.0
+    shares = [(p.diameter_mm - 8.0) / (limit - 8.0) for p in found]
+    assert shares == pytest.approx([p.rank for p in found])
+    # 150 uniform numbers stay below .111 in 19 of 20 cases.
+    assert kstest(shares, "uniform").statistic < 0.111
+
+
+def test_a_range_that_starts_beyond_what_the_breast_holds_is_tried_at_its_smaller_end() -> None:
+    # Nine tenths of an ellipsoid in this room are less than 22 mm, but a ball of 22 mm fits.
+    bank = one_template(ball(12, 6.0))
+    found = placed(round_room(12.0), 0, (22.0, 40.0), bank)
+    assert found is not None and found.diameter_mm == 22.0
+    assert placed(round_room(12.0), 0, (40.0, 60.0), bank) is None
 
 
 def test_several_shapes_are_tried_for_a_size_that_is_asked_for() -> None:

@@ -124,13 +124,13 @@ class SynBTTumor(RandomTransform):
             roi=self.roi,
         )
         ensure_label(subject, fields, s.tumor_label)
-        chance, null, count = torch.rand(3, generator=generator).tolist()
+        chance, null = torch.rand(2, generator=generator).tolist()
         if chance >= s.probability:
             set_outcome(subject, "not drawn")
             return subject
         check_label_type(subject, fields, s.tumor_label)
         with plain_numpy():
-            painted = self._painted(subject, fields, null, count, draw_seed(generator))
+            painted = self._painted(subject, fields, null, draw_seed(generator))
         if isinstance(painted, str) or not painted.painted:
             set_outcome(subject, painted)
             return subject
@@ -142,7 +142,7 @@ class SynBTTumor(RandomTransform):
         return subject
 
     def _painted(
-        self, subject: tio.Subject, fields: Fields, null: float, count: float, seed: int
+        self, subject: tio.Subject, fields: Fields, null: float, seed: int
     ) -> Synthesis | str:
         """A synthesis, or the reason why there is none."""
         s = self.settings
@@ -157,19 +157,19 @@ class SynBTTumor(RandomTransform):
         _look_at_order(subject, images, volume)
         reference = recorded_reference(subject, images)
         synthesizer = shared_synthesizer(s)
-        wish = s.wish("null" if null < s.null_paint else "tumor")
+        asked = s.request("null" if null < s.null_paint else "tumor")
         try:
             return synthesizer(
                 volume,
                 seed=seed,
-                tumors=1 + int(count * s.tumors),
-                diameter_mm=wish.diameter_mm,
-                appearance=wish.appearance,
-                kind=wish.kind,
-                multifocal=s.multifocal,
-                distractors=s.distractors,
+                tumors=asked.tumors,
+                diameter_mm=asked.diameter_mm,
+                appearance=asked.appearance,
+                kind=asked.kind,
+                multifocal=asked.multifocal,
+                distractors=asked.distractors,
                 reference=reference,
-                only_free_side=wish.only_free_side,
+                only_free_side=asked.only_free_side,
             )
         except (RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
             # torch's own for "out of memory" is a RuntimeError, ours are ValueErrors.

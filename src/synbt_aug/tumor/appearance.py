@@ -42,6 +42,15 @@ _RIM_RATIO = 1.35
 #: too ragged for a mass.
 _MASS_COMPACTNESS = 0.45
 
+#: The numbers that a tumor can have, by attribute.
+LIMITS = {
+    "enhancement": (-0.9, 20.0),
+    "heterogeneity": (0.0, 3.0),
+    "rim": (0.05, 20.0),
+    "pre_contrast": (-5.0, 20.0),
+}
+LIMITS_ADVICE = "`synbt bank show` lists what the bank's tumors have."
+
 #: The ring of tissue that a tumor's contrast is measured against, in mm from its surface.
 SHELL_MM = (2.0, 6.0)
 
@@ -70,21 +79,11 @@ class Appearance:
     category: str | None = None
 
     def __post_init__(self) -> None:
-        if self.category is not None and self.category not in CATEGORIES:
-            raise SynBTError(
-                f"category needs one of {', '.join(map(repr, CATEGORIES))}, got {self.category!r}."
-            )
-        limits = {
-            "enhancement": (-0.9, 20.0),
-            "heterogeneity": (0.0, 3.0),
-            "rim": (0.05, 20.0),
-            "pre_contrast": (-5.0, 20.0),
-        }
-        for name, (least, most) in limits.items():
+        check_category(self.category)
+        for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if value is not None:
-                advice = "`synbt bank show` lists what the bank's tumors have."
-                check_number(name, value, least, most, advice=advice)
+                check_number(name, value, least, most, advice=LIMITS_ADVICE)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -116,6 +115,16 @@ class Appearance:
         values += [float(self.category == name) for name in CATEGORIES]
         known += [float(self.category is not None)] * len(CATEGORIES)
         return torch.tensor(values), torch.tensor(known)
+
+
+def check_category(name: str | None) -> None:
+    """See that a category, if one is named, is one that the networks tell apart.
+
+    Raises:
+        SynBTError: If it is not.
+    """
+    if name is not None and name not in CATEGORIES:
+        raise SynBTError(f"category needs one of {', '.join(map(repr, CATEGORIES))}, got {name!r}.")
 
 
 def measure_appearance(

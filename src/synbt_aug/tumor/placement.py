@@ -14,6 +14,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
+from synbt_aug.ranges import Range, at
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.room import draw_place, room_of
@@ -76,7 +77,7 @@ class Placement:
         diameter_mm: Equivalent-sphere diameter.
         window: Where.
         distance: What `rasterize` makes of it, shape `(n, n, n)`.
-        most_mm: Where the distribution of sizes was cut off; None for a size that was asked for.
+        most_mm: Where the distribution of sizes was cut off; None for one size that was asked for.
         rank: The size's place in the distribution so cut off, in [0, 1): the
             probability-integral transform; None likewise.
         poses: Templates and poses tried until one found room.
@@ -176,19 +177,19 @@ def place_tumor(
     bank: TumorBank,
     hole_margin_mm: float,
     generator: torch.Generator,
-    diameter_mm: float | None = None,
+    diameter_mm: float | Range | None = None,
     category: str | None = None,
     among: Sequence[int] = (),
 ) -> Placement | None:
     """Draw a size, a template near it, a pose, and a place among those where it fits.
 
-    A size that is not asked for is drawn once, from the cohort's distribution cut off at what
-    this breast holds, and kept: where a pose finds no room, another template and pose of the same
-    size is tried. What the breast holds is nine tenths of the largest ellipsoid with the cohort's
-    ratio of axes that fits around a site (`Room.most_mm`), which depends on the breast alone.
-    Only where eight poses find no room, the breast is taken to hold no more than .85 times that
-    size, and the size is the one of the same rank below that: so the rank is uniform whatever
-    the breast. `most_mm` of the result is the limit in force.
+    A size that is not asked for is drawn once, from the cohort's distribution or evenly from the
+    range that was given, cut off at what this breast holds, and kept: where a pose finds no room,
+    another template and pose of the same size is tried. What the breast holds is nine tenths of
+    the largest ellipsoid with the cohort's ratio of axes that fits around a site (`Room.most_mm`),
+    which depends on the breast alone. Only where eight poses find no room, the breast is taken to
+    hold no more than .85 times that size, and the size is the one of the same rank below that: so
+    the rank is uniform whatever the breast. `most_mm` of the result is the limit in force.
 
     Args:
         sites: Of the host.
@@ -196,7 +197,8 @@ def place_tumor(
         bank: Templates.
         hole_margin_mm: As for `rasterize`.
         generator: On the CPU.
-        diameter_mm: Exactly this size; None draws one.
+        diameter_mm: Exactly this size; a range or None draws one. Where the breast holds less
+            than the smaller end of a range, that end is what is tried.
         category: As for `draw_pose`.
         among: As for `draw_pose`.
 
@@ -209,8 +211,10 @@ def place_tumor(
     if most == 0:
         return None
     tried = 0
-    for _ in range(1 if diameter_mm else 1 + _TIMES_LOWERED):
-        size = diameter_mm or diameter_at(rank, most)
+    drawn = diameter_mm is None or isinstance(diameter_mm, tuple)
+    smallest = diameter_mm[0] if isinstance(diameter_mm, tuple) else SMALLEST_MM
+    for _ in range(1 + _TIMES_LOWERED if drawn else 1):
+        size = _size_at(rank, most, diameter_mm)
         for _ in range(_POSES):
             tried += 1
             how = draw_pose(bank, size, generator, category, among)
@@ -218,18 +222,27 @@ def place_tumor(
             found = None if distance is None else draw_place(room, distance <= 0, generator)
             if distance is None or found is None:
                 continue
-            limit = None if diameter_mm else most
             return Placement(
                 how,
                 size,
                 found.window,
                 distance,
-                limit,
-                None if diameter_mm else rank,
+                most if drawn else None,
+                rank if drawn else None,
                 tried,
                 found.tries,
             )
-        if size <= SMALLEST_MM:
+        if size <= smallest:
             break
-        most = max(_LOWERED * size, SMALLEST_MM)
+        most = max(_LOWERED * size, smallest)
     return None
+
+
+def _size_at(rank: float, most_mm: float, asked: float | Range | None) -> float:
+    """The size of a rank below a limit; one that was asked for whatever these are."""
+    if asked is None:
+        return diameter_at(rank, most_mm)
+    if not isinstance(asked, tuple):
+        return asked
+    low, high = asked
+    return at((low, max(low, min(high, most_mm))), rank)

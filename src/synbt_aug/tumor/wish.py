@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import check_number
+from synbt_aug.ranges import Range, check_range
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.multifocal import Satellite
 from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM
@@ -21,7 +22,8 @@ class Wish:
     Args:
         kind: "tumor", "null" (ordinary tissue over a healthy place), "removal" or "distractor"
             (something benign, drawn with its place; of the rest only `only_free_side` counts).
-        diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes.
+        diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes, a range
+            one from it, each among the sizes that the breast holds.
         appearance: What is not None is asked for; the rest comes from the template.
         mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
             template and a site; needed for removals.
@@ -31,7 +33,7 @@ class Wish:
     """
 
     kind: str = "tumor"
-    diameter_mm: float | None = None
+    diameter_mm: float | Range | None = None
     appearance: Appearance = Appearance()
     mask: Tensor | None = None
     only_free_side: bool = False
@@ -39,16 +41,35 @@ class Wish:
     satellite: Satellite | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {self.kind!r}.")
-        if self.diameter_mm is not None:
-            check_number(
-                "diameter_mm",
-                self.diameter_mm,
-                SMALLEST_MM,
-                LARGEST_MM,
-                advice="Smaller tumors vanish in a 4 mm latent cell, larger ones do not fit a "
-                "128 mm window.",
-            )
+        check_kind(self.kind)
+        object.__setattr__(self, "diameter_mm", check_diameter_mm(self.diameter_mm))
         if self.kind == "removal" and self.mask is None:
             raise SynBTError("A removal needs the mask of what to remove: pass mask=.")
+
+
+def check_kind(kind: str) -> None:
+    """See that a kind of thing to paint is one that there is.
+
+    Raises:
+        SynBTError: If it is not.
+    """
+    if kind not in KINDS:
+        raise SynBTError(f"kind needs one of {', '.join(map(repr, KINDS))}, got {kind!r}.")
+
+
+def check_diameter_mm(value: Any) -> float | Range | None:
+    """A diameter that can be painted, a range of them, or None.
+
+    Raises:
+        SynBTError: If it is none of these.
+    """
+    if value is None:
+        return None
+    return check_range(
+        "diameter_mm",
+        value,
+        SMALLEST_MM,
+        LARGEST_MM,
+        advice="Smaller tumors vanish in a 4 mm latent cell, larger ones do not fit a 128 mm "
+        "window.",
+    )
