@@ -28,7 +28,7 @@ _EXTRAS = {
     "nnunet": ("nnunetv2", "batchgenerators", "batchgeneratorsv2"),
     "torchio": ("torchio",),
     "train": ("lightning-fabric", "cornucopia", "scikit-learn", "tensorboard"),
-    "eval": ("medpy", "scikit-image", "matplotlib"),
+    "eval": ("medpy", "scikit-image", "scikit-learn", "matplotlib"),
 }
 # Cases of a dataset that are read whole; the others are only listed.
 _CASES_READ = 5
