@@ -33,6 +33,7 @@ from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
+from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import (
     largest_of_groups,
     place_satellite,
@@ -178,8 +179,8 @@ def prepare(
 
 
 def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> TumorRecipe | str:
-    mask = wish.mask
-    assert mask is not None
+    assert wish.mask is not None
+    mask = wish.mask.mask() if isinstance(wish.mask, Lesion) else wish.mask
     if mask.shape != host.volume.image.shape[1:]:
         raise SynBTError(
             f"A tumor mask needs the image's shape {host.volume.shape}, got {tuple(mask.shape)}. "

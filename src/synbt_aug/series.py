@@ -7,6 +7,8 @@ unless nothing else was asked for.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from synbt_aug.errors import first_line
@@ -31,7 +33,7 @@ class Series:
     Attributes:
         first: The host as it was before anything was painted.
         host: The host as it is now, with what was painted.
-        results: What became of each wish that was tried.
+        results: What became of each wish that was tried; all hold the host's newest image.
     """
 
     def __init__(self, host: Host, wishes: list[Wish], generator: torch.Generator) -> None:
@@ -67,6 +69,8 @@ class Series:
         self._left = more + self._left
         if result.painted:
             self.host = self.host.after(result)
+            # One image, not one each: a scan at its native size takes a quarter of a gigabyte.
+            self.results = [replace(one, image=result.image) for one in self.results]
 
 
 def failed(host: Host, error: Exception) -> Synthesis:

@@ -175,7 +175,8 @@ class TumorSynthesizer:
             wishes = request.draw(generator)
         else:
             tumor_mask = _on_grid(tumor_mask, volume)
-            parts = split_lesions(tumor_mask, volume.spacing, self.texture.hole_margin_mm)
+            margin = self.texture.hole_margin_mm
+            parts = split_lesions(tumor_mask, volume.spacing, margin, kind)
             wishes = request.draw_for(parts, generator)
         series = Series(Host.of(volume, reference), wishes, generator)
         error: Exception | None = None

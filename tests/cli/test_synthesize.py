@@ -120,6 +120,18 @@ def test_masks_that_hold_nothing_or_negative_values_do_not_pass_for_no_tumor(
     assert "mask of existing tumors is empty" in " ".join(said.err.split())
 
 
+def test_a_speckled_mask_is_refused_with_a_sentence(
+    paint: Callable, scans: Path, tmp_path: Path
+) -> None:
+    tumor = nib.load(scans / "tumor.nii.gz")
+    specks = np.random.default_rng(0).random(tumor.shape) < 0.01
+    path = tmp_path / "specks.nii.gz"
+    nib.save(nib.Nifti1Image(specks.astype(np.uint8), tumor.affine), path)
+    said = paint(tmp_path / "out", "--tumor-mask", path)
+    assert said.code == 2 and "too scattered, too thin" in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_bad_input_is_told_in_one_line_before_any_work(
     paint: Callable, synbt: Callable, scans: Path, weights: Path, tmp_path: Path
 ) -> None:

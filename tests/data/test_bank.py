@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from analytic import breast_image, ellipsoid
 from synbt_aug.data.bank import bank_of, bank_of_dataset, templates_of
 from synbt_aug.data.cohort import load_cohort
+from synbt_aug.data.nifti import write_volume
+from synbt_aug.data.nnunet_raw import write_dataset_json
 from synbt_aug.data.phantom_cohort import write_phantom_cohort
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import measure_reference, to_linear
@@ -121,3 +124,35 @@ def test_a_dataset_without_tumors_is_refused(tmp_path: Path) -> None:
     folder = write_phantom_cohort(tmp_path / "healthy", [0], settings=settings, workers=1)
     with pytest.raises(SynBTError, match="at least 6 mm; these cases hold none"):
         bank_of_dataset(folder)
+
+
+def speckled(folder: Path, share: float, spacing: Spacing) -> Path:
+    """A case with a tumor 35 mm across, of whose voxels a share is marked."""
+    image = breast_image(spacing)
+    tumor = ellipsoid(tuple(image.shape[1:]), (34.0, 36.0, 36.0), (17.5,) * 3, spacing)
+    tumor &= torch.rand(tumor.shape, generator=torch.Generator().manual_seed(0)) < share
+    affine = np.diag([*spacing[::-1], 1.0])
+    for channel in range(2):
+        stored = image[channel].round().numpy().astype(np.int16)
+        write_volume(folder / f"imagesTr/a_{channel:04d}.nii.gz", stored, affine)
+    write_volume(folder / "labelsTr/a.nii.gz", tumor.numpy().astype(np.uint8), affine)
+    write_dataset_json(folder, cases=1, channels=["pre", "post"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("share", "spacing", "said"),
+    [
+        (0.2, (1.0, 1.0, 1.0), "of the 1 in these cases 1 is too scattered"),
+        (0.4, (2.0, 1.0, 1.0), "of the 1 in these cases 1 is too scattered"),
+        # At .7 mm nothing is left of a few voxels.
+        (0.02, (0.7, 0.7, 0.7), "voxels of .*a.nii.gz leave none: they are too scattered"),
+    ],
+)
+def test_a_tumor_of_scattered_voxels_is_told_as_such(
+    tmp_path: Path, share: float, spacing: Spacing, said: str
+) -> None:
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    with pytest.raises(SynBTError, match=said):
+        bank_of_dataset(speckled(tmp_path, share, spacing), workers=1)

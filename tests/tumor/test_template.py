@@ -15,6 +15,7 @@ from synbt_aug.tumor.template import (
     cut_case,
     cut_template,
     is_label_noise,
+    refusals,
 )
 
 SHAPE = (60, 50, 40)
@@ -97,6 +98,17 @@ def test_what_is_two_voxels_thick_everywhere_is_a_tumor(sides: tuple[int, int, i
 def test_scattered_voxels_are_label_noise() -> None:
     grid = torch.stack(torch.meshgrid(*(torch.arange(n) for n in (12, 12, 12)), indexing="ij"))
     assert is_label_noise(grid.sum(0) % 2 == 0)
+
+
+def test_what_gave_no_template_is_counted_by_its_reason() -> None:
+    grid = torch.stack(torch.meshgrid(*(torch.arange(n) for n in SHAPE), indexing="ij"))
+    speckled = (grid.sum(0) % 2 == 0) & block(16, 16, 16, at=(30, 15, 10))
+    one_large_part = block(5, 5, 2, at=(5, 5, 5)) | (speckled & (grid[0] > 40))
+    small = block(3, 3, 3, at=(5, 30, 5))
+    scattered = "too scattered (less than half of its voxels lie where it is 2 mm thick)"
+    assert refusals(numbered(speckled)) == {scattered: 1}
+    assert refusals(numbered(one_large_part, small)) == {scattered: 1, "smaller": 1}
+    assert refusals(numbered(block(9, 9, 9))) == {}
 
 
 def test_a_lesion_keeps_its_spicules_and_noise_is_what_is_mostly_thin() -> None:

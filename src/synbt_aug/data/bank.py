@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from synbt_aug.hole import tissue
 from synbt_aug.intensity import IntensityReference, inverse_knee, knee, to_linear
 from synbt_aug.mask import bounding_box
 from synbt_aug.tumor.bank import TumorBank, build_bank
-from synbt_aug.tumor.template import Template, cut_case
+from synbt_aug.tumor.template import Template, cut_case, refusals
 from synbt_aug.volume import BreastVolume
 
 # Tissue that is read around a case's tumors, in mm: beyond the shell of `measure_appearance`.
@@ -39,10 +40,7 @@ def bank_of(cases: Iterable[TrainingCase], *, voxels: bool = False) -> TumorBank
     Raises:
         SynBTError: If there is no tumor of 6 mm or more.
     """
-    templates: list[Template] = []
-    for case in cases:
-        templates += _templates_of_case(case, voxels)
-    return _bank(templates)
+    return _bank([_cut_templates(case, voxels) for case in cases])
 
 
 @dataclass(frozen=True)
@@ -85,10 +83,10 @@ def bank_of_dataset(
     files = select(read_dataset(folder, split=split), fold=fold)
     tell = on_case or (lambda done, total: None)
     tell(0, len(files.cases))
-    found: dict[str, tuple[Template, ...]] = {}
+    found: dict[str, _Cut] = {}
     skipped = list(files.skipped)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        jobs = {pool.submit(_templates_of_files, case, voxels): case for case in files.cases}
+        jobs = {pool.submit(_read_and_cut, case, voxels): case for case in files.cases}
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 name = jobs[job].name
@@ -103,25 +101,41 @@ def bank_of_dataset(
             raise
     if not found and skipped:
         raise SynBTError(f"No case of {folder} can be used. The first one: {sorted(skipped)[0]}")
-    bank = _bank([template for name in sorted(found) for template in found[name]])
+    bank = _bank([found[name] for name in sorted(found)])
     return BuiltBank(bank, len(found), tuple(sorted(skipped)))
 
 
-def _templates_of_files(files: CaseFiles, voxels: bool) -> tuple[Template, ...]:
-    return _templates_of_case(load_case(files, first_post=True), voxels)
+@dataclass(frozen=True)
+class _Cut:
+    """The templates of a case; where there is none, why its lesions gave none."""
+
+    templates: tuple[Template, ...] = ()
+    refused: Counter[str] = field(default_factory=Counter)
 
 
-def _templates_of_case(case: TrainingCase, voxels: bool) -> tuple[Template, ...]:
+def _read_and_cut(files: CaseFiles, voxels: bool) -> _Cut:
+    return _cut_templates(load_case(files, first_post=True), voxels)
+
+
+def _cut_templates(case: TrainingCase, voxels: bool) -> _Cut:
     if not case.instances:
-        return ()
+        return _Cut()
     q = case.q.float()
-    return _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name, voxels)
+    cut = _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name, voxels)
+    return _Cut(cut) if cut else _Cut(refused=refusals(case.tumor))
 
 
-def _bank(templates: list[Template]) -> TumorBank:
+def _bank(cases: list[_Cut]) -> TumorBank:
+    templates = [template for case in cases for template in case.templates]
     if not templates:
+        refused = sum((case.refused for case in cases), Counter())
+        why = " and ".join(f"{n} {'is' if n == 1 else 'are'} {r}" for r, n in refused.items())
         raise SynBTError(
-            "A tumor bank needs tumors of at least 6 mm; these cases hold none. Are there masks?"
+            f"A tumor bank needs tumors of at least 6 mm; of the {refused.total()} in these cases "
+            f"{why}."
+            if refused
+            else "A tumor bank needs tumors of at least 6 mm; these cases hold none. Are there "
+            "masks?"
         )
     return build_bank(templates)
 

@@ -217,6 +217,11 @@ def load_case(files: CaseFiles, *, first_post: bool = False, seed: int = 0) -> T
     else:
         mask = read_mask(files.label, pair.pre, "The tumor mask", label=files.tumor_label)
         tumor = number_tumors(to_one_mm(mask.float()[None], spacing)[0] >= 0.5)
+        if bool(mask.any()) and not bool(tumor.any()):
+            raise SynBTError(
+                f"The tumor mask needs a tumor that shows at 1 mm, but the {int(mask.sum())} "
+                f"voxels of {files.label} leave none: they are too scattered."
+            )
     return TrainingCase(
         name=files.name,
         q=q.to(torch.float16),

@@ -17,6 +17,7 @@ from synbt_aug.number import check_number
 from synbt_aug.ranges import Range, WholeRange, check_range, check_whole_range, draw, draw_whole
 from synbt_aug.tumor.appearance import LIMITS, LIMITS_ADVICE, Appearance, check_category
 from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
+from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import group_chance
 from synbt_aug.tumor.wish import Wish, check_diameter_mm, check_kind
 
@@ -99,17 +100,17 @@ class Request:
             wishes.append(replace(self._wish(generator), group=group))
         return wishes + self._distractors(generator)
 
-    def draw_for(self, masks: Sequence[Tensor], generator: torch.Generator) -> list[Wish]:
+    def draw_for(self, masks: Sequence[Tensor | Lesion], generator: torch.Generator) -> list[Wish]:
         """The wishes where shapes are given: one for each, and the distractors after them.
 
         Args:
-            masks: Boolean, shape `(D, H, W)`.
+            masks: Boolean, shape `(D, H, W)`, or lesions of one mask.
             generator: As for `draw`.
         """
         wishes = [self._wish(generator, mask) for mask in masks]
         return wishes + self._distractors(generator)
 
-    def _wish(self, generator: torch.Generator, mask: Tensor | None = None) -> Wish:
+    def _wish(self, generator: torch.Generator, mask: Tensor | Lesion | None = None) -> Wish:
         look = self.appearance
         return Wish(
             self.kind,

@@ -8,6 +8,7 @@ voxels of the image are kept only when asked for.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -138,6 +139,37 @@ def is_label_noise(mask: Tensor) -> bool:
     return bool(thick.sum() < _THICK_SHARE * int(mask.sum()))
 
 
+def refusals(tumor: Tensor) -> Counter[str]:
+    """Why lesions of a case gave no template: reason -> how many.
+
+    Args:
+        tumor: As for `cut_case`.
+    """
+    found = Counter[str]()
+    for number, box in enumerate(ndimage.find_objects(tumor.numpy()), 1):
+        if box is None:
+            continue
+        mask = tumor[box] == number
+        if int(mask.sum()) < SMALLEST_VOXELS:
+            found["smaller"] += 1
+        elif _body(mask) is None:
+            found["too scattered (less than half of its voxels lie where it is 2 mm thick)"] += 1
+    return found
+
+
+def _body(mask: Tensor) -> np.ndarray | None:
+    """A lesion without its stray parts; None for a fragment and for label noise."""
+    parts, count = ndimage.label(mask.numpy())
+    if count == 0:
+        return None
+    sizes = np.bincount(parts.ravel())[1:]
+    kept: np.ndarray = np.isin(parts, np.flatnonzero(sizes >= _SMALL_PART * sizes.max()) + 1)
+    if kept.sum() < SMALLEST_VOXELS:
+        return None
+    box = ndimage.find_objects(kept.astype(np.int8))[0]
+    return None if is_label_noise(torch.from_numpy(kept[box])) else kept
+
+
 def cut_template(
     mask: Tensor,
     linear: Tensor,
@@ -224,18 +256,11 @@ def _cut(
     valid: Tensor | None,
 ) -> tuple[Template, np.ndarray] | None:
     """A template and the middle of its box, in voxels."""
-    parts, count = ndimage.label(mask.numpy())
-    if count == 0:
-        return None
-    sizes = np.bincount(parts.ravel())[1:]
-    keep = np.flatnonzero(sizes >= _SMALL_PART * sizes.max()) + 1
-    kept = np.isin(parts, keep)
-    if kept.sum() < SMALLEST_VOXELS:
+    kept = _body(mask)
+    if kept is None:
         return None
     box = ndimage.find_objects(kept.astype(np.int8))[0]
     shape = torch.from_numpy(kept[box].copy())
-    if is_label_noise(shape):
-        return None
     wide = _widened(box, _AROUND, mask.shape)
     appearance = measure_appearance(
         linear[(slice(None), *wide)],

@@ -10,6 +10,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.ranges import Range, check_range
 from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import Satellite
 from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM
 from synbt_aug.tumor.recipe import KINDS
@@ -25,8 +26,8 @@ class Wish:
         diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes, a range
             one from it, each among the sizes that the breast holds.
         appearance: What is not None is asked for; the rest comes from the template.
-        mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, in place of a
-            template and a site; needed for removals.
+        mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, or a lesion of one,
+            in place of a template and a site; needed for removals.
         only_free_side: Only into a breast without a real tumor.
         group: It is the largest lesion of a multifocal group; `satellite_wishes` are the others.
         satellite: A further lesion of a group, with its template and place.
@@ -35,7 +36,7 @@ class Wish:
     kind: str = "tumor"
     diameter_mm: float | Range | None = None
     appearance: Appearance = Appearance()
-    mask: Tensor | None = None
+    mask: Tensor | Lesion | None = None
     only_free_side: bool = False
     group: bool = False
     satellite: Satellite | None = None
