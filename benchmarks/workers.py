@@ -26,12 +26,13 @@ import numpy as np
 import torch
 import torchio as tio
 
+from synbt_aug.contract import contract_of
 from synbt_aug.diffusion import Denoiser
 from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.torchio import SynBTTumor
 from synbt_aug.train.presets import autoencoder_preset, denoiser_preset
 from synbt_aug.vqvae import VQVAE
-from synbt_aug.weights import Weights, contract_of, load_weights, save_weights, shipped_folder
+from synbt_aug.weights import Weights, load_weights, save_weights, shipped_folder
 
 START_UP = """
 import time

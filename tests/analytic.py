@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geometric_tissue import geometric_tissue as find_tissue
+from synbt_aug.contract import contract_of
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
 from synbt_aug.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -25,7 +26,7 @@ from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug.vqvae import VQVAE, VQVAESettings
-from synbt_aug.weights import Weights, contract_of
+from synbt_aug.weights import Weights
 
 MM: Spacing = (1.0, 1.0, 1.0)
 

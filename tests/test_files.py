@@ -81,3 +81,36 @@ def test_an_archive_of_arrays_is_no_single_array(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.arange(3))
     with pytest.raises(zipfile.BadZipFile), open_npz(tmp_path / "b.npy"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("[" * 100_000, "nested more than 64 deep"),
+        ("[" * 65 + "]" * 65, "nested more than 64 deep"),
+        ('{"a":' * 70 + "1" + "}" * 70, "nested more than 64 deep"),
+        ('"' + "a" * 16_000_000 + '"', "larger than 16 MB"),
+        ('{"a": ' + "9" * 5000 + "}", "digits"),
+        ("\xe9", "utf-8"),
+    ],
+)
+def test_json_that_no_file_of_ours_looks_like_is_refused(
+    tmp_path: Path, content: str, why: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(SynBTError, match=f"was to be a contract, but cannot be read: .*{why}"):
+        read_json(path, "a contract")
+
+
+def test_brackets_within_strings_are_no_nesting(tmp_path: Path) -> None:
+    deep = "[" * 200 + '\\"['
+    path = write_json(tmp_path / "a.json", [[deep]] * 3)
+    assert read_json_list(path) == [[deep]] * 3
+    path.write_text("[" * 64 + "]" * 64)
+    assert len(read_json_list(path)) == 1
+
+
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    with pytest.raises(SynBTError, match="larger than 16 MB"):
+        read_json("/dev/zero")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -15,10 +16,13 @@ import torch
 
 from analytic import TINY_DENOISER, TINY_VQVAE, small_bank, tiny_weights
 from synbt_aug import weights as module
+from synbt_aug.case_ids import case_key, case_keys
+from synbt_aug.contract import Contract, contract_of
 from synbt_aug.diffusion import Denoiser, NoiseSchedule
 from synbt_aug.errors import SynBTError
+from synbt_aug.files import sha256_of
 from synbt_aug.vqvae import VQVAE
-from synbt_aug.weights import Contract, Weights, contract_of, load_weights, save_weights
+from synbt_aug.weights import Weights, load_weights, save_weights
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(values))
     if path.name != "manifest.json":
         manifest = json.loads((path.parent / "manifest.json").read_text())
-        manifest["files"][path.name] = module._sha256(path)
+        manifest["files"][path.name] = sha256_of(path)
         (path.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -91,9 +95,36 @@ def test_the_digest_is_that_of_the_files_wherever_they_lie(tmp_path: Path) -> No
 
 
 def test_the_card_comes_along(tmp_path: Path) -> None:
-    card = {"data": "phantoms", "cases": ["0", "1"]}
+    card = {"data": "phantoms", "denoiser": {"training": {"steps": 7}}}
     saved = save_weights(replace(tiny_weights(), card=card), tmp_path)
     assert load_weights(saved).card == card
+
+
+def test_no_file_names_a_case_and_a_sentence_says_what_its_key_tells(tmp_path: Path) -> None:
+    templates = (small_bank().templates[0]._replace(source="DUKE_001", group="DUKE_001"),)
+    card = {"cases": ["Duke_001", "b"], "autoencoder": {"cases": ["Duke_002_phase3"]}}
+    bank = type(small_bank())(templates)
+    saved = save_weights(replace(tiny_weights(), card=card, bank=bank), tmp_path)
+    for path in saved.iterdir():
+        assert b"duke_00" not in path.read_bytes().lower()
+    loaded = load_weights(saved)
+    (template,) = loaded.bank.templates
+    assert loaded.card["cases"] == case_keys(["DUKE_001", "b"])
+    assert loaded.card["autoencoder"]["cases"] == [case_key("DUKE_002")]
+    assert template.source == template.group == case_key("duke_001")
+    for part in (loaded.card, loaded.card["autoencoder"]):
+        assert "Whoever holds an id can tell whether it is listed" in part["privacy"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_are_as_readable_as_the_umask_has_it(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        saved = save_weights(tiny_weights(), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in saved.iterdir()} == {mode}
 
 
 def test_large_networks_are_stored_in_parts(
@@ -118,7 +149,7 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
     def broken(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(module, "save_file", broken)
+    monkeypatch.setattr(module, "save_tensors", broken)
     with pytest.raises(OSError, match="disk full"):
         save_weights(tiny_weights(), saved)
     with pytest.raises(
@@ -188,8 +219,8 @@ def test_a_manifest_or_contract_that_is_no_object_is_refused_by_its_name(folder:
         load_weights(folder)
 
 
-CODE = [f.name for f in fields(Contract)][: -3 - 3]
-OF_THE_WEIGHTS = ["hole_margin_mm", "quantized_targets", "quantized_conditions"]
+OF_THE_WEIGHTS = ["hole_margin_mm", "schedule", "autoencoder", "denoiser"]
+CODE = [f.name for f in fields(Contract) if f.name not in OF_THE_WEIGHTS]
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -207,7 +238,6 @@ def test_a_contract_that_lacks_a_line_is_refused_by_it(folder: Path, name: str) 
 
 
 def test_the_lines_that_come_with_the_weights_are_taken_from_them(tmp_path: Path) -> None:
-    assert set(CODE).isdisjoint(OF_THE_WEIGHTS)
     contract = replace(tiny_weights().contract, hole_margin_mm=1.0)
     saved = save_weights(replace(tiny_weights(), contract=contract), tmp_path)
     assert load_weights(saved).contract == contract
@@ -232,7 +262,83 @@ def test_tensors_that_do_not_fit_the_contract_are_refused(folder: Path) -> None:
         values["autoencoder"]["codebook_size"] = 128
 
     edit(folder / "contract.json", grow)
-    with pytest.raises(SynBTError, match="do not fit the networks that their contract describes"):
+    with pytest.raises(SynBTError, match=r"contract describes \(codebook.vectors has the shape"):
+        load_weights(folder)
+
+
+HOSTILE = {
+    "giant": ("denoiser", {"channels": [10**9, 10**9]}, "Each of channels needs a number from 1"),
+    "large": ("autoencoder", {"channels": [1024] * 2}, "do not fit the networks"),
+    "many levels": ("autoencoder", {"channels": [8] * 10**5}, "channels needs a tuple of 1 to 6"),
+    "giant codebook": ("autoencoder", {"codebook_size": 2**40}, "codebook_size needs a number"),
+    "negative": ("denoiser", {"residual_blocks": -1}, "residual_blocks needs a number from 1"),
+    "no group": ("denoiser", {"norm_groups": 0}, "norm_groups needs a number from 1"),
+    "odd groups": ("denoiser", {"norm_groups": 7}, "norm_groups must divide each of channels"),
+    "odd heads": ("denoiser", {"head_channels": 5}, "head_channels must divide the last of"),
+    "text": ("denoiser", {"channels": "wide"}, "channels needs a tuple of 1 to 6 whole numbers"),
+    "truth": ("autoencoder", {"latent_channels": True}, "latent_channels needs a whole number"),
+    "half a number": ("autoencoder", {"codebook_size": 1.5}, "codebook_size needs a whole"),
+    "list of lists": ("autoencoder", {"channels": [[4], [8]]}, "Each of channels needs a whole"),
+    "another stride": ("autoencoder", {"strides": [3, 3]}, "needs one stride of 1 or 2 for each"),
+    "half as small": ("autoencoder", {"strides": [2, 1]}, "a latent voxel must be 4, got 2"),
+    "one channel": ("autoencoder", {"image_channels": 1}, "image_channels .* must be 2, got 1"),
+    "no steps": ("schedule", {"steps": 0}, "steps needs a number from 1"),
+    "endless steps": ("schedule", {"steps": 10**12}, "steps needs a number from 1 to 1000000"),
+    "falling betas": ("schedule", {"first_beta": 0.5, "last_beta": 0.1}, "first_beta <= last"),
+    "unknown line": ("denoiser", {"rooms": 3}, "DenoiserSettings has no 'rooms'"),
+    "other guess": ("denoiser", {"predicts": "x"}, "predicts needs 'v' or 'noise', got 'x'"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_contract_for_networks_that_cannot_be_is_refused_before_one_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def never() -> None:
+        raise AssertionError("a network was about to be made")
+
+    part, change, said = HOSTILE[what]
+    edit(folder / "contract.json", lambda values: values[part].update(change))
+    monkeypatch.setattr(module, "plain_torch", never)
+    with pytest.raises(SynBTError, match=said):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize("part", ["schedule", "autoencoder", "denoiser"])
+@pytest.mark.parametrize("value", [None, "text", 3, [1, 2]])
+def test_a_contract_with_a_part_of_the_wrong_type_is_refused(
+    folder: Path, part: str, value: Any
+) -> None:
+    edit(folder / "contract.json", lambda values: values.update({part: value}))
+    with pytest.raises(SynBTError, match="cannot be met: .* needs a JSON object"):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize("margin", ["2", 1e9, -1, True, None, [2.0], float("nan")])
+def test_a_margin_that_no_network_has_learned_is_refused(folder: Path, margin: Any) -> None:
+    edit(folder / "contract.json", lambda values: values.update({"hole_margin_mm": margin}))
+    with pytest.raises(SynBTError, match="hole_margin_mm needs a number from 0 to 6, got"):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"text"', "[" * 5000, "", "{"])
+@pytest.mark.parametrize("file", ["contract.json", "manifest.json"])
+def test_a_contract_or_manifest_that_is_no_object_is_refused(
+    folder: Path, file: str, content: str
+) -> None:
+    (folder / file).write_text(content)
+    if file == "contract.json":
+        files = {"files": {**json.loads((folder / "manifest.json").read_text())["files"]}}
+        files["files"][file] = sha256_of(folder / file)
+        (folder / "manifest.json").write_text(json.dumps(files))
+    with pytest.raises(SynBTError, match="cannot be read|an object with named values"):
+        load_weights(folder)
+
+
+@pytest.mark.parametrize("name", ["../contract.json", "/etc/hostname", "a/b", ""])
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(folder: Path, name: str) -> None:
+    edit(folder / "manifest.json", lambda values: values["files"].update({name: "0" * 64}))
+    with pytest.raises(SynBTError, match="must list files of its own folder"):
         load_weights(folder)
 
 
@@ -254,8 +360,8 @@ def test_a_file_that_is_no_safetensors_is_refused(folder: Path) -> None:
     path = folder / "autoencoder-1-of-1.safetensors"
     path.write_bytes(b"no tensors here")
     manifest = folder / "manifest.json"
-    edit(manifest, lambda v: v["files"].update({path.name: module._sha256(path)}))
-    with pytest.raises(SynBTError, match="autoencoder-1-of-1.safetensors cannot be read"):
+    edit(manifest, lambda v: v["files"].update({path.name: sha256_of(path)}))
+    with pytest.raises(SynBTError, match="autoencoder-1-of-1.safetensors is damaged, or no"):
         load_weights(folder)
 
 

@@ -23,14 +23,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from synbt_aug.contract import CONTRACT_VERSION
 from synbt_aug.data.bank import templates_of
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.intensity import IntensityReference, measure_reference
+from synbt_aug.leaks import leaks
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume, Spacing
-from synbt_aug.weights import CONTRACT_VERSION, Weights, WithoutNetworks
+from synbt_aug.weights import Weights, WithoutNetworks
 
 #: Raised whenever a case's file changes its meaning.
 _FORMAT = 2
@@ -307,36 +309,20 @@ def refuse_leaks(
     """See that nothing of the fold's validation cases is in the generator.
 
     Args:
-        weights: Their card, and the bank that came with them, name the cases they were trained on;
-            without their networks nothing of those paints.
-        bank: Its templates name theirs.
+        weights: Their card, and the bank that came with them, list the cases they were trained
+            on; without their networks nothing of those paints.
+        bank: Its templates tell theirs.
         validation: The fold's validation cases.
 
     Raises:
         SynBTError: If some are, saying which.
     """
-    held_out = set(validation)
-    for what, cases in (
-        (
-            f"The weights {weights.name!r} were trained on",
-            _cases_of(weights) if isinstance(weights, Weights) else set(),
-        ),
-        ("The tumor bank holds tumors of", {t.source for t in bank.templates}),
-    ):
-        if leaked := sorted(held_out & cases):
-            raise SynBTError(
-                f"{what} {len(leaked)} validation cases of this fold ({_shorten(leaked)}): the "
-                f"validation would be no validation. Train them with `synbt train ... --fold`, "
-                f"or choose others by SYNBT_WEIGHTS and SYNBT_BANK."
-            )
-
-
-def _cases_of(weights: Weights) -> set[str]:
-    card = weights.card
-    parts = [card, card.get("autoencoder", {}), card.get("denoiser", {})]
-    named = {str(name) for part in parts for name in part.get("cases", ())}
-    # The bank that came with the weights was cut from the cases they were trained on.
-    return named | {template.source for template in weights.bank.templates}
+    for what, leaked in leaks(weights, bank, validation):
+        raise SynBTError(
+            f"{what} {len(leaked)} validation cases of this fold ({_shorten(leaked)}): the "
+            f"validation would be no validation. Train them with `synbt train ... --fold`, "
+            f"or choose others by SYNBT_WEIGHTS and SYNBT_BANK."
+        )
 
 
 def _shorten(names: Sequence[str], most: int = 5) -> str:

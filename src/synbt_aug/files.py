@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +22,12 @@ from synbt_aug.errors import SynBTError
 
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "yes or no", int: "a number"}
 _KINDS |= {float: "a number"}
+
+#: Of a file: all that we read have a few kB, and one that names 100,000 cases has 10 MB.
+MAX_JSON_BYTES = 16_000_000
+
+#: Of a file: nnU-Net's plans have 12.
+MAX_JSON_DEPTH = 64
 
 # Begins the names of folders for files that are not whole yet.
 _UNFINISHED = ".unfinished-"
@@ -100,6 +109,15 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
             yield arrays
 
 
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     """Write `value` as indented JSON, whole or not at all."""
     path = Path(path)
@@ -112,7 +130,8 @@ def read_json(path: str | os.PathLike[str], what: str = "a JSON file") -> dict[s
     """Read a JSON object, with an error that says what the file was to be.
 
     Raises:
-        SynBTError: If the file is missing, no JSON, or holds something else than an object.
+        SynBTError: If the file is missing, no JSON, holds something else than an object, is larger
+            than `MAX_JSON_BYTES`, or nested deeper than `MAX_JSON_DEPTH`.
     """
     found = _parsed(path, what)
     if not isinstance(found, dict):
@@ -137,10 +156,23 @@ def read_json_list(path: str | os.PathLike[str], what: str = "a JSON file") -> l
 def _parsed(path: str | os.PathLike[str], what: str) -> Any:
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            # A byte more than is allowed: what a device or a pipe holds has no size to ask for.
+            content = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise ValueError(f"it is larger than {MAX_JSON_BYTES // 1_000_000} MB")
+        text = content.decode("utf-8")
+        if _depth(text) > MAX_JSON_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_JSON_DEPTH} deep")
+        return json.loads(text)
     except FileNotFoundError as error:
         raise SynBTError(f"{path} does not exist; it was to be {what}.") from error
-    except RecursionError as error:
-        raise SynBTError(f"{path} was to be {what}, but is nested too deeply.") from error
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, no JSON, or a giant number
         raise SynBTError(f"{path} was to be {what}, but cannot be read: {error}.") from error
+
+
+def _depth(text: str) -> int:
+    """How deep brackets of JSON are nested; those within strings do not count."""
+    brackets = re.findall(r"[\[{\]}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text))
+    steps = (1 if bracket in "[{" else -1 for bracket in brackets)
+    return max(itertools.accumulate(steps), default=0)

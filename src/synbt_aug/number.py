@@ -86,7 +86,8 @@ def _shown(value: Any) -> str:
     """Numbers as Python's own print them, all else as it is typed."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return f"{value}"
-    return repr(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _after(advice: str) -> str:

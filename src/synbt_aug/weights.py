@@ -1,36 +1,31 @@
-"""Trained weights, and the contract between them and the code.
+"""Trained weights: a folder of safetensors, the contract, a tumor bank, and a manifest.
 
-A weights folder holds safetensors, the contract, a tumor bank and a manifest with the SHA-256 of
-each. Nothing is unpickled. What the networks were trained on (the intensity map, the hole rule,
-the order of the appearance) is compared with what this code does, so that weights of another
-contract are refused and not painted with.
+The manifest has the SHA-256 of each file. Nothing is unpickled, weights of another contract are
+refused, and no network is made before the files were found to hold it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from synbt_aug import hole, intensity, mask, window
+from synbt_aug.case_ids import PRIVACY, case_keys
+from synbt_aug.contract import Contract
 from synbt_aug.diffusion import Denoiser, DenoiserSettings, NoiseSchedule
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, write_json, written_whole
+from synbt_aug.files import check_output_folder, read_json, sha256_of, write_json
 from synbt_aug.surroundings import plain_torch
-from synbt_aug.tumor import appearance
+from synbt_aug.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.vqvae import VQVAE, VQVAESettings
-
-#: Raised whenever a field below changes its meaning: older weights no longer fit.
-CONTRACT_VERSION = 1
 
 #: Largest file, in bytes: what hosts of code and wheels take without asking.
 PART_BYTES = 15_000_000
@@ -40,89 +35,7 @@ _BESIDE_NETWORKS = ("contract.json", "bank.npz")
 #: The name of the weights that come with the package.
 SHIPPED = "shipped"
 
-
-@dataclass(frozen=True)
-class Contract:
-    """What weights and code must agree on.
-
-    The first group describes the code and has the code's own values as defaults; the second
-    describes the networks and comes with them.
-
-    Args:
-        version: `CONTRACT_VERSION`.
-        low_percentile: Of the valid voxels; maps to -1.
-        body_share: Body is brighter than this share of the bright voxels.
-        bright_percentile: Of the valid voxels: those.
-        high_medians: `high` is so many body medians above `low`; maps to 1.
-        knee: Compression above 1.
-        fill_sigmas_mm: Of the hole's fill.
-        tissue_level: Mapped level above which voxels are tissue.
-        smoothing_mm: Of a template before it is painted.
-        blend_half_width_mm: Of the blend.
-        window_sides_mm: Window sizes.
-        appearance_inputs: Order of the appearance.
-        appearance_centre: Its scaling.
-        appearance_spread: Its scaling.
-        hole_margin_mm: Dilation of the label in use.
-        quantized_targets: Whether the denoiser learns the codes' vectors.
-        quantized_conditions: Whether it is shown them.
-        schedule: `NoiseSchedule` as a dictionary.
-        autoencoder: `VQVAESettings` as a dictionary.
-        denoiser: `DenoiserSettings` as a dictionary; `predicts` among them.
-    """
-
-    version: int = CONTRACT_VERSION
-    low_percentile: float = intensity.LOW_PERCENTILE
-    body_share: float = intensity.BODY_SHARE
-    bright_percentile: float = intensity.BRIGHT_PERCENTILE
-    high_medians: float = intensity.HIGH_MEDIANS
-    knee: str = "1 + ln s"
-    fill_sigmas_mm: tuple[float, ...] = hole.FILL_SIGMAS_MM
-    tissue_level: float = hole.TISSUE_LEVEL
-    smoothing_mm: float = mask.SMOOTHING_MM
-    blend_half_width_mm: float = mask.BLEND_HALF_WIDTH_MM
-    window_sides_mm: tuple[int, ...] = window.WINDOW_SIDES_MM
-    appearance_inputs: tuple[str, ...] = appearance.APPEARANCE_INPUTS
-    appearance_centre: tuple[float, ...] = appearance.CENTRE
-    appearance_spread: tuple[float, ...] = appearance.SPREAD
-    hole_margin_mm: float = hole.HOLE_MARGIN_MM
-    quantized_targets: bool = False
-    quantized_conditions: bool = False
-    schedule: Mapping[str, Any] = field(default_factory=dict)
-    autoencoder: Mapping[str, Any] = field(default_factory=dict)
-    denoiser: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str = "These weights") -> Contract:
-        """Read what `to_dict` wrote, and hold it against this code.
-
-        Raises:
-            SynBTError: If the weights were trained under another contract.
-        """
-        here = cls().to_dict()
-        networks = {"schedule", "autoencoder", "denoiser"}
-        theirs = {"hole_margin_mm", "quantized_targets", "quantized_conditions"} | networks
-        for name in (f.name for f in fields(cls)):
-            if name not in values:
-                raise SynBTError(
-                    f"{where} have a contract without {name!r}: they were made by another version "
-                    f"of synbt-aug. Use that version, or train again with `synbt train`."
-                )
-            if name not in theirs and values[name] != here[name]:
-                raise SynBTError(
-                    f"{where} follow another contract: {name} is {values[name]} there and "
-                    f"{here[name]} in this version. Use the version of synbt-aug they were "
-                    f"trained with, or train again with `synbt train`."
-                )
-        tuples = {f.name for f in fields(cls) if isinstance(getattr(cls(), f.name), tuple)}
-        known = {f.name: values[f.name] for f in fields(cls)}
-        typed: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in known.items()}
-        return cls(**typed)
+Network = TypeVar("Network", VQVAE, Denoiser)
 
 
 @dataclass(frozen=True)
@@ -136,7 +49,7 @@ class Weights:
         denoiser: Likewise.
         bank: The tumor bank that came with it.
         digest: SHA-256 over the files, which recipes name.
-        card: How it was trained, JSON-ready: data, cases by name, steps, time.
+        card: How it was trained, JSON-ready: data, cases by their keys, steps, time.
     """
 
     name: str
@@ -172,19 +85,8 @@ class WithoutNetworks:
     card: Mapping[str, Any] = field(default_factory=dict)
 
 
-def contract_of(
-    autoencoder: VQVAE, denoiser: Denoiser, schedule: NoiseSchedule | None = None
-) -> Contract:
-    """This code's contract with these networks."""
-    return Contract(
-        schedule=(schedule or NoiseSchedule()).to_dict(),
-        autoencoder=autoencoder.settings.to_dict(),
-        denoiser=denoiser.settings.to_dict(),
-    )
-
-
 def save_weights(weights: Weights, folder: str | Path, *, half: bool = True) -> Path:
-    """Write a weights folder.
+    """Write a weights folder; cases are listed by their keys (`case_ids`).
 
     Args:
         weights: What to write; `digest` is computed.
@@ -199,8 +101,8 @@ def save_weights(weights: Weights, folder: str | Path, *, half: bool = True) -> 
     names += _save_parts(weights.denoiser.state_dict(), folder, "denoiser", half=half)
     names.append(weights.bank.save(folder / "bank.npz").name)
     names.append(write_json(folder / "contract.json", weights.contract.to_dict()).name)
-    files = {name: _sha256(folder / name) for name in names}
-    write_json(folder / "manifest.json", {"files": files, "card": dict(weights.card)})
+    files = {name: sha256_of(folder / name) for name in names}
+    write_json(folder / "manifest.json", {"files": files, "card": _card(weights.card)})
     return folder
 
 
@@ -219,12 +121,10 @@ def load_weights(name: str | Path = SHIPPED) -> Weights:
     _check_files(name, folder, files)
     contract = _contract(folder)
     where = f"The weights in {folder}"
-    # A new network draws its first weights, which are overwritten, from the caller's generator.
-    with plain_torch(), torch.random.fork_rng(devices=[]):
-        autoencoder = VQVAE(VQVAESettings.from_dict(dict(contract.autoencoder)))
-        denoiser = Denoiser(DenoiserSettings.from_dict(dict(contract.denoiser)))
-        _fill(autoencoder, _load_parts(folder, "autoencoder", files), where)
-        _fill(denoiser, _load_parts(folder, "denoiser", files), where)
+    codec = VQVAESettings.from_dict(dict(contract.autoencoder))
+    unet = DenoiserSettings.from_dict(dict(contract.denoiser))
+    autoencoder = _network(lambda: VQVAE(codec), _parts(folder, "autoencoder", files), where)
+    denoiser = _network(lambda: Denoiser(unet), _parts(folder, "denoiser", files), where)
     return Weights(
         name=_name(name, folder),
         contract=contract,
@@ -272,7 +172,8 @@ def _contract(folder: Path) -> Contract:
 
 def _manifest(folder: Path) -> tuple[dict[str, str], Mapping[str, Any]]:
     """The files with their SHA-256, and the card."""
-    manifest = read_json(folder / "manifest.json", "the manifest of a weights folder")
+    path = folder / "manifest.json"
+    manifest = read_json(path, "the manifest of a weights folder")
     files, card = manifest.get("files"), manifest.get("card", {})
     if not (
         isinstance(files, dict)
@@ -281,9 +182,16 @@ def _manifest(folder: Path) -> tuple[dict[str, str], Mapping[str, Any]]:
         and isinstance(card, dict)
     ):
         raise SynBTError(
-            f"{folder / 'manifest.json'} does not list a weights folder's files with their "
-            f"SHA-256. Copy the folder again."
+            f"{path} does not list a weights folder's files with their SHA-256. Copy the folder "
+            f"again."
         )
+    for name in files:
+        # A name with a slash would lead out of the folder.
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise SynBTError(
+                f"{path} must list files of its own folder, but names {name[:80]!r}. Copy the "
+                f"folder again."
+            )
     return files, card
 
 
@@ -291,7 +199,7 @@ def _check_files(name: str | Path, folder: Path, files: Mapping[str, str]) -> No
     for file, expected in files.items():
         if not (folder / file).is_file():
             raise SynBTError(f"{folder} lacks {file}, which its manifest lists. Copy it again.")
-        if _sha256(folder / file) != expected:
+        if sha256_of(folder / file) != expected:
             raise SynBTError(
                 f"{folder / file} is damaged: its SHA-256 is not the manifest's. Copy it again"
                 + (
@@ -332,14 +240,6 @@ def _find(name: str | Path) -> Path:
     return folder
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _save_parts(state: Mapping[str, Tensor], folder: Path, stem: str, *, half: bool) -> list[str]:
     """Write tensors into files of at most `PART_BYTES`, named so that none mistakes them."""
     tensors = {
@@ -358,34 +258,46 @@ def _save_parts(state: Mapping[str, Tensor], folder: Path, stem: str, *, half: b
     names = []
     for number, part in enumerate(parts, 1):
         name = f"{stem}-{number}-of-{len(parts)}.safetensors"
-        with written_whole(folder / name) as unfinished:
-            save_file(part, unfinished)
+        save_tensors(folder / name, part)
         names.append(name)
     return names
 
 
-def _load_parts(folder: Path, stem: str, files: Mapping[str, str]) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
-    for file in sorted(f for f in files if f.startswith(f"{stem}-")):
-        try:
-            state.update(load_file(folder / file))
-        except (SafetensorError, OSError) as error:
-            raise SynBTError(f"{folder / file} cannot be read ({error}). Copy it again.") from error
-    return state
+def _card(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The card with keys in place of case ids."""
+    plain: dict[str, Any] = {
+        name: _card(part) if isinstance(part, Mapping) else part for name, part in card.items()
+    }
+    if isinstance(plain.get("cases"), list | tuple):
+        plain |= {"cases": case_keys(map(str, plain["cases"])), "privacy": PRIVACY}
+    return plain
 
 
-def _fill(network: torch.nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    try:
+def _parts(folder: Path, stem: str, files: Mapping[str, str]) -> list[Path]:
+    return [folder / file for file in sorted(files) if file.startswith(f"{stem}-")]
+
+
+def _network(make: Callable[[], Network], parts: list[Path], where: str) -> Network:
+    """Make a network of what its files hold, once they are known to hold it.
+
+    Raises:
+        SynBTError: If they do not fit it, cannot be read, or hold NaN.
+    """
+    told = mismatch(make, {k: shape for part in parts for k, shape in shapes_in(part).items()})
+    if told:
+        raise SynBTError(
+            f"{where} do not fit the networks that their contract describes ({told}). Train again "
+            f"with `synbt train`."
+        )
+    state = {name: value for part in parts for name, value in load_tensors(part).items()}
+    # A new network draws its first weights, which are overwritten, from the caller's generator.
+    with plain_torch(), torch.random.fork_rng(devices=[]):
+        network = make()
         network.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
         )
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2] or [str(error)]
-        raise SynBTError(
-            f"{where} do not fit the networks that their contract describes "
-            f"({first[0].strip()}). Train again with `synbt train`."
-        ) from error
     if not all(bool(torch.isfinite(p).all()) for p in network.state_dict().values()):
         raise SynBTError(
             f"{where} hold NaN or infinite numbers: the training that made them failed."
         )
+    return network

@@ -14,6 +14,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from analytic import small_bank, tiny_weights
 from nnunet_dataset import CASES, PLANS, Dataset, write_dataset
+from synbt_aug.case_ids import case_key, case_keys
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import measure_reference, to_linear
 from synbt_aug.mask import bounding_box
@@ -60,7 +61,7 @@ def test_references_and_templates_are_those_of_the_preprocessed_cases(cases: Cas
     volume = found.read("a")
     reference = measure_reference(volume.image)
     assert cohort.references["a"] == reference
-    assert [t.source for t in cohort.templates] == list(CASES)
+    assert [t.source for t in cohort.templates] == [case_key(name) for name in CASES]
     template = cohort.templates[0]
     assert volume.tumor is not None
     assert int(template.mask.sum()) == int(volume.tumor.sum())
@@ -85,7 +86,7 @@ def test_a_fold_holds_its_training_cases_and_no_others(cases: Cases) -> None:
     cohort_of(found)
     fold = cohort_of(found, ("a", "c"))
     assert sorted(fold.references) == ["a", "c"]
-    assert {t.source for t in fold.bank().templates} == {"a", "c"}
+    assert {t.source for t in fold.bank().templates} == set(case_keys("ac"))
 
 
 def test_cases_are_measured_once_and_again_only_when_their_files_change(
@@ -150,8 +151,8 @@ def test_lesions_of_a_case_stay_a_group(cases: Cases) -> None:
     cohort = cohort_of(cases(Dataset(changes=second)))
     assert len(cohort.templates) == 2 * len(CASES)
     bank = cohort.bank()
-    assert sorted(bank.groups) == list(CASES)
-    largest, other = (bank.templates[k] for k in bank.groups["a"])
+    assert sorted(bank.groups) == case_keys(CASES)
+    largest, other = (bank.templates[k] for k in bank.groups[case_key("a")])
     assert largest.offset_mm == (0.0, 0.0, 0.0)
     assert largest.mask.sum() > other.mask.sum()
     # The block's middle is at (32.5, 48.5, 34.5), the ball's voxels are 28-39, 24-35 and 30-41.
@@ -206,7 +207,7 @@ def test_a_case_without_signal_is_told_and_does_not_stop_the_others(cases: Cases
     said: list[str] = []
     cohort = cohort_of(cases(Dataset(changes=empty_one)), say=said.append)
     assert cohort.references["a"] is None
-    assert [t.source for t in cohort.templates] == ["b", "c", "d"]
+    assert [t.source for t in cohort.templates] == [case_key(name) for name in "bcd"]
     assert any("a: BreastVolume needs signal" in s for s in said)
 
 

@@ -107,3 +107,17 @@ def test_weights_of_another_shape_are_told(segmenter: TissueSegmenter, tmp_path:
     write_json(tmp_path / "tissue.json", facts)
     with pytest.raises(SynBTError, match="does not fit this version"):
         load_segmenter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [None, [], "small", {"channels": [10**9] * 3}, {"channels": [-4, 8]}, {"grid_mm": 1e9}],
+)
+def test_settings_that_no_training_wrote_are_told(
+    segmenter: TissueSegmenter, tmp_path: Path, settings: object
+) -> None:
+    segmenter.save(tmp_path)
+    facts = read_json(tmp_path / "tissue.json")
+    write_json(tmp_path / "tissue.json", {**facts, "settings": settings})
+    with pytest.raises(SynBTError, match=r"does not fit this version of synbt-aug \(.* needs a"):
+        load_segmenter(tmp_path)

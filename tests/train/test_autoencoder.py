@@ -135,16 +135,3 @@ def test_no_global_random_state_moves(cases: list, tmp_path: Path) -> None:
 def test_a_folder_without_an_autoencoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SynBTError, match="Give the output folder of `synbt train autoencoder`"):
         load_autoencoder(tmp_path)
-
-
-def test_the_cases_learned_from_are_recorded_with_those_of_the_start(tmp_path: Path) -> None:
-    from types import SimpleNamespace
-
-    from synbt_aug.train.files import cases_seen
-
-    (tmp_path / "autoencoder.json").write_text('{"cases": ["a", "b"]}')
-    named = [SimpleNamespace(name="c"), SimpleNamespace()]
-    assert cases_seen(named, tmp_path, "autoencoder") == ["a", "b", "c"]
-    assert cases_seen(named, None, "autoencoder") == ["c"]
-    assert cases_seen(named, None, "autoencoder", resumed=tmp_path) == ["a", "b", "c"]
-    assert "phantom_0000003" in cases_seen([], "shipped", "autoencoder")

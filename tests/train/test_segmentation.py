@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from segmentation_cases import BallPainter, named_case
+from synbt_aug.case_ids import case_keys
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json
 from synbt_aug.train import segmentation
@@ -144,7 +145,9 @@ def test_what_painted_is_named_in_the_result(tmp_path: Path, cases, validation) 
     assert facts["generator"] == {"weights": "a ball"}
     assert facts["synthetic"]["probability"] == 1.0
     assert facts["synthetic"]["injection"]["texture"] == "syntumor"
-    assert facts["cases"] == ["case_0", "case_1"] and facts["validation"] == ["case_2", "case_3"]
+    assert facts["cases"] == case_keys(["case_0", "case_1"])
+    assert facts["validation"] == case_keys(["case_2", "case_3"])
+    assert "Whoever holds an id" in facts["privacy"]
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, cases, validation) -> None:

@@ -70,9 +70,15 @@ def test_a_monai_without_windows_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_settings_that_fit_no_network_are_refused() -> None:
     with pytest.raises(SynBTError, match="one of unet, nnunet, swinunetr, got 'resnet'"):
         SegmenterSettings("resnet", (4, 8))
-    with pytest.raises(SynBTError, match=r"multiple of 12, got \(16,\)"):
+    with pytest.raises(SynBTError, match=r"multiple of 12 up to 96, got \(16,\)"):
         SegmenterSettings("swinunetr", (16,))
-    with pytest.raises(SynBTError, match="channels of two levels"):
+    with pytest.raises(SynBTError, match="unet needs channels of 2 levels"):
         SegmenterSettings("unet", (4,))
     with pytest.raises(SynBTError, match="'instance' or 'group'"):
         SegmenterSettings("unet", (4, 8), norm="batch")
+    with pytest.raises(SynBTError, match=r"group' needs channels that 4 divides, got \(4, 6\)"):
+        SegmenterSettings("unet", (4, 6), norm="group")
+    with pytest.raises(SynBTError, match="swinunetr takes .* up to 96"):
+        SegmenterSettings("swinunetr", (960,))
+    with pytest.raises(SynBTError, match="nnunet needs channels of 3 levels"):
+        SegmenterSettings("nnunet", (4, 8))

@@ -20,7 +20,11 @@ def maps() -> list[LabelMap]:
     labels = torch.full((64, 64, 64), REST, dtype=torch.uint8)
     for value, start, stop in ((AIR, 0, 20), (FAT, 20, 30), (GLAND, 30, 44)):
         labels[:, start:stop] = value
-    return [LabelMap(labels, torch.rand(32, 32, 32), "layers")]
+    return [
+        LabelMap(
+            labels, torch.rand(32, 32, 32, generator=torch.Generator().manual_seed(0)), "layers"
+        )
+    ]
 
 
 def test_examples_are_functions_of_their_number(maps: list[LabelMap]) -> None:

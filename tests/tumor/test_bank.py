@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from analytic import ball, seeded, small_bank
+from synbt_aug.case_ids import case_key
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import signed_distance_mm
 from synbt_aug.tumor.appearance import Appearance
@@ -42,7 +43,10 @@ def bank_with_signals() -> TumorBank:
     return TumorBank(tuple(with_signal(t, k) for k, t in enumerate(small_bank().templates)))
 
 
-def as_group(templates: tuple[Template, ...], name: str = "case") -> tuple[Template, ...]:
+CASE, OTHER = case_key("case"), case_key("other")
+
+
+def as_group(templates: tuple[Template, ...], name: str = CASE) -> tuple[Template, ...]:
     """Lesions 20 mm apart along the first axis."""
     return tuple(
         t._replace(group=name, offset_mm=(20.0 * k, 0.5, -3.0)) for k, t in enumerate(templates)
@@ -63,7 +67,7 @@ def test_a_bank_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     for before, after in zip(saved.templates, loaded.templates, strict=True):
         assert torch.equal(before.mask, after.mask)
         assert torch.allclose(after.appearance.to_model()[0], before.appearance.to_model()[0])
-        assert after.source == before.source
+        assert after.source == case_key(before.source)
 
 
 def test_what_is_not_known_of_a_template_is_still_unknown_after_loading(tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_a_template_s_distance_has_two_millimetres_around_it() -> None:
 def test_lesions_of_one_case_know_each_other_largest_first() -> None:
     small, middle, large, *_ = small_bank().templates
     bank = TumorBank((small, *as_group((middle, large))))
-    assert bank.groups == {"case": (2, 1)}
+    assert bank.groups == {CASE: (2, 1)}
     assert bank.companions(0) == (0,)
     assert bank.companions(1) == bank.companions(2) == (2, 1)
 
@@ -169,7 +173,7 @@ def test_lesions_of_one_case_know_each_other_largest_first() -> None:
 def test_groups_and_offsets_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
     saved = TumorBank((*as_group(small_bank().templates[:2]), small_bank().templates[2]))
     loaded = load_bank(saved.save(tmp_path / "bank.npz"))
-    assert [t.group for t in loaded.templates] == ["case", "case", ""]
+    assert [t.group for t in loaded.templates] == [CASE, CASE, ""]
     assert loaded.templates[1].offset_mm == (20.0, 0.5, -3.0)
     assert loaded.templates[2].offset_mm == (0.0, 0.0, 0.0)
     assert loaded.digest == saved.digest
@@ -284,15 +288,15 @@ def test_a_bank_joined_with_nothing_is_itself() -> None:
 
 def test_lesions_of_a_case_are_joined_as_one() -> None:
     one, two, three = small_bank().templates[:3]
-    pair, more = as_group((two, one)), as_group((three, one), "other")
+    pair, more = as_group((two, one)), as_group((three, one), OTHER)
     joined = join_banks([TumorBank(pair), TumorBank(more), TumorBank(pair), TumorBank((one,))])
-    assert [t.group for t in joined.templates] == ["case", "case", "other", "other", ""]
+    assert [t.group for t in joined.templates] == [CASE, CASE, OTHER, OTHER, ""]
 
 
 def test_groups_of_one_name_and_other_lesions_stay_apart() -> None:
     one, two, three = small_bank().templates[:3]
     joined = join_banks([TumorBank(as_group((two, one))), TumorBank(as_group((three, one)))])
-    assert joined.groups == {"case": (0, 1), "case (2)": (2, 3)}
+    assert joined.groups == {CASE: (0, 1), f"{CASE} (2)": (2, 3)}
 
 
 def test_of_two_that_differ_in_voxels_alone_the_one_with_voxels_is_kept() -> None:

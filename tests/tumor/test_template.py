@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from analytic import ellipsoid, seeded
+from synbt_aug.case_ids import case_key
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.template import (
     SIGNAL_MARGIN_MM,
@@ -135,7 +136,7 @@ def test_a_lesion_alone_has_no_group() -> None:
 def test_lesions_of_a_case_share_a_group_and_know_their_place_from_the_largest() -> None:
     small, large = block(6, 6, 6, at=(5, 5, 5)), block(10, 9, 8, at=(30, 25, 20))
     first, second = cut_case(numbered(small, large), SIGNAL, source="a")
-    assert (first.group, second.group) == ("a", "a")
+    assert first.group == second.group == case_key("a")
     assert torch.equal(first.mask, torch.ones(10, 9, 8, dtype=torch.bool))
     assert first.offset_mm == (0.0, 0.0, 0.0)
     # Middles at (7.5, 7.5, 7.5) and (34.5, 29, 23.5).
@@ -152,7 +153,7 @@ def test_fragments_and_noise_are_dropped_and_the_rest_stays_together() -> None:
     kept = cut_case(numbered(*lesions), SIGNAL, source="a")
     assert [int(t.mask.sum()) for t in kept] == [729, 216]
     assert kept[1].offset_mm == (38.5, -1.5, -1.5)
-    assert {t.group for t in kept} == {"a"}
+    assert {t.group for t in kept} == {case_key("a")}
     (alone,) = cut_case(numbered(*lesions[:3]), SIGNAL, source="a")
     assert alone.group == ""
 

@@ -81,9 +81,10 @@ def segmentation(
     the best weights' Dice, HD95 and surface distances go to OUTPUT/scores.json.
     """
     train._check_extra()
+    from synbt_aug.case_ids import patient_of
     from synbt_aug.files import check_output_folder, read_json
     from synbt_aug.injection_settings import InjectionSettings
-    from synbt_aug.train.held_out import CasesOnDisk, case_names, patient_of
+    from synbt_aug.train.held_out import CasesOnDisk, case_names
     from synbt_aug.train.segmentation import train_segmentation
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmentation_synthetic import SyntheticPlan

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor, nn
 
 from synbt_aug.diffusion.schedule import Prediction
+from synbt_aug.errors import SynBTError
+from synbt_aug.number import check_whole
+from synbt_aug.plain_settings import MAX_WIDTH, check_widths, from_plain
 from synbt_aug.stable_keys import StableKeys
 
 
@@ -29,6 +32,9 @@ class DenoiserSettings:
         head_channels: Of the attention in the middle block.
         appearance_inputs: Numbers that describe a tumor.
         predicts: "v" or "noise". The paper predicts noise; in a first trial v was far ahead.
+
+    Raises:
+        SynBTError: If no such network can be made.
     """
 
     latent_channels: int = 8
@@ -38,6 +44,26 @@ class DenoiserSettings:
     head_channels: int = 32
     appearance_inputs: int = 7
     predicts: Prediction = "v"
+
+    def __post_init__(self) -> None:
+        check_whole("latent_channels", self.latent_channels, 1, 64)
+        check_widths("channels", self.channels, levels=(1, 6))
+        check_whole("residual_blocks", self.residual_blocks, 1, 16)
+        check_whole("norm_groups", self.norm_groups, 1, MAX_WIDTH)
+        check_whole("head_channels", self.head_channels, 1, MAX_WIDTH)
+        check_whole("appearance_inputs", self.appearance_inputs, 1, 64)
+        if any(width % self.norm_groups for width in self.channels):
+            raise SynBTError(
+                f"norm_groups must divide each of channels {self.channels}, got "
+                f"{self.norm_groups}. Write for example norm_groups=1."
+            )
+        if self.channels[-1] % self.head_channels:
+            raise SynBTError(
+                f"head_channels must divide the last of channels {self.channels}, got "
+                f"{self.head_channels}. Write for example head_channels={self.channels[-1]}."
+            )
+        if self.predicts not in get_args(Prediction):
+            raise SynBTError(f"predicts needs 'v' or 'noise', got {self.predicts!r}.")
 
     @property
     def divisor(self) -> int:
@@ -51,7 +77,7 @@ class DenoiserSettings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DenoiserSettings:
         """The inverse of `to_dict`."""
-        return cls(**{**values, "channels": tuple(values["channels"])})
+        return from_plain(cls, values)
 
 
 class Denoiser(StableKeys):

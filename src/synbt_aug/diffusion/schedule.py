@@ -13,6 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from synbt_aug.errors import SynBTError
+from synbt_aug.number import check_number, check_whole
+from synbt_aug.plain_settings import from_plain
+
 Prediction = Literal["v", "noise"]
 """What the network returns."""
 
@@ -27,7 +31,7 @@ class NoiseSchedule:
         last_beta: At the last step (ours, both as in Ho et al.).
 
     Raises:
-        ValueError: If the betas are not increasing within (0, 1).
+        SynBTError: If the betas are not increasing within (0, 1), or there is no step.
 
     Source:
         Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020, section 4.
@@ -38,9 +42,12 @@ class NoiseSchedule:
     last_beta: float = 2e-2
 
     def __post_init__(self) -> None:
-        if not (self.steps >= 1 and 0 < self.first_beta <= self.last_beta < 1):
-            raise ValueError(
-                f"NoiseSchedule needs at least one step and 0 < first_beta <= last_beta < 1, got "
+        check_whole("steps", self.steps, 1, 1_000_000)
+        check_number("first_beta", self.first_beta, 0, 1)
+        check_number("last_beta", self.last_beta, 0, 1)
+        if not 0 < self.first_beta <= self.last_beta < 1:
+            raise SynBTError(
+                f"NoiseSchedule needs 0 < first_beta <= last_beta < 1, got "
                 f"{self}. Use NoiseSchedule() for the usual one."
             )
 
@@ -66,7 +73,7 @@ class NoiseSchedule:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NoiseSchedule:
         """The inverse of `to_dict`."""
-        return cls(**values)
+        return from_plain(cls, values)
 
 
 def add_noise(z: Tensor, noise: Tensor, alpha_bar_t: Tensor) -> Tensor:

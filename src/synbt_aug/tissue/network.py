@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synbt_aug.number import check_number
+from synbt_aug.plain_settings import check_widths, from_plain
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.tissue_map import WORKING_MM
 
@@ -23,10 +24,17 @@ class NetworkSettings:
         channels: Width a level, the first at `grid_mm`. Level 0 holds 7/8 of the voxels and
             decides the time: there one convolution a block in place of two saves a quarter.
         grid_mm: Side of the voxels that it works on, in mm.
+
+    Raises:
+        SynBTError: If no such network can be made.
     """
 
     channels: tuple[int, ...] = (8, 16, 32, 64, 96)
     grid_mm: float = WORKING_MM
+
+    def __post_init__(self) -> None:
+        check_widths("channels", self.channels, levels=(2, 7))
+        check_number("grid_mm", self.grid_mm, 0.5, 10)
 
     @property
     def divisor(self) -> int:
@@ -43,9 +51,9 @@ class NetworkSettings:
         return {**asdict(self), "channels": list(self.channels)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> NetworkSettings:
+    def from_dict(cls, values: Any) -> NetworkSettings:
         """The inverse of `to_dict`."""
-        return cls(**{**values, "channels": tuple(values["channels"])})
+        return from_plain(cls, values)
 
 
 #: Sides of the means of the signal that the last layer sees, in voxels.

@@ -6,19 +6,17 @@ is in `network.py`, what it learns from in `labels_to_image.py`, the training in
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
-from synbt_aug.errors import SynBTError, first_line
-from synbt_aug.files import check_output_folder, read_json, write_json, written_whole
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import check_output_folder, read_json, sha256_of, write_json
 from synbt_aug.surroundings import plain_torch
+from synbt_aug.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
 from synbt_aug.tissue.network import NetworkSettings, TissueNetwork
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import Spacing
@@ -118,14 +116,9 @@ class TissueSegmenter:
             The folder.
         """
         folder = check_output_folder(folder)
-        state = {
-            key: value.detach().half().contiguous().cpu()
-            for key, value in sorted(self.network.state_dict().items())
-        }
-        content = save(state)
-        with written_whole(folder / "tissue.safetensors") as unfinished:
-            unfinished.write_bytes(content)
-        facts = {"settings": self.network.settings.to_dict(), "sha256": _digest(content)}
+        path = folder / "tissue.safetensors"
+        save_tensors(path, {k: v.half() for k, v in sorted(self.network.state_dict().items())})
+        facts = {"settings": self.network.settings.to_dict(), "sha256": sha256_of(path)}
         write_json(folder / "tissue.json", {**facts, "card": self.card})
         return folder
 
@@ -147,8 +140,7 @@ def load_segmenter(name: str | Path = SHIPPED) -> TissueSegmenter:
             f"`synbt train tissue -o FOLDER` writes one."
         )
     facts = read_json(folder / "tissue.json", "the settings of a tissue segmenter")
-    content = path.read_bytes()
-    if _digest(content) != facts.get("sha256"):
+    if sha256_of(path) != facts.get("sha256"):
         raise SynBTError(
             f"{path} is damaged: its SHA-256 is not that of tissue.json. Copy both again"
             + (
@@ -157,16 +149,20 @@ def load_segmenter(name: str | Path = SHIPPED) -> TissueSegmenter:
                 else "."
             )
         )
+    try:
+        settings = NetworkSettings.from_dict(facts.get("settings"))
+        told = mismatch(lambda: TissueNetwork(settings), shapes_in(path))
+    except SynBTError as error:
+        told = str(error)
+    if told:
+        raise SynBTError(
+            f"{path} does not fit this version of synbt-aug ({told}). Train again with `synbt "
+            f"train tissue`."
+        )
     # A new network draws its first weights, which are overwritten, from the caller's generator.
     with plain_torch(), torch.random.fork_rng(devices=[]):
-        try:
-            network = TissueNetwork(NetworkSettings.from_dict(facts["settings"]))
-            network.load_state_dict({k: v.float() for k, v in load(content).items()})
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise SynBTError(
-                f"{path} does not fit this version of synbt-aug ({first_line(error)}). Train "
-                f"again with `synbt train tissue`."
-            ) from error
+        network = TissueNetwork(settings)
+        network.load_state_dict({k: v.float() for k, v in load_tensors(path).items()})
     return TissueSegmenter(network, facts.get("card", {}))
 
 
@@ -175,7 +171,3 @@ def shipped_segmenter() -> Path:
     import synbt_aug_weights
 
     return Path(synbt_aug_weights.__file__).parent / "tissue"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synbt_aug.contract import contract_of
 from synbt_aug.diffusion import NoiseSchedule
 from synbt_aug.errors import SynBTError
 from synbt_aug.train.files import load_autoencoder, load_denoiser, read_facts
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.weights import Weights, contract_of, save_weights
+from synbt_aug.weights import Weights, save_weights
 
 
 def assemble_weights(

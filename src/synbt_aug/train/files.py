@@ -1,24 +1,27 @@
 """What a training run leaves behind: `<name>.safetensors` beside `<name>.json`.
 
-The JSON holds the network's settings and how it was trained, as plain values;
-`synbt_aug.weights` assembles shipped sets from such folders.
+The JSON holds the network's settings and how it was trained, as plain values, cases by their keys
+(`case_ids`); `train.assemble` makes weights folders of such folders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from synbt_aug.case_ids import PRIVACY, case_keys
 from synbt_aug.diffusion import Denoiser, DenoiserSettings
-from synbt_aug.errors import SynBTError, first_line
-from synbt_aug.files import read_json, write_json, written_whole
+from synbt_aug.errors import SynBTError
+from synbt_aug.files import read_json, write_json
+from synbt_aug.leaks import cases_of
+from synbt_aug.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 from synbt_aug.weights import SHIPPED, load_weights
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Settings(Protocol):
@@ -38,21 +41,20 @@ def save_network(network: _Network, folder: Path, name: str, facts: Mapping[str,
     Args:
         network: With `settings.to_dict()`.
         folder: Made if it is missing.
-        name: `autoencoder` or `denoiser`.
+        name: `autoencoder`, `denoiser` or `best`.
         facts: Further plain values for the JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {key: value.detach().contiguous().cpu() for key, value in network.state_dict().items()}
-    with written_whole(folder / f"{name}.safetensors") as unfinished:
-        unfinished.write_bytes(save(state))  # save_file would keep it from other users
-    write_json(folder / f"{name}.json", {"settings": network.settings.to_dict(), **facts})
+    save_tensors(folder / f"{name}.safetensors", network.state_dict())
+    told = {"settings": network.settings.to_dict(), **facts, "privacy": PRIVACY}
+    write_json(folder / f"{name}.json", told)
 
 
 def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
     """Read `<name>.json` of a training folder, or what a weights folder says instead.
 
     Raises:
-        SynBTError: If it is not there.
+        SynBTError: If it is not there, or not what a training writes.
     """
     if is_weights(folder):
         weights = load_weights(str(folder))
@@ -67,14 +69,18 @@ def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
             f"{folder} holds no {name}: {path.name} is missing. "
             f"Give the output folder of `synbt train {name}`, or a weights folder."
         )
-    facts: dict[str, Any] = read_json(path, f"the settings of a trained {name}")
+    facts = read_json(path, f"the settings of a trained {name}")
+    if "settings" not in facts:
+        raise SynBTError(
+            f"{path} was to be the settings of a trained {name}, but holds none. Copy it again."
+        )
     return facts
 
 
 def cases_seen(
     cases: Iterable[object], init: str | Path | None, name: str, resumed: Path | None = None
 ) -> list[str]:
-    """Names of all cases that a network has learned from, those of its start included.
+    """Keys of all cases that a network has learned from, those of its start included.
 
     Whoever validates on one of them must know.
 
@@ -84,16 +90,12 @@ def cases_seen(
         name: `autoencoder` or `denoiser`.
         resumed: The training folder, when it goes on with an earlier run.
     """
-    seen = {str(case.name) for case in cases if hasattr(case, "name")}
+    seen = set(case_keys(str(case.name) for case in cases if hasattr(case, "name")))
     for start in (init, resumed):
-        if start is not None and (is_weights(start) or (Path(start) / f"{name}.json").exists()):
-            seen |= set(read_facts(start, name).get("cases", ()))
-            if is_weights(start):
-                weights = load_weights(str(start))
-                seen |= {
-                    *weights.card.get("cases", ()),
-                    *(t.source for t in weights.bank.templates),
-                }
+        if start is not None and is_weights(start):
+            seen |= cases_of(load_weights(str(start)))
+        elif start is not None and (Path(start) / f"{name}.json").exists():
+            seen |= set(case_keys(map(str, read_facts(start, name).get("cases", ()))))
     return sorted(seen)
 
 
@@ -110,10 +112,8 @@ def load_autoencoder(folder: str | Path) -> VQVAE:
     """
     if is_weights(folder):
         return load_weights(str(folder)).autoencoder.train().requires_grad_(True)
-    facts = read_facts(folder, "autoencoder")
-    vqvae = VQVAE(VQVAESettings.from_dict(facts["settings"]))
-    _fill(vqvae, Path(folder) / "autoencoder.safetensors")
-    return vqvae
+    settings = VQVAESettings.from_dict(read_facts(folder, "autoencoder")["settings"])
+    return load_network(lambda: VQVAE(settings), Path(folder) / "autoencoder.safetensors")
 
 
 def load_denoiser(folder: str | Path) -> Denoiser:
@@ -124,17 +124,26 @@ def load_denoiser(folder: str | Path) -> Denoiser:
     """
     if is_weights(folder):
         return load_weights(str(folder)).denoiser.train().requires_grad_(True)
-    facts = read_facts(folder, "denoiser")
-    denoiser = Denoiser(DenoiserSettings.from_dict(facts["settings"]))
-    _fill(denoiser, Path(folder) / "denoiser.safetensors")
-    return denoiser
+    settings = DenoiserSettings.from_dict(read_facts(folder, "denoiser")["settings"])
+    return load_network(lambda: Denoiser(settings), Path(folder) / "denoiser.safetensors")
 
 
-def _fill(network: nn.Module, path: Path) -> None:
-    try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
+def load_network(make: Callable[[], Network], path: Path, *, device: str = "meta") -> Network:
+    """Make a network and fill it from a file, once the file is known to hold it.
+
+    Args:
+        make: Makes the network.
+        path: The file.
+        device: Where a first one is made to compare with, as for `mismatch`.
+
+    Raises:
+        SynBTError: If the file cannot be read, or holds something else.
+    """
+    if told := mismatch(make, shapes_in(path), device=device):
         raise SynBTError(
-            f"{path} is damaged, or does not fit {path.with_suffix('.json').name} beside it "
-            f"({first_line(error)}). Copy both again, or train again."
-        ) from error
+            f"{path} does not fit {path.with_suffix('.json').name} beside it ({told}). Copy both "
+            f"again, or train again."
+        )
+    network = make()
+    network.load_state_dict(load_tensors(path))
+    return network

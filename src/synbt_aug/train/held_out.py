@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
@@ -91,11 +90,6 @@ def names_of(cases: Sequence[TrainingCase]) -> list[str]:
     """Names of cases, in order; of those on disk without reading them."""
     listed = cases.files if isinstance(cases, CasesOnDisk) else cases
     return [case.name for case in listed]
-
-
-def patient_of(name: str) -> str:
-    """What names of one patient share: MAMA-MIA's vary in case, `synbt prepare` adds phases."""
-    return re.sub(r"_phase\d+$", "", name.lower())
 
 
 def refuse_unlabelled(cases: Sequence[TrainingCase]) -> None:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from monai.losses import DiceCELoss
 
+from synbt_aug.case_ids import PRIVACY, case_keys, patient_of
 from synbt_aug.data.cohort import TrainingCase
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import write_json
 from synbt_aug.train.crops import TrainingCase as CropCase
 from synbt_aug.train.crops import resident
 from synbt_aug.train.files import save_network
-from synbt_aug.train.held_out import names_of, patient_of, refuse_unlabelled
+from synbt_aug.train.held_out import names_of, refuse_unlabelled
 from synbt_aug.train.segmentation_predict import Predictor, dice
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 from synbt_aug.train.segmentation_samples import SampleSource
@@ -195,8 +196,8 @@ def train_segmentation(
         "generator": painter.facts() if painter is not None else None,
         "seed": seed,
         "supplement": None if supplement is None else len(supplement),
-        "cases": sorted(case.name for case in cases),
-        "validation": sorted(names),
+        "cases": case_keys(case.name for case in cases),
+        "validation": case_keys(names),
     }
     _train(
         fabric,
@@ -249,8 +250,8 @@ def _train(
 
     def tell(run: TrainingRun) -> None:
         if best.history:
-            shape = {"settings": segmenter.settings.to_dict()}
-            write_json(output_dir / "best.json", {**shape, **facts(run)})
+            told = {"settings": segmenter.settings.to_dict(), **facts(run), "privacy": PRIVACY}
+            write_json(output_dir / "best.json", told)
 
     def validate(run: TrainingRun) -> None:
         value = _mean_dice(fabric, predictor, validation)

@@ -17,10 +17,10 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import IntensityReference, inverse_knee
+from synbt_aug.leaks import leaks
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.train.crops import Crop
-from synbt_aug.train.held_out import patient_of
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import Weights, WithoutNetworks
 
@@ -207,28 +207,17 @@ def refuse_leaks(
     """See that nothing of the held-out cases is in the generator.
 
     Args:
-        weights: Their card and their own bank name the cases they were trained on; without their
+        weights: Their card and their own bank list the cases they were trained on; without their
             networks nothing of those paints.
-        bank: Its templates name theirs.
+        bank: Its templates tell theirs.
         held_out: Of validation and test.
 
     Raises:
         SynBTError: If some are, saying which.
     """
-    apart = {patient_of(name) for name in held_out}
-    learned: set[str] = set()
-    if isinstance(weights, Weights):
-        card = weights.card
-        parts = (card, card.get("autoencoder", {}), card.get("denoiser", {}))
-        learned = {str(name) for part in parts for name in part.get("cases", ())}
-        learned |= {template.source for template in weights.bank.templates}
-    for what, cases in (
-        (f"The weights {weights.name!r} were trained on", learned),
-        ("The tumor bank holds tumors of", {template.source for template in bank.templates}),
-    ):
-        if leaked := sorted(name for name in cases if patient_of(name) in apart):
-            raise SynBTError(
-                f"{what} {len(leaked)} of the held-out cases ({shorten(leaked)}): their scores "
-                f"would be no scores. Train the generator on the training cases alone "
-                f"(`synbt train ...`), and leave --bank out or build it of them."
-            )
+    for what, leaked in leaks(weights, bank, held_out):
+        raise SynBTError(
+            f"{what} {len(leaked)} of the held-out cases ({shorten(leaked)}): their scores "
+            f"would be no scores. Train the generator on the training cases alone "
+            f"(`synbt train ...`), and leave --bank out or build it of them."
+        )

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from monai.networks.nets import DynUNet, SwinUNETR, UNet
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from synbt_aug.errors import SynBTError, first_line
-from synbt_aug.files import read_json
+from synbt_aug.errors import SynBTError
+from synbt_aug.number import check_whole
+from synbt_aug.plain_settings import check_widths, from_plain
+from synbt_aug.train.files import load_network, read_facts
 
 NETWORKS = ("unet", "nnunet", "swinunetr")
 # Patch embedding and four mergings halve each side five times.
 _SWIN_DIVISOR = 32
+_GROUPS = 4
+_LEAST_LEVELS = {"unet": 2, "nnunet": 3}
 _TWICE = "network.skip_layers."
 
 
@@ -53,14 +55,25 @@ class SegmenterSettings:
             raise SynBTError(f"--network takes one of {', '.join(NETWORKS)}, got {self.name!r}.")
         if self.norm not in ("instance", "group"):
             raise SynBTError(f"norm needs 'instance' or 'group', got {self.norm!r}.")
+        check_widths("channels", self.channels, levels=(1, 8))
+        check_whole("window", self.window, 1, 64)
+        if not isinstance(self.checkpointing, bool):
+            raise SynBTError(f"checkpointing needs true or false, got {self.checkpointing!r}.")
+        if self.norm == "group" and any(width % _GROUPS for width in self.channels):
+            raise SynBTError(
+                f"norm 'group' needs channels that {_GROUPS} divides, got {self.channels}."
+            )
         if self.name == "swinunetr":
-            if len(self.channels) != 1 or self.channels[0] % 12:
+            if len(self.channels) != 1 or self.channels[0] % 12 or self.channels[0] > 96:
                 raise SynBTError(
-                    f"swinunetr takes one number of channels, a multiple of 12, got "
+                    f"swinunetr takes one number of channels, a multiple of 12 up to 96, got "
                     f"{self.channels}. Write channels=(12,)."
                 )
-        elif len(self.channels) < 2:
-            raise SynBTError(f"{self.name} needs channels of two levels, got {self.channels}.")
+        elif len(self.channels) < _LEAST_LEVELS[self.name]:
+            raise SynBTError(
+                f"{self.name} needs channels of {_LEAST_LEVELS[self.name]} levels, got "
+                f"{self.channels}."
+            )
 
     @property
     def divisor(self) -> int:
@@ -74,7 +87,7 @@ class SegmenterSettings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SegmenterSettings:
         """Read what `to_dict` wrote."""
-        return cls(**{**values, "channels": tuple(values["channels"])})
+        return from_plain(cls, values)
 
 
 class Segmenter(nn.Module):
@@ -124,7 +137,7 @@ class Segmenter(nn.Module):
 
 
 def _network(s: SegmenterSettings) -> nn.Module:
-    groups = ("group", {"num_groups": 4})
+    groups = ("group", {"num_groups": _GROUPS})
     if s.name == "swinunetr":
         if "window_size" not in inspect.signature(SwinUNETR).parameters:
             raise SynBTError("swinunetr needs MONAI 1.5 or newer: pip install 'monai>=1.5'.")
@@ -176,13 +189,8 @@ def load_trained(folder: str | Path, name: str = "best") -> Segmenter:
             f"{folder} holds no trained segmenter: {path.name} is missing. Give the output folder "
             f"of `synbt train segmentation`."
         )
-    facts = read_json(path.with_suffix(".json"), "the settings of a trained segmenter")
-    try:
-        segmenter = Segmenter(SegmenterSettings.from_dict(facts["settings"]))
-        segmenter.load_state_dict(load_file(path))
-    except (KeyError, TypeError, SafetensorError, OSError, RuntimeError) as error:
-        raise SynBTError(
-            f"{path} is damaged, or does not fit {path.stem}.json beside it "
-            f"({first_line(error)}). Copy both again, or train again."
-        ) from error
+    settings = SegmenterSettings.from_dict(read_facts(folder, name)["settings"])
+    # MONAI's SwinUNETR reads tensors while it is made, which those on "meta" do not let it.
+    device = "cpu" if settings.name == "swinunetr" else "meta"
+    segmenter = load_network(lambda: Segmenter(settings), path, device=device)
     return segmenter.eval().requires_grad_(False)

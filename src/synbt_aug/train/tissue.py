@@ -19,6 +19,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from synbt_aug.case_ids import PRIVACY, case_key
 from synbt_aug.errors import SynBTError
 from synbt_aug.tissue.labels_to_image import LabelMap, draw_crop, draw_image
 from synbt_aug.tissue.network import TissueNetwork
@@ -183,7 +184,8 @@ def train_tissue(
             "training": {"steps": run.step, "seconds": round(run.elapsed_s, 1)},
             "seed": seed,
             "cases": len(maps),
-            "first_and_last_case": [maps[0].name, maps[-1].name],
+            "first_and_last_case": [case_key(maps[0].name), case_key(maps[-1].name)],
+            "privacy": PRIVACY,
         }
         TissueSegmenter(saved, card).save(output_dir)
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synbt_aug.case_ids import case_key
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import open_npz, written_whole
 from synbt_aug.mask import signed_distance_mm
@@ -102,7 +103,10 @@ class TumorBank:
         return self.groups[group] if group else (index,)
 
     def save(self, path: str | Path) -> Path:
-        """Write one compressed `.npz`, without pickles; the file appears whole or not at all."""
+        """Write one compressed `.npz`, without pickles; the file appears whole or not at all.
+
+        Cases are named by their keys (`case_ids`).
+        """
         path = Path(path)
         masks = [t.mask.numpy() for t in self.templates]
         content = {
@@ -112,10 +116,10 @@ class TumorBank:
             "categories": np.array(
                 [_category(t.appearance) for t in self.templates], dtype=np.int8
             ),
-            "sources": np.array([t.source for t in self.templates]),
+            "sources": np.array([_key(t.source) for t in self.templates]),
         }
         if self.groups:
-            content["groups"] = np.array([t.group for t in self.templates])
+            content["groups"] = np.array([_key(t.group) for t in self.templates])
             content["offsets"] = np.stack([_offset(t) for t in self.templates])
         if any(t.signal is not None for t in self.templates):
             content["signals"] = np.array([t.signal_digest for t in self.templates])
@@ -135,6 +139,10 @@ class TumorBank:
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _key(name: str) -> str:
+    return case_key(name) if name else ""
 
 
 def _member(index: int) -> str:

@@ -18,6 +18,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from synbt_aug.case_ids import case_key
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import equivalent_diameter_mm
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
@@ -213,7 +214,7 @@ def cut_case(
         tumor: Lesion numbers from 1, 0 where there is none, uint8, shape `(D, H, W)` at 1 mm.
         linear: As for `cut_template`, like the rest.
         around: Tissue that counts as surroundings.
-        source: The case's name, and the group's.
+        source: The case's name; the group is named by its key.
         voxels: Keep the signal.
         valid: Voxels with signal.
 
@@ -242,7 +243,9 @@ def cut_case(
         return tuple(template for template, _ in cut)
     origin = cut[0][1]
     return tuple(
-        template._replace(group=source or "case", offset_mm=tuple((middle - origin).tolist()))
+        template._replace(
+            group=case_key(source or "case"), offset_mm=tuple((middle - origin).tolist())
+        )
         for template, middle in cut
     )
 

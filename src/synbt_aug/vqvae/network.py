@@ -20,6 +20,9 @@ import torch
 from monai.networks.nets.vqvae import Decoder, Encoder
 from torch import Tensor
 
+from synbt_aug.errors import SynBTError
+from synbt_aug.number import check_number, check_whole
+from synbt_aug.plain_settings import check_widths, from_plain
 from synbt_aug.stable_keys import StableKeys
 from synbt_aug.vqvae.codebook import Codebook
 
@@ -43,6 +46,9 @@ class VQVAESettings:
         latent_channels: Length of a code (paper: 8).
         decay: Of the codebook's running averages (ours).
         commitment: Weight of the commitment loss (ours).
+
+    Raises:
+        SynBTError: If no such network can be made.
     """
 
     image_channels: int = 2
@@ -55,8 +61,16 @@ class VQVAESettings:
     commitment: float = 0.25
 
     def __post_init__(self) -> None:
-        if len(self.channels) != len(self.strides) or not set(self.strides) <= set(_KERNELS):
-            raise ValueError(
+        check_whole("image_channels", self.image_channels, 1, 64)
+        check_widths("channels", self.channels, levels=(1, 6))
+        check_whole("residual_layers", self.residual_layers, 0, 16)
+        check_whole("codebook_size", self.codebook_size, 1, 2**20)
+        check_whole("latent_channels", self.latent_channels, 1, 64)
+        check_number("decay", self.decay, 0, 1)
+        check_number("commitment", self.commitment, 0)
+        strides = self.strides if isinstance(self.strides, tuple) else ()
+        if len(self.channels) != len(strides) or not all(s in _KERNELS for s in strides):
+            raise SynBTError(
                 f"VQVAESettings needs one stride of 1 or 2 for each of its channels, got channels "
                 f"{self.channels} and strides {self.strides}. Write for example "
                 f"channels=(32, 64), strides=(2, 2)."
@@ -74,10 +88,7 @@ class VQVAESettings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> VQVAESettings:
         """The inverse of `to_dict`."""
-        known: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**known)
+        return from_plain(cls, values)
 
 
 class VQVAEOutput(NamedTuple):

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from synbt_aug.data.cohort import number_tumors
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import written_whole
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference, inverse_knee, knee, measure_reference, to_linear
 from synbt_aug.mask import bounding_box
+from synbt_aug.tensor_files import save_tensors
 from synbt_aug.tumor.template import SMALLEST_VOXELS
 from synbt_aug.volume import BreastVolume, Spacing
 from synbt_aug.window import Window, cut, inside_host, window_around
@@ -90,10 +90,7 @@ class Windows:
     def save(self, path: str | Path) -> Path:
         """Write a `.safetensors` file, whole or not at all."""
         names = "\n".join(self.cases)
-        with written_whole(path) as unfinished:
-            tensors = {"signal": self.signal.contiguous(), "label": self.label.contiguous()}
-            save_file(tensors, unfinished, metadata={"cases": names})
-        return Path(path)
+        return save_tensors(path, {"signal": self.signal, "label": self.label}, {"cases": names})
 
     @classmethod
     def load(cls, path: str | Path) -> Windows:
