@@ -132,6 +132,50 @@ def test_the_network_is_shown_the_filled_window_and_the_share_of_tumor() -> None
     assert torch.allclose(share[0, 0], F.avg_pool3d(MASK[None, None].float(), 4)[0, 0])
 
 
+class Straying(Oracle):
+    """Answers with a number that is none, in one voxel of the latent of some windows."""
+
+    def __init__(self, number: float, rows: tuple[int, ...]) -> None:
+        super().__init__(0.6)
+        self.number, self.rows = number, rows
+
+    def forward(self, z_t: Tensor, t: Tensor, z_masked: Tensor, *told: Tensor) -> Tensor:
+        answer = super().forward(z_t, t, z_masked, *told)
+        d, h, w = (n // 2 for n in answer.shape[2:])
+        for row in self.rows:
+            answer[row, 0, d, h, w] = self.number
+        return answer
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_latents_that_are_no_numbers_never_become_a_tumor(number: float) -> None:
+    texture = tiny()
+    straying = TumorInpainter(
+        texture.autoencoder,
+        Straying(number, (1,)),  # type: ignore[arg-type]
+        texture.schedule,
+        hole_margin_mm=2.0,
+        steps=2,
+    )
+    painted = straying(join([job(0), job(1)]))
+    assert bool(torch.isfinite(painted[0]).all())
+    assert bool(painted[1].isnan().all())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_decoder_s_overflow_never_becomes_a_bright_spot(number: float) -> None:
+    class Overflowing(Blocks):
+        def decode(self, z: Tensor) -> Tensor:
+            x = super().decode(z)
+            x[0, 1, 30, 30, 30] = number
+            return x
+
+    texture = formula(0.6)
+    assert bool(torch.isfinite(texture(job())).all())
+    texture.autoencoder = Overflowing()  # type: ignore[assignment]
+    assert not bool(torch.isfinite(texture(job())).all())
+
+
 def test_what_is_painted_has_the_contrast_that_the_network_gave() -> None:
     painted = formula(0.6)(job())
     plain = formula(0.0)(job())

@@ -155,9 +155,16 @@ class TumorInpainter:
         return net.restore(z)
 
     def _decode(self, z: Tensor) -> Tensor:
+        """Windows from latents; NaN all over where a number on the way was not finite.
+
+        The nearest code of NaN is some code, and the knee's inverse makes a bright spot of
+        infinity: what comes of either must not pass for a tumor.
+        """
         z_q, _ = self.autoencoder.quantize(z)
         with self._fast(z.device):
-            return self.autoencoder.decode(z_q)
+            decoded = self.autoencoder.decode(z_q)
+        fit = [x.isfinite().flatten(1).all(1) for x in (z, decoded)]
+        return torch.where((fit[0] & fit[1]).view(-1, 1, 1, 1, 1), decoded, torch.nan)
 
     @staticmethod
     def _cells(hole: Tensor) -> Tensor:
