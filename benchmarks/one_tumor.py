@@ -20,9 +20,10 @@ import torch
 
 from synbt_aug import BreastVolume, TumorSynthesizer
 from synbt_aug.host import Host
-from synbt_aug.painting import Wish, finish, prepare, visibility
+from synbt_aug.painting import Wish, prepare
 from synbt_aug.phantom import make_phantom
 from synbt_aug.texture.names import DEFAULT_STEPS
+from synbt_aug.writing import finish, measure, visibility
 
 
 def resident_mb() -> float:
@@ -64,7 +65,8 @@ def main() -> None:
             continue
         painted = synthesizer.texture(prepared.job(margin))[0]
         marks.append(time.process_time())
-        finish(prepared, painted, visibility(prepared, painted))
+        result = finish(prepared, painted)
+        measure(prepared, result, visibility(prepared, result))
         marks.append(time.process_time())
         for name, start, end in zip(("placing", "networks", "blending"), marks, marks[1:]):
             seconds[name].append(end - start)

@@ -18,15 +18,14 @@ from synbt_aug.painting import (
     RETRY_ENHANCEMENT,
     Prepared,
     Wish,
-    finish,
     from_recipe,
     prepare,
-    visibility,
 )
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.volume import BreastVolume
 from synbt_aug.window import cut
+from synbt_aug.writing import finish, measure, visibility
 
 MARGIN = 2.0
 OF_12_MM = Wish(diameter_mm=12.0)
@@ -340,7 +339,8 @@ def test_what_came_out_is_measured() -> None:
     )
     assert isinstance(result, Prepared)
     painted = FlatTexture((0.0, 1.5), grain=0.0)(result.job(MARGIN))[0]
-    measured = finish(result, painted, visibility(result, painted)).measured
+    written = finish(result, painted)
+    measured = measure(result, written, visibility(result, written))
     assert measured["diameter_mm"] == pytest.approx(12.0, abs=0.02)
     assert measured["longest_mm"] >= measured["diameter_mm"]
     # Half of 1.5, since s spans two units; the blended edge takes some, the gland gives some.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from torch import Tensor
 
@@ -53,6 +54,17 @@ class Host:
         if occupied is None or valid is None:
             return occupied if valid is None else ~valid
         return occupied | ~valid
+
+    @cached_property
+    def floor(self) -> Tensor:
+        """Smallest value of each channel's valid voxels, shape `(2, 1, 1, 1)`, in the image's type.
+
+        Nothing is painted below it, removals included: a scan of magnitudes, or one that was
+        cut off at zero, holds no value there.
+        """
+        image, valid = self.volume.image.flatten(1), self.volume.valid
+        known = image if valid is None else image[:, valid.flatten()]
+        return known.amin(1).view(2, 1, 1, 1)
 
     def sites_by(self, segmenter: Segments | None, only_free_side: bool = False) -> SiteMap:
         """Where a tumor may go; found on first use.

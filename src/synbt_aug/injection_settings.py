@@ -73,7 +73,8 @@ class InjectionSettings:
             a tumor may replace them. Empty: none do.
         only_tumor_free: Leave samples with a real tumor alone.
         only_free_side: Paint only into breasts without a real tumor.
-        null_paint: Share of injections that repaint healthy tissue, without a label.
+        null_paint: Share of injections that repaint healthy tissue, without a label. Of
+            "diffusion" alone: the others change nothing there, which is counted.
         distractors: Expected number of benign masses, nodes and vessel ends, without a label, in
             a sample that is injected into.
         precision: Of the networks: "fp32", "bf16" or "fp16".

@@ -1,14 +1,13 @@
 """Steps of painting one thing into one host; `synthesizer.py` strings them together.
 
 A `Host` (`host.py`) is a volume with what was measured of it once. A `Prepared` is everything
-decided, cut and mapped, and waits for a texture; `finish` puts what the texture painted back into
-the host.
+decided, cut and mapped, and waits for a texture; `writing.py` puts what the texture painted back
+into the host.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,10 +18,7 @@ from synbt_aug.host import Host
 from synbt_aug.intensity import knee, to_linear
 from synbt_aug.mask import (
     BLEND_HALF_WIDTH_MM,
-    blend_weight,
     bounding_box,
-    equivalent_diameter_mm,
-    longest_mm,
     signed_distance_mm,
     smooth_surface,
 )
@@ -30,7 +26,7 @@ from synbt_aug.ranges import Range
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
-from synbt_aug.tumor.appearance import Appearance, measure_appearance
+from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.lesions import Lesion
@@ -47,7 +43,6 @@ from synbt_aug.tumor.placement import (
 )
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.room import draw_place, room_of
-from synbt_aug.tumor.visibility import Visibility, measure_visibility
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
 from synbt_aug.window import (
@@ -56,7 +51,6 @@ from synbt_aug.window import (
     fitting_side,
     inside_host,
     window_around,
-    write_change,
 )
 
 #: Noise tried for one tumor before it is dropped with its label.
@@ -113,6 +107,15 @@ class Prepared:
             signal=None if self.signal is None else self.signal[None],
             distance=self.distance[None],
         )
+
+    @property
+    def blocked(self) -> Tensor | None:
+        """Host voxels that must stay as they are, boolean, shape `(D, H, W)`."""
+        blocked = self.host.blocked
+        if self.recipe.kind == "removal" and self.recipe.mask is not None and blocked is not None:
+            # What is removed is an existing tumor: it alone stops being blocked.
+            blocked = blocked & ~unpack_mask(self.recipe.mask).to(blocked.device)
+        return blocked
 
     def retry(self) -> Prepared | None:
         """The same with other noise, and brighter unless the contrast was asked for.
@@ -328,56 +331,3 @@ def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:
         return distance - REMOVAL_MARGIN_MM
     smooth = smooth_surface(distance)
     return smooth - smooth.flatten().kthvalue(int(inside.sum())).values
-
-
-def visibility(prepared: Prepared, painted: Tensor) -> Visibility:
-    """How well a painted tumor shows in its window; `painted` as for `finish`."""
-    weight = blend_weight(prepared.distance)
-    blended = prepared.linear + weight * (painted - prepared.linear)
-    return measure_visibility(blended, prepared.distance <= 0, prepared.known)
-
-
-def finish(prepared: Prepared, painted: Tensor, seen: Visibility | None = None) -> Synthesis:
-    """Blend what was painted into the host.
-
-    Args:
-        prepared: What was asked.
-        painted: The texture's answer: the window before the knee, shape `(2, n, n, n)`.
-        seen: How well the tumor shows, for the record.
-
-    Returns:
-        The painted host, without a recipe: that is the caller's.
-    """
-    host, recipe = prepared.host, prepared.recipe
-    blocked = host.blocked
-    if recipe.kind == "removal" and recipe.mask is not None:
-        # What is removed is an existing tumor: it alone stops being blocked.
-        gone = unpack_mask(recipe.mask).to(host.volume.image.device)
-        blocked = None if blocked is None else blocked & ~gone
-    change = (painted - prepared.linear) / 2 * host.reference.range(painted)
-    written = write_change(host.volume.image, change, prepared.distance, recipe.window, blocked)
-    label = written.label
-    if recipe.kind != "tumor":
-        return Synthesis(written.image, torch.zeros_like(label), written.support)
-    return Synthesis(
-        written.image, label, written.support, measured=_measure(prepared, painted, label, seen)
-    )
-
-
-def _measure(
-    prepared: Prepared, painted: Tensor, label: Tensor, seen: Visibility | None
-) -> dict[str, Any]:
-    spacing = prepared.host.volume.spacing
-    weight = blend_weight(prepared.distance)
-    blended = prepared.linear + weight * (painted - prepared.linear)
-    tumor = prepared.distance <= 0
-    found = measure_appearance(blended, tumor, around=prepared.known & ~tumor)
-    measured: dict[str, Any] = {
-        "diameter_mm": equivalent_diameter_mm(int(label.sum()), spacing),
-        "longest_mm": longest_mm(label, spacing),
-        "appearance": found.to_dict(),
-    }
-    if seen is not None:
-        measured["visible_share"] = seen.share
-        measured["contrast_to_noise"] = seen.contrast_to_noise
-    return measured

@@ -20,14 +20,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.number import check_seed
-from synbt_aug.painting import (
-    Prepared,
-    Wish,
-    finish,
-    from_recipe,
-    prepare,
-    visibility,
-)
+from synbt_aug.painting import Prepared, Wish, from_recipe, prepare
 from synbt_aug.ranges import Range, WholeRange
 from synbt_aug.series import FAILURES, Series, failed
 from synbt_aug.surroundings import plain_torch
@@ -43,13 +36,13 @@ from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
 from synbt_aug.tumor.recipe_header import check_header
 from synbt_aug.tumor.request import AppearanceRequest, Request
 from synbt_aug.tumor.stretched_signal import signal_for
-from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE, VISIBLE_SHARE, Visibility
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
 from synbt_aug.weights import (
     SHIPPED,
     Weights,
     WithoutNetworks,
 )
+from synbt_aug.writing import finish, judge, measure, visibility
 
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
 #: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
@@ -251,9 +244,10 @@ class TumorSynthesizer:
                     from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
                 )
                 (painted,) = self._texture_at_once([prepared])
-                seen = visibility(prepared, painted) if thing.kind == "tumor" else None
-                result = finish(prepared, painted, seen)
-            result = replace(result, recipe={"tumors": [thing.to_dict()]})
+                result = finish(prepared, painted)
+                measured = measure(prepared, result, visibility(prepared, result))
+            recipe_of_it = {"tumors": [thing.to_dict()]}
+            result = replace(result, recipe=recipe_of_it, measured=measured)
             results.append(result)
             host = host.after(result)
         return self.together(first, results, recipe["seed"])
@@ -297,7 +291,7 @@ class TumorSynthesizer:
                 group = {k: p for k, p in waiting.items() if _batch_key(p) == key}
                 painted = self._texture(list(group.values()), key[0])
                 for (k, prepared), signal in zip(group.items(), painted, strict=True):
-                    result, again = _judge(prepared, signal)
+                    result, again = judge(prepared, signal)
                     if again is not None:
                         waiting[k] = again
                         continue
@@ -382,24 +376,3 @@ def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:
 def _batch_key(prepared: Prepared) -> tuple[int, bool]:
     """Windows of one key are painted in one batch: one size, one texture."""
     return prepared.recipe.window.side, prepared.recipe.kind == "distractor"
-
-
-def _judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | None]:
-    """A result, or the next attempt. A tumor that cannot be seen goes with its label."""
-    image = prepared.host.volume.image
-    if not bool(torch.isfinite(painted).all()):
-        return unchanged(image, "the networks returned NaN or infinite numbers"), prepared.retry()
-    seen: Visibility | None = None
-    if prepared.recipe.kind == "tumor":
-        seen = visibility(prepared, painted)
-        if not seen.convinces(prepared.contrast_was_asked):
-            reason = (
-                f"not visible enough: {seen.share:.0%} of the label shows (at least "
-                f"{VISIBLE_SHARE:.0%}), contrast {seen.contrast_to_noise:.1f} times the noise (at "
-                f"least {CONTRAST_TO_NOISE:g})"
-            )
-            return unchanged(image, reason), prepared.retry()
-    result = finish(prepared, painted, seen)
-    if prepared.recipe.kind == "tumor" and not bool(result.tumor.any()):
-        return unchanged(image, "no free voxel is left under the tumor"), None
-    return replace(result, recipe={"tumors": [prepared.recipe.to_dict()]}), None

@@ -209,6 +209,7 @@ def write_change(
     distance: Tensor,
     window: Window,
     blocked: Tensor | None = None,
+    floor: Tensor | None = None,
 ) -> Written:
     """Add a change to the host, by index, inside the tumor's support only.
 
@@ -220,6 +221,7 @@ def write_change(
         window: Where.
         blocked: Voxels that stay as they are (other tumors, no signal), boolean,
             shape `(D, H, W)`.
+        floor: Smallest value that may be written in each channel, shape `(2, 1, 1, 1)`.
 
     Returns:
         The painted copy with its label and support. The support ends at most 2 mm, or one
@@ -256,6 +258,8 @@ def write_change(
             bounds = torch.iinfo(region.dtype)
             new = region.to(torch.int64) + added.round().to(torch.int64)
             new = new.clamp(bounds.min, bounds.max)
+        if floor is not None:
+            new = torch.maximum(new, floor.to(new.dtype))
         painted[(slice(None), *box)] = torch.where(support, new.to(region.dtype), region)
     whole_label = torch.zeros(shape, dtype=torch.bool, device=image.device)
     whole_support = whole_label.clone()

@@ -17,6 +17,10 @@ VISIBLE_SHARE = 0.9
 #: Least contrast of the tumor to its shell, in SDs of the noise, unless a lower one was asked.
 CONTRAST_TO_NOISE = 1.5
 
+#: Least share of the label whose voxels must hold another value than before: where a scan's type
+#: saturates or rounds, what was painted may not be there.
+CHANGED_SHARE = 0.5
+
 #: What varies within this many mm is grain.
 _GRAIN_SIGMA = 0.8
 
@@ -30,26 +34,48 @@ class Visibility:
             by such voxels, as a necrotic core is.
         contrast: Mean of the tumor less that of the shell, in the units of `linear`.
         contrast_to_noise: Its size over the SD of the noise around.
+        changed: Of the label's voxels, those that hold another value than before.
     """
 
     share: float
     contrast: float
     contrast_to_noise: float
+    changed: float = 1.0
+
+    def complaint(self, contrast_was_asked: bool) -> str | None:
+        """Why the label may not stand; None where it may."""
+        if self.convinces(contrast_was_asked):
+            return None
+        if self.changed < CHANGED_SHARE:
+            return (
+                f"the label did not change: {self.changed:.0%} of its voxels hold another value "
+                f"than before (at least {CHANGED_SHARE:.0%}); the image's type saturates or rounds"
+            )
+        return (
+            f"not visible enough: {self.share:.0%} of the label shows (at least "
+            f"{VISIBLE_SHARE:.0%}), contrast {self.contrast_to_noise:.1f} times the noise (at "
+            f"least {CONTRAST_TO_NOISE:g})"
+        )
 
     def convinces(self, contrast_was_asked: bool) -> bool:
         """Whether the label may stand."""
+        if self.changed < CHANGED_SHARE:
+            return False
         if self.contrast_to_noise < CONTRAST_TO_NOISE:
             return contrast_was_asked
         return self.share >= VISIBLE_SHARE
 
 
-def measure_visibility(linear: Tensor, label: Tensor, around: Tensor) -> Visibility:
+def measure_visibility(
+    linear: Tensor, label: Tensor, around: Tensor, changed: float = 1.0
+) -> Visibility:
     """Measure a painted tumor in its window.
 
     Args:
         linear: The painted window before the knee, shape `(2, n, n, n)` at 1 mm.
         label: The tumor, boolean, not empty, shape `(n, n, n)`.
         around: Tissue that counts as surroundings, boolean, shape `(n, n, n)`.
+        changed: Share of the label's voxels that hold another value than before, for the record.
     """
     post = linear[1]
     distance = signed_distance_mm(label)
@@ -71,7 +97,7 @@ def measure_visibility(linear: Tensor, label: Tensor, around: Tensor) -> Visibil
     share = float((enclosed & label).sum() / label.sum())
     grain = (post - _smoothed(post, _GRAIN_SIGMA))[shell]
     noise = 1.4826 * float((grain - grain.median()).abs().median())
-    return Visibility(share, contrast, abs(contrast) / max(noise, 1e-6))
+    return Visibility(share, contrast, abs(contrast) / max(noise, 1e-6), changed)
 
 
 def _smoothed(volume: Tensor, sigma: float) -> Tensor:

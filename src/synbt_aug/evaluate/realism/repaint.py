@@ -13,13 +13,14 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.painting import Prepared, Wish, finish, prepare
+from synbt_aug.painting import Prepared, Wish, prepare
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.diffusion import TumorInpainter
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.volume import Synthesis
+from synbt_aug.writing import finish
 
 
 def inpainter_of(synthesizer: TumorSynthesizer) -> TumorInpainter:
