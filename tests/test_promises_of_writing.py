@@ -118,6 +118,15 @@ def test_a_null_paint_that_changes_nothing_is_not_counted_as_painted(
     assert injected.painted == (False,) and injector.counts == {"nothing changed": 1}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_rounding_of_the_intensity_map_is_no_change(dtype: torch.dtype) -> None:
+    image = breast_image()
+    image[1] += 400 * LUMP  # far above the knee, which it goes through and back
+    volume = replace(with_image(breast(), image.to(dtype)), tumor=LUMP)
+    result = painter(FlatTexture((0.0, 0.0), grain=0.0)).remove(volume, LUMP, seed=1)
+    assert str(result.reason).startswith("nothing changed: ") and result.image is volume.image
+
+
 def test_a_removal_that_rounding_takes_away_says_so() -> None:
     volume = replace(scaled(0, 3, torch.int16), tumor=LUMP)
     result = painter(FlatTexture((0.0, 0.0), grain=0.0)).remove(volume, LUMP, seed=1)

@@ -20,6 +20,10 @@ from synbt_aug.tumor.visibility import Visibility, measure_visibility
 from synbt_aug.volume import Synthesis, unchanged
 from synbt_aug.window import cut, cut_mask, inside_host, write_change
 
+#: Changes smaller than this, over the reference range, are none: the knee and its inverse give a
+#: window back to about a millionth.
+MIN_CHANGE = 1e-4
+
 
 def judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | None]:
     """Write what was painted, or say why it does not stand.
@@ -36,8 +40,8 @@ def judge(prepared: Prepared, painted: Tensor) -> tuple[Synthesis, Prepared | No
     if not bool(torch.isfinite(painted).all()):
         return unchanged(image, "the networks returned NaN or infinite numbers"), prepared.retry()
     result = finish(prepared, painted)
-    before, kind = image[:, result.support], prepared.recipe.kind
-    if kind != "tumor" and torch.equal(result.image[:, result.support], before):
+    kind = prepared.recipe.kind
+    if kind != "tumor" and not bool(_changed(prepared, result, result.support).any()):
         return unchanged(image, f"nothing changed: this texture leaves a {kind} as it was"), None
     seen = visibility(prepared, result)
     if kind == "tumor":
@@ -81,8 +85,7 @@ def visibility(prepared: Prepared, result: Synthesis) -> Visibility | None:
     tumor = _free_tumor(prepared)
     if not bool(result.tumor.any()) or not bool(tumor.any()):
         return None
-    before, after = (image[:, result.tumor] for image in (prepared.host.volume.image, result.image))
-    changed = float((before != after).any(0).to(torch.float32).mean())
+    changed = float(_changed(prepared, result, result.tumor).to(torch.float32).mean())
     return measure_visibility(_as_written(prepared, result), tumor, prepared.known, changed)
 
 
@@ -100,6 +103,14 @@ def measure(prepared: Prepared, result: Synthesis, seen: Visibility | None) -> d
         "visible_share": seen.share,
         "contrast_to_noise": seen.contrast_to_noise,
     }
+
+
+def _changed(prepared: Prepared, result: Synthesis, where: Tensor) -> Tensor:
+    """Which voxels of a mask hold another value than before in either channel, shape `(n,)`."""
+    host = prepared.host
+    before, after = (image[:, where].double() for image in (host.volume.image, result.image))
+    range_of_channels = host.reference.range(before).view(2, 1)
+    return ((after - before).abs() > MIN_CHANGE * range_of_channels).any(0)
 
 
 def _as_written(prepared: Prepared, result: Synthesis) -> Tensor:
