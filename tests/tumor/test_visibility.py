@@ -116,3 +116,30 @@ def test_a_faint_tumor_stands_only_where_it_was_asked_for() -> None:
 def test_a_bright_tumor_in_the_wrong_place_never_stands() -> None:
     astray = Visibility(0.5, 1.0, 20.0)
     assert not astray.convinces(True) and not astray.convinces(False)
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (Visibility(0.8996, 1.0, 9.0), "89.96% of the label shows (at least 90%)"),
+        (Visibility(0.95, 1.0, 1.496), "contrast 1.496 times the noise (at least 1.5)"),
+        (Visibility(0.95, 1.0, 9.0, changed=0.4996), "49.96% of its voxels hold another value"),
+        (Visibility(0.8, 1.0, 0.5), "80% of the label shows"),
+    ],
+)
+def test_a_complaint_shows_digits_until_the_value_is_not_its_limit(
+    seen: Visibility, says: str
+) -> None:
+    complaint = seen.complaint(contrast_was_asked=False)
+    assert complaint is not None and says in complaint
+
+
+def test_nine_voxels_of_ten_are_enough() -> None:
+    label = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.bool)
+    label[10:20, 10:20, 10:20] = True
+    signal = torch.zeros(2, SIDE, SIDE, SIDE)
+    signal[1, label] = 1.0
+    # An open tenth: the last slice of the box.
+    signal[1, 19, 10:20, 10:20] = 0.0
+    seen = measure_visibility(signal, label, ALL)
+    assert seen.share == VISIBLE_SHARE and seen.convinces(contrast_was_asked=False)

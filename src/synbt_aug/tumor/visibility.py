@@ -10,6 +10,7 @@ from torch import Tensor
 
 from synbt_aug.mask import equivalent_diameter_mm, gaussian, signed_distance_mm
 from synbt_aug.tumor.appearance import SHELL_MM
+from synbt_aug.wording import shown_beside
 
 #: Least share of the label that must be visible.
 VISIBLE_SHARE = 0.9
@@ -47,14 +48,16 @@ class Visibility:
         if self.convinces(contrast_was_asked):
             return None
         if self.changed < CHANGED_SHARE:
+            changed = shown_beside(self.changed, CHANGED_SHARE, percent=True)
             return (
-                f"the label did not change: {self.changed:.0%} of its voxels hold another value "
-                f"than before (at least {CHANGED_SHARE:.0%}); the image's type saturates or rounds"
+                f"the label did not change: {changed} of its voxels hold another value than "
+                f"before (at least {CHANGED_SHARE:.0%}); the image's type saturates or rounds"
             )
+        share = shown_beside(self.share, VISIBLE_SHARE, percent=True)
+        contrast = shown_beside(self.contrast_to_noise, CONTRAST_TO_NOISE, places=1)
         return (
-            f"not visible enough: {self.share:.0%} of the label shows (at least "
-            f"{VISIBLE_SHARE:.0%}), contrast {self.contrast_to_noise:.1f} times the noise (at "
-            f"least {CONTRAST_TO_NOISE:g})"
+            f"not visible enough: {share} of the label shows (at least {VISIBLE_SHARE:.0%}), "
+            f"contrast {contrast} times the noise (at least {CONTRAST_TO_NOISE:g})"
         )
 
     def convinces(self, contrast_was_asked: bool) -> bool:
@@ -94,7 +97,8 @@ def measure_visibility(
     middle = (inside + outside) / 2
     shown = label & (smooth > middle if contrast > 0 else smooth < middle)
     enclosed = torch.from_numpy(ndimage.binary_fill_holes(shown.cpu().numpy())).to(label.device)
-    share = float((enclosed & label).sum() / label.sum())
+    # Of whole numbers: in float32, nine voxels of ten are less than .9.
+    share = int((enclosed & label).sum()) / int(label.sum())
     grain = (post - _smoothed(post, _GRAIN_SIGMA))[shell]
     noise = 1.4826 * float((grain - grain.median()).abs().median())
     return Visibility(share, contrast, abs(contrast) / max(noise, 1e-6), changed)
