@@ -77,7 +77,7 @@ def write_dataset(root: Path, dataset: Dataset) -> Path:
 def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
     image = breast_image(dataset.spacing, seed=number)
     shape = tuple(image.shape[1:])
-    pick = {"pre": 0, "post": 1}
+    pick = {"pre": 0, "post": 1, "post 1": 1, "post 2": 1}
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(number))
     channels = [image[pick[c]] if c in pick else noise for c in dataset.channels]
     data = torch.stack(channels).numpy()

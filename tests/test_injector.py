@@ -274,6 +274,17 @@ def test_variables_that_are_no_settings_and_the_trainers_own_are_left_alone() ->
     assert InjectionSettings.gather({}, others | {"SYNBT_FIT_CASES": "3"}) == InjectionSettings()
 
 
+def test_settings_are_typed_as_they_are_read() -> None:
+    settings = InjectionSettings(
+        tumors=(1, 3), diameter_mm=(7.5, 30.0), paint_over=(2, 3), only_tumor_free=True, rim=1.25
+    )
+    typed = settings.typed()
+    assert (typed["tumors"], typed["diameter_mm"], typed["paint_over"]) == ("1:3", "7.5:30", "2,3")
+    assert "enhancement" not in typed and "bank" not in typed
+    variables = {f"SYNBT_{name.upper()}": text for name, text in typed.items()}
+    assert InjectionSettings.gather({}, variables) == settings
+
+
 def test_settings_survive_json() -> None:
     settings = InjectionSettings(probability=0.3, category="rim")
     assert InjectionSettings.gather(json.loads(json.dumps(settings.to_dict())), {}) == settings

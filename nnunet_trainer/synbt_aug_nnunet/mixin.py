@@ -22,6 +22,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from synbt_aug import __version__
+from synbt_aug.dataset_settings import unpainted_line
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.fit import Fit, FitCase, measure_fit
 from synbt_aug.injector import SynBTInjector
@@ -84,8 +85,11 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         if not self.was_initialized:
             self.initialize()
         settings, lead = self.synbt_settings, self.local_rank == 0
+        unpainted = unpainted_line(self.dataset_json, settings)
         if lead:
             self.print_to_log_file(f"SynBT {__version__}: {_in_force(settings)}")
+            if unpainted is not None:
+                self.print_to_log_file(unpainted)
         learned_from = {**settings.learned_from(), "weights": None, "bank": None}
         synthesizer, fit = None, None
         cohort = FoldCohort({}, ())
@@ -276,6 +280,5 @@ def _bank_in_words(settings: TrainerSettings, names: Sequence[str]) -> str:
 
 
 def _in_force(settings: TrainerSettings) -> str:
-    """The settings in one line, those that are None left out."""
-    values = {name: value for name, value in settings.to_dict().items() if value is not None}
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    """The settings in one line, as they are typed; those that are None are left out."""
+    return ", ".join(f"{name} {text}" for name, text in settings.typed().items())

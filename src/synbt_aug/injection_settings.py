@@ -15,7 +15,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.number import MAX_SEED, check_number, check_whole
 from synbt_aug.painting import Wish
 from synbt_aug.ranges import Range, WholeRange, check_whole_range
-from synbt_aug.settings_reading import from_section, from_variables
+from synbt_aug.settings_reading import from_section, from_variables, type_setting
 from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.texture.names import (
     DEFAULT_STEPS,
@@ -226,6 +226,12 @@ class InjectionSettings:
         """JSON-ready."""
         values = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    def typed(self) -> dict[str, str]:
+        """Each setting as one types it as a variable, `10:30` for a range; not those of None."""
+        kinds = {f.name: str(f.type) for f in fields(self)}
+        values = {name: getattr(self, name) for name in kinds}
+        return {k: type_setting(v, kinds[k]) for k, v in values.items() if v is not None}
 
     @classmethod
     def gather(

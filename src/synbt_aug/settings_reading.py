@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.ranges import read_range
+from synbt_aug.ranges import read_range, shown
 
 PREFIX = "SYNBT_"
 
@@ -40,14 +40,19 @@ def from_section(section: Mapping[str, Any], annotations: Mapping[str, str]) -> 
     Raises:
         SynBTError: If a name is unknown or a value cannot be read.
     """
-    if unknown := sorted(set(section) - set(annotations)):
+    known = {*annotations, *TRAINER_SETTINGS}
+    if unknown := sorted(set(section) - known):
         near = nearest(unknown[0], annotations)
         raise SynBTError(
             f'The "synbt" section of dataset.json has no setting called '
             f"{', '.join(unknown)}.{f' Did you mean {near}?' if near else ''} There are: "
             f"{', '.join(sorted(annotations))}."
         )
-    return {name: read_setting(name, value, annotations[name]) for name, value in section.items()}
+    return {
+        name: read_setting(name, value, annotations[name])
+        for name, value in section.items()
+        if name in annotations
+    }
 
 
 def from_variables(
@@ -140,3 +145,10 @@ def _read_labels(text: str) -> tuple[int, ...]:
     """`2,3`; brackets may be around it."""
     parts = text.replace(" ", "").strip("[]()").split(",")
     return tuple(int(part) for part in parts if part)
+
+
+def type_setting(value: Any, annotation: str) -> str:
+    """A setting as `read_setting` reads it."""
+    if not isinstance(value, tuple):
+        return str(value)
+    return shown(value) if "Range" in annotation else ",".join(map(str, value))

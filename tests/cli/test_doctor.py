@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,16 +74,23 @@ def test_whether_the_weights_fit_the_dataset_is_said_figure_by_figure(
     assert "1 of 1 tumors brighter in post than pre" in said.out
 
 
-def as_nnunet(dataset: Path, folder: Path, cases: int, broken: int | None = None) -> Path:
-    """The one case several times over as an nnU-Net raw dataset."""
+def as_nnunet(
+    dataset: Path,
+    folder: Path,
+    cases: int,
+    broken: int | None = None,
+    channels: tuple[str, ...] = ("pre", "post"),
+) -> Path:
+    """The one case several times over as an nnU-Net raw dataset; further channels are post."""
     (folder / "imagesTr").mkdir(parents=True)
     for number in range(cases):
-        for channel in (0, 1):
+        for channel in range(len(channels)):
             target = folder / f"imagesTr/C{number}_000{channel}.nii.gz"
-            shutil.copy(dataset / f"images/P1/p1_000{channel}.nii.gz", target)
+            shutil.copy(dataset / f"images/P1/p1_000{min(channel, 1)}.nii.gz", target)
             if number == broken:
                 target.write_bytes(target.read_bytes()[:200])
-    names = {"channel_names": {"0": "pre", "1": "post"}, "labels": {"background": 0, "tumor": 1}}
+    names: dict[str, Any] = {"labels": {"background": 0, "tumor": 1}}
+    names |= {"channel_names": {str(k): name for k, name in enumerate(channels)}}
     names |= {"numTraining": cases, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(names))
     (folder / "labelsTr").mkdir()
@@ -102,6 +110,29 @@ def test_cases_of_an_nnunet_dataset_are_read_and_a_broken_one_is_left_out(
     assert "(2 cases, 2 tumors painted again)" in said.out
     # Once, though the dataset's check and the fit both read it.
     assert said.out.count("cannot be read") == 1
+
+
+def test_channels_that_a_training_would_not_paint_are_named(
+    synbt: Callable, weights: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases = ("pre", "post 1", "post 2", "subtraction")
+    folder = as_nnunet(dataset, tmp_path / "Dataset001_Breast", 1, channels=phases)
+    said = synbt("doctor", folder, "--weights", weights, "--quick")
+    assert said.code == 1
+    assert "would be missing in 2: post 2, 3: subtraction, where real ones show" in said.out
+    assert "SYNBT_UNPAINTED_CHANNELS=allow" in said.out
+    monkeypatch.setenv("SYNBT_UNPAINTED_CHANNELS", "allow")
+    said = synbt("doctor", folder, "--weights", weights, "--quick")
+    assert said.code == 0
+    assert "not painted: 2: post 2, 3: subtraction; they contradict the label" in said.out
+
+
+def test_other_sequences_are_named_and_no_defect(
+    synbt: Callable, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    folder = as_nnunet(dataset, tmp_path / "D", 1, channels=("pre", "post", "T2"))
+    said = synbt("doctor", folder, "--weights", weights, "--quick")
+    assert said.code == 0 and "not painted: 2: T2." in said.out
 
 
 def test_quick_leaves_the_fit_out(synbt: Callable, weights: Path, dataset: Path) -> None:

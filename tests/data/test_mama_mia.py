@@ -41,6 +41,13 @@ def test_a_case_without_contrast_is_left_out_and_said(mama_mia_folder: Path) -> 
     assert "DUKE_001: phases [0]" in dataset.skipped[0]
 
 
+def test_parts_are_told_by_whole_words_of_the_columns(mama_mia_folder: Path) -> None:
+    (mama_mia_folder / "train_test_splits.csv").write_text(
+        "latest_ids,training_split,Test-set\nDUKE_001,DUKE_001,ispy1_1001\n", encoding="utf-8"
+    )
+    assert read_splits(mama_mia_folder) == {"duke_001": "train", "ispy1_1001": "test"}
+
+
 def test_written_splits_read_back(tmp_path: Path) -> None:
     write_splits(tmp_path, ["A", "B", "C"], ["D"])
     assert read_splits(tmp_path) == {"a": "train", "b": "train", "c": "train", "d": "test"}

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from synbt_aug.data.nnunet_raw import (
-    breast_labels_of,
-    channels_of,
-    read_fold,
-    read_nnunet_raw,
-    tumor_label_of,
-)
+from synbt_aug.data.nnunet_raw import read_fold, read_nnunet_raw
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
 
@@ -62,7 +56,7 @@ def test_a_case_with_a_missing_channel_is_left_out_and_said(
     (folder / "imagesTr/a_0001.nii.gz").unlink()
     dataset = read_nnunet_raw(folder)
     assert [case.name for case in dataset.cases] == ["b"]
-    assert dataset.skipped == ("a: no a_0001.nii.gz",)
+    assert dataset.skipped == ("a: no a_0001.nii.gz; the dataset has 2 channels",)
 
 
 def test_a_channel_that_is_not_there_is_refused(nnunet_folder: Callable[..., Path]) -> None:
@@ -72,69 +66,40 @@ def test_a_channel_that_is_not_there_is_refused(nnunet_folder: Callable[..., Pat
         read_nnunet_raw(folder)
 
 
-@pytest.mark.parametrize(
-    ("names", "asked", "expected"),
-    [
-        (["a", "b"], (None, None), (0, (1,))),
-        (["T2w", "pre", "post 1", "post 2", "DWI"], (None, None), (1, (2, 3))),
-        (["post", "pre"], (None, None), (1, (0,))),
-        (["T1_0", "T1_1", "T1_2"], (None, None), (0, (1, 2))),
-        (["pre", "post 1", "post 2"], (None, 2), (0, (2,))),
-        (["a", "b", "c"], (2, None), (2, (0, 1))),
-        (["a", "b", "c"], (None, 0), (1, (0,))),
-    ],
-)
-def test_channels_are_told_by_their_names_unless_asked_for(
-    names: list[str], asked: tuple[int | None, int | None], expected: tuple[int, tuple[int, ...]]
+def test_the_files_of_a_case_are_its_channels_in_the_order_of_their_numbers(
+    nnunet_folder: Callable[..., Path],
 ) -> None:
-    described = {"channel_names": {str(k): name for k, name in enumerate(names)}}
-    assert channels_of(described, *asked) == expected
+    # nnU-Net counts the files, whatever their numbers and the keys of channel_names.
+    folder = nnunet_folder(channels=3)
+    for path in sorted((folder / "imagesTr").iterdir(), reverse=True):
+        number = int(path.name[2:6])
+        path.rename(path.with_name(f"{path.name[:2]}{number + 1:04d}.nii.gz"))
+    _edit(folder, channel_names={"1": "T2", "2": "pre", "3": "post"})
+    case = read_nnunet_raw(folder).cases[0]
+    assert case.pre.name == "a_0002.nii.gz"
+    assert [path.name for path in case.posts] == ["a_0003.nii.gz"]
 
 
-def test_two_pre_contrast_channels_are_a_question() -> None:
-    described = {"channel_names": {"0": "pre left", "1": "pre right", "2": "post"}}
-    with pytest.raises(SynBTError, match=r"0: pre left, 1: pre right.*SYNBT_PRE_CHANNEL"):
-        channels_of(described)
+def test_a_case_with_more_files_than_the_dataset_has_channels_is_left_out(
+    nnunet_folder: Callable[..., Path],
+) -> None:
+    folder = nnunet_folder(channels=3)
+    _edit(folder, channel_names={"0": "pre", "1": "post"})
+    (folder / "imagesTr/b_0002.nii.gz").unlink()
+    dataset = read_nnunet_raw(folder)
+    assert [case.name for case in dataset.cases] == ["b"]
+    assert dataset.skipped == ("a: 3 files; the dataset has 2 channels",)
 
 
-def test_only_post_contrast_channels_are_refused() -> None:
-    described = {"channel_names": {"0": "post 1", "1": "post 2"}}
-    with pytest.raises(SynBTError, match="no pre-contrast channel"):
-        channels_of(described)
-
-
-def test_a_region_of_one_value_can_be_the_tumor() -> None:
-    described = {"labels": {"background": 0, "breast": [1, 2], "tumor": [2]}}
-    assert tumor_label_of(described) == 2
-    assert breast_labels_of(described, 2) == (1,)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        {"background": 0, "breast": 1},
-        {"background": 0, "tumor": [1, 2], "necrosis": [2]},
-        {"background": 0, "tumor": [1, 2]},
-        {"background": 0, "left tumor": 1, "right tumor": 2},
-    ],
-)
-def test_a_tumor_label_is_not_guessed(labels: dict[str, object]) -> None:
-    with pytest.raises(SynBTError, match="which one is the tumor"):
-        tumor_label_of({"labels": labels})
-
-
-def test_the_only_label_is_the_tumor_whatever_it_is_called() -> None:
-    assert tumor_label_of({"labels": {"background": 0, "target": 3}}) == 3
-
-
-def test_a_tumor_label_that_is_not_there_is_refused() -> None:
-    with pytest.raises(SynBTError, match=r"mass \(1\), vessel \(2\)\), got 7"):
-        tumor_label_of({"labels": {"background": 0, "mass": 1, "vessel": 2}}, 7)
-
-
-def test_breast_tissue_is_told_by_its_name_and_breast_tumors_are_not_tissue() -> None:
-    labels = {"background": 0, "breast tumor": 1, "FGT": 2, "vessel": 3, "breast": 4, "ignore": 5}
-    assert breast_labels_of({"labels": labels}, 1) == (2, 4)
+def test_numbers_in_the_synbt_section_may_be_text_and_nothing_else(
+    nnunet_folder: Callable[..., Path],
+) -> None:
+    folder = nnunet_folder(channels=3)
+    _edit(folder, synbt={"pre_channel": "2", "post_channel": 0})
+    assert read_nnunet_raw(folder).cases[0].pre.name == "a_0002.nii.gz"
+    _edit(folder, synbt={"pre_channel": "last"})
+    with pytest.raises(SynBTError, match="pre_channel in dataset.json needs a whole number"):
+        read_nnunet_raw(folder)
 
 
 def test_folds_come_from_nnunets_own_file(

@@ -261,6 +261,21 @@ def test_what_cannot_be_trained_is_refused_before_training(
         nnunet(dataset).initialize()
 
 
+def test_later_phases_are_refused_before_anything_is_computed_unless_they_are_allowed(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset(channels=("pre", "post 1", "post 2"))
+    trainer = nnunet(dataset)
+    with pytest.raises(SynBTError, match="missing in 2: post 2, where real ones show"):
+        trainer.on_train_start()
+    assert not list(Path(trainer.output_folder).rglob("synbt*"))
+    monkeypatch.setenv("SYNBT_UNPAINTED_CHANNELS", "allow")
+    trainer = nnunet(dataset)
+    trainer.on_train_start()
+    log = next(Path(trainer.output_folder).glob("training_log_*.txt")).read_text()
+    assert "SynBT paints 0: pre, 1: post 1; not painted: 2: post 2; they contradict" in log
+
+
 def test_the_second_stage_of_a_cascade_is_refused(nnunet: Make) -> None:
     with pytest.raises(SynBTError, match="second stage of a cascade.*Train 3d_fullres"):
         nnunet(Dataset(previous_stage="3d_lowres")).initialize()

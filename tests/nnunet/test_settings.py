@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from synbt_aug.dataset_settings import unpainted_line
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.settings_reading import TRAINER_SETTINGS
@@ -52,9 +53,50 @@ def test_what_is_set_is_not_guessed() -> None:
     assert settings.tumor_label == 1 and settings.paint_over == ()
 
 
+PHASES = {str(k): name for k, name in enumerate(["pre", "post 1", "post 2", "T2"])}
+
+
 def test_several_post_scans_leave_the_first() -> None:
-    names = {str(k): name for k, name in enumerate(["pre", "post 1", "post 2", "post 3"])}
-    assert gather_settings(described(channel_names=names), environment={}).post_channel == 1
+    assert gather_settings(described(channel_names=PHASES), environment={}).post_channel == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "channels"),
+    [
+        ({"1": "pre", "2": "post1", "3": "post2"}, (0, 1)),
+        ({"1": "pre", "2": "post"}, (0, 1)),
+        ({"T1_pre": "zscore", "T1_post": "zscore"}, (0, 1)),
+        ({"2": "post", "1": "pre"}, (1, 0)),
+    ],
+)
+def test_the_order_of_the_channels_counts_and_not_their_keys(
+    names: dict[str, str], channels: tuple[int, int]
+) -> None:
+    settings = gather_settings(described(channel_names=names), environment={})
+    assert (settings.pre_channel, settings.post_channel) == channels
+
+
+def test_later_phases_are_refused_unless_they_are_allowed() -> None:
+    dataset = described(channel_names=PHASES)
+    with pytest.raises(SynBTError, match="2: post 2.*SYNBT_UNPAINTED_CHANNELS=allow, or"):
+        unpainted_line(dataset, gather_settings(dataset, environment={}))
+    allowed = gather_settings(dataset, environment={"SYNBT_UNPAINTED_CHANNELS": "allow"})
+    assert "contradict the label in 2: post 2" in str(unpainted_line(dataset, allowed))
+
+
+def test_where_nothing_is_painted_no_channel_contradicts_the_label() -> None:
+    dataset = described(channel_names=PHASES, synbt={"probability": 0})
+    assert unpainted_line(dataset, gather_settings(dataset, environment={})) is None
+
+
+def test_a_pair_alone_leaves_nothing_unpainted() -> None:
+    assert unpainted_line(described(), gather_settings(described(), environment={})) is None
+
+
+def test_labels_may_be_floats_or_text() -> None:
+    labels = {"background": "0", "breast": 2.0, "tumor": "1"}
+    settings = gather_settings(described(labels=labels, synbt={"roi_labels": [2]}), environment={})
+    assert (settings.tumor_label, settings.paint_over) == (1, (2,))
 
 
 def test_labels_without_names_are_refused() -> None:
@@ -124,7 +166,7 @@ def test_ranges_come_from_the_dataset_and_from_variables() -> None:
 
 
 def test_a_section_that_is_no_section_is_refused() -> None:
-    with pytest.raises(SynBTError, match=r"needs names and values.*got \[1\]"):
+    with pytest.raises(SynBTError, match=r"needs synbt as named values.*got \[1\]"):
         gather_settings(described(synbt=[1]), environment={})
 
 

@@ -176,6 +176,8 @@ def _dataset(folder: Path) -> Iterator[Finding]:
         yield Finding(BROKEN, "left out", line)
     if len(files.skipped) > 10:
         yield Finding(BROKEN, "left out", f"and {len(files.skipped) - 10} more")
+    if files.layout == "nnunet":
+        yield from _channels(folder)
     if masks == 0:
         yield Finding(MISSING, "masks", "none: existing tumors could be painted over")
     for case in _spread(cases, _CASES_READ):
@@ -183,6 +185,22 @@ def _dataset(folder: Path) -> Iterator[Finding]:
             yield _case(case)
         except ValueError as error:
             yield Finding(BROKEN, case.name, sentence_for(error) or str(error))
+
+
+def _channels(folder: Path) -> Iterator[Finding]:
+    """Channels that a training would not paint, if there are any."""
+    from synbt_aug.data.dataset_json import read_dataset_json
+    from synbt_aug.dataset_settings import settings_for, unpainted_line
+    from synbt_aug.injection_settings import InjectionSettings
+
+    described = read_dataset_json(folder)
+    try:
+        line = unpainted_line(described, settings_for(described, InjectionSettings))
+    except ValueError as error:
+        yield Finding(BROKEN, "channels", str(error))
+        return
+    if line is not None:
+        yield Finding(DOUBTFUL, "channels", line)
 
 
 def _spread(cases: Sequence[T], most: int) -> list[T]:

@@ -1,6 +1,6 @@
 """nnU-Net's dataset.json: is it of the shape that nnU-Net reads?
 
-What its names mean is asked in `nnunet_raw.py`.
+What the names of channels and labels mean is asked in `channels.py` and `label_names.py`.
 """
 
 from __future__ import annotations

@@ -13,10 +13,12 @@ import re
 from pathlib import Path
 
 from synbt_aug.data.layout import CaseFiles, DatasetFiles, shorten
+from synbt_aug.data.name_words import words_of
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import written_whole
 
 SPLITS_FILE = "train_test_splits.csv"
+_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _PHASE = re.compile(r"(.+)_(\d{4})\.nii(\.gz)?", re.IGNORECASE)
 
 
@@ -86,7 +88,8 @@ def read_splits(folder: str | os.PathLike[str]) -> dict[str, str]:
     with path.open(newline="", encoding="utf-8-sig") as lines:
         for row in csv.DictReader(lines):
             for column, name in row.items():
-                part = next((p for p in ("train", "test") if p in (column or "").lower()), None)
+                words = words_of(column or "")
+                part = next((_PARTS[word] for word in words if word in _PARTS), None)
                 if not (part and name and name.strip()):
                     continue
                 if splits.setdefault(name.strip().lower(), part) != part:
