@@ -1,7 +1,7 @@
 """The fit verdict on data that the weights were made for, and on data that they were not.
 
-    python benchmarks/fit_figures.py -n 6
-    SYNBT_REAL_DATA=FOLDER python benchmarks/fit_figures.py -n 6
+    python benchmarks/fit_figures.py
+    SYNBT_REAL_DATA=FOLDER python benchmarks/fit_figures.py
 
 Prints Markdown: one row of figures for each kind of data, from which the limits in
 `synbt_aug/evaluate/findings.py` come. Phantoms have seeds from 1,000,000, which no weight was
@@ -22,8 +22,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug import BreastVolume, TumorSynthesizer, make_phantom
+from synbt_aug.cli.demo_training import Plan
 from synbt_aug.data import read_dataset, read_mask, read_pair
-from synbt_aug.evaluate import Fit, FitCase, measure_fit
+from synbt_aug.evaluate import FIT_CASES, Fit, FitCase, measure_fit
+from synbt_aug.phantom import PhantomSettings
 from synbt_aug.volume import Spacing
 
 FIRST_SEED = 1_000_000
@@ -131,11 +133,17 @@ BAD: dict[str, Change] = {
 }
 
 
-def phantoms(count: int) -> list[BreastVolume]:
+#: Those that `synbt demo` trains nnU-Net on.
+DEMO_SEED, DEMO = 1_100_000, PhantomSettings(shape=Plan.shape, diameter_mm=Plan.tumor_mm)
+
+
+def phantoms(
+    count: int, first: int = FIRST_SEED, settings: PhantomSettings | None = None
+) -> list[BreastVolume]:
     """Held-out phantoms with their tumors."""
     volumes = []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
-        made = make_phantom(seed)
+    for seed in range(first, first + count):
+        made = make_phantom(seed, settings or PhantomSettings())
         image = torch.from_numpy(np.stack([made.pre, made.post[0]])).float()
         volumes.append(BreastVolume(image, made.spacing, tumor=torch.from_numpy(made.tumor)))
     return volumes
@@ -154,7 +162,8 @@ def row(name: str, fit: Fit) -> str:
     """One line of the table."""
     tissue, tumors, again = fit.tissue, fit.tumors, fit.repainted
     assert tumors is not None and again is not None
-    poor = ", ".join(f.what for f in fit.findings if not f.good)
+    verdict = fit.verdict
+    why = ", ".join(f.what for f in fit.findings if f.verdict == verdict != "good")
     cells = [
         name,
         f"{min(tissue.explained):.2f}",
@@ -167,7 +176,7 @@ def row(name: str, fit: Fit) -> str:
         f"{again.off:.0%}",
         "{:.2f} / {:.2f}".format(*again.visible),
         "{:.2f} / {:.2f}".format(*again.grain),
-        f"poor: {poor}" if poor else "good",
+        f"{verdict}: {why}" if why else verdict,
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -176,14 +185,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="shipped")
-    parser.add_argument("-n", type=int, default=6, help="phantoms")
+    parser.add_argument("-n", type=int, default=FIT_CASES, help="phantoms")
     options = parser.parse_args()
     synthesizer = TumorSynthesizer(options.weights)
 
     def look(name: str, volumes: list[BreastVolume]) -> None:
         # One name, one seed: the same places and noise in every row.
         cases = [FitCase(f"case {k}", volume) for k, volume in enumerate(volumes)]
-        fit = measure_fit(cases, synthesizer, max_seconds=1e9)
+        fit = measure_fit(cases, synthesizer, most_cases=len(cases))
         print(row(name, fit), flush=True)
         seconds.append(fit.seconds / fit.cases)
 
@@ -193,6 +202,7 @@ def main() -> None:
     heads = ["data", "explained", "tissue, dB", "tumors, dB", "enhancement", "in range", "swapped"]
     heads += ["contrast / noise", "off", "visible", "grain", "verdict"]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    look("phantoms of the demo", phantoms(options.n, DEMO_SEED, DEMO))
     for name, change in GOOD.items():
         look(name, [change(volume) for volume in volumes])
     real = Path(os.environ.get("SYNBT_REAL_DATA", "")) / "duke153_1mm"

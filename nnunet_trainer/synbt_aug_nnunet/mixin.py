@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
+from nnunetv2.paths import nnUNet_raw
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from synbt_aug import __version__
 from synbt_aug.dataset_settings import unpainted_line
 from synbt_aug.errors import SynBTError
-from synbt_aug.evaluate.fit import Fit, FitCase, measure_fit
+from synbt_aug.evaluate import Fit, FitCase, measure_fit, spread_first
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.choice import load_for, refuse_shapes_only
@@ -256,10 +257,20 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         usable = [name for name, reference in cohort.references.items() if reference is not None]
         if most == 0 or not usable:
             return None
-        chosen = usable[:: max(1, len(usable) // most)][:most]
-        look = (FitCase(name, cases.read(name), cohort.references[name]) for name in chosen)
+        look = (
+            FitCase(name, cases.read(name), cohort.references[name])
+            for name in spread_first(usable, most)
+        )
+        dataset = Path(nnUNet_raw or "nnUNet_raw") / cases.folder.parent.name
         try:
-            fit = measure_fit(look, synthesizer, most_cases=most)
+            fit = measure_fit(
+                look,
+                synthesizer,
+                most_cases=most,
+                dataset=str(dataset),
+                weights=self.synbt_settings.weights,
+                fold=self.fold if isinstance(self.fold, int) else None,
+            )
         except SynBTError as error:
             # It is a verdict, not a condition: what can be painted is tried case by case.
             self.print_to_log_file(f"SynBT fit: unknown. {error}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from synbt_aug.dataset_settings import settings_for
 from synbt_aug.errors import SynBTError
+from synbt_aug.evaluate import FIT_CASES
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.number import check_whole
 from synbt_aug.settings_reading import TRAINER_SETTINGS
@@ -31,7 +32,8 @@ class TrainerSettings(InjectionSettings):
         num_epochs: None leaves what the base trainer has (nnU-Net: 1000).
         num_iterations_per_epoch: None leaves nnU-Net's 250.
         num_val_iterations_per_epoch: None leaves nnU-Net's 50.
-        fit_cases: Cases looked at for the fit verdict at the start; 0 leaves it out.
+        fit_cases: Cases measured for the fit verdict at the start; 0 leaves it out, fewer than 3
+            leave it undecided.
         examples: Pictures of injected patches that are saved beside the results.
 
     Raises:
@@ -41,7 +43,7 @@ class TrainerSettings(InjectionSettings):
     num_epochs: int | None = None
     num_iterations_per_epoch: int | None = None
     num_val_iterations_per_epoch: int | None = None
-    fit_cases: int = 20
+    fit_cases: int = FIT_CASES
     examples: int = 4
 
     def __post_init__(self) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
-
-from synbt_aug.cli import doctor
 
 
 @pytest.fixture
@@ -23,6 +23,15 @@ def dataset(scans: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def with_faint_tumor(dataset: Path, gain: float) -> None:
+    """Scale the post-contrast signal inside the tumor."""
+    post = dataset / "images/P1/p1_0001.nii.gz"
+    scan, mask = nib.load(post), nib.load(dataset / "segmentations/expert/P1.nii.gz")
+    values = np.asarray(scan.dataobj, dtype=np.float32)
+    values[np.asarray(mask.dataobj) > 0] *= gain
+    nib.save(nib.Nifti1Image(values, scan.affine), post)
+
+
 def test_a_healthy_machine_and_dataset(synbt: Callable, weights: Path, dataset: Path) -> None:
     said = synbt("doctor", dataset, "--weights", weights, "--quick")
     assert said.code == 0, said.out
@@ -34,6 +43,21 @@ def test_a_healthy_machine_and_dataset(synbt: Callable, weights: Path, dataset: 
         "P1",
     ):
         assert words in said.out
+
+
+def test_a_tumor_that_is_no_brighter_in_post_is_a_doubt_and_no_defect(
+    synbt: Callable, weights: Path, dataset: Path
+) -> None:
+    post = dataset / "images/P1/p1_0001.nii.gz"
+    with_faint_tumor(dataset, gain=0.2)
+    said = synbt("doctor", dataset, "--weights", weights, "--quick")
+    assert said.code == 0, said.out
+    (line,) = (line for line in said.out.splitlines() if "no brighter in post than in pre" in line)
+    assert line.split()[:2] == ["??", "P1"]
+    # One and the same scan twice is no doubt.
+    shutil.copy(dataset / "images/P1/p1_0000.nii.gz", post)
+    said = synbt("doctor", dataset, "--weights", weights, "--quick")
+    assert said.code == 1 and "pre and post are the same scan" in said.out
 
 
 @pytest.mark.usefixtures("plain")
@@ -61,17 +85,57 @@ def test_broken_weights_and_cases_are_said_and_counted(
 
 @pytest.mark.usefixtures("plain")
 def test_whether_the_weights_fit_the_dataset_is_said_figure_by_figure(
-    synbt: Callable, weights: Path, dataset: Path
+    synbt: Callable, weights: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    said = synbt("doctor", dataset, "--weights", weights)
+    folder = as_nnunet(dataset, tmp_path / "Dataset001_Breast", 3)
+    said = synbt("doctor", folder, "--weights", weights)
     # An untrained codec fits nothing; that is no defect of the machine.
     assert said.code == 0, said.out
     (line,) = (line for line in said.out.splitlines() if "SynBT fit:" in line)
-    assert "SynBT fit: poor (1 case, 1 tumor painted again): " in line
-    assert "fine-tune with `synbt train autoencoder --init WEIGHTS" in line
+    assert line.split()[0] == "!!"
+    assert "SynBT fit: poor (3 cases, 3 tumors painted again): " in line
+    typed = [line for line in said.out.splitlines() if "type next" in line]
+    assert f"synbt train autoencoder --init {weights} --data {folder} -o" in typed[0]
+    assert f"synbt doctor {folder} --weights {weights} --weights fitted/weights" in typed[-1]
     for figure in ("tissue", "order", "contrast", "enhancement", "repainting", "grain"):
         assert f"  {figure}  " in said.out
-    assert "1 of 1 tumors brighter in post than pre" in said.out
+    assert "3 of 3 tumors brighter in post than pre" in said.out
+
+
+@pytest.mark.usefixtures("plain")
+def test_one_case_is_not_enough_for_a_verdict(
+    synbt: Callable, weights: Path, dataset: Path
+) -> None:
+    said = synbt("doctor", dataset, "--weights", weights)
+    assert said.code == 0, said.out
+    (line,) = (line for line in said.out.splitlines() if "SynBT fit:" in line)
+    assert line.split()[0] == "??"
+    assert "SynBT fit: undecided (1 case, 1 tumor painted again)" in line
+    assert "type next" not in said.out
+
+
+@pytest.mark.usefixtures("plain")
+def test_two_sets_of_weights_are_compared_side_by_side(
+    synbt: Callable, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(weights, other)
+    said = synbt("doctor", dataset, "--weights", weights, "--weights", other)
+    assert said.code == 0, said.out
+    assert said.out.count("SynBT fit: undecided") == 2
+    table = [line for line in said.out.splitlines() if "│ grain" in line]
+    (cells,) = [line.split("│")[2:4] for line in table]
+    # Copies: the same figures in both columns.
+    assert cells[0].strip() == cells[1].strip() and "(undecided)" in cells[0]
+    assert "none of them fits better than another" in said.out
+
+
+@pytest.mark.usefixtures("plain")
+def test_weights_named_twice_are_looked_at_once(
+    synbt: Callable, weights: Path, dataset: Path
+) -> None:
+    said = synbt("doctor", dataset, "--weights", weights, "--weights", weights)
+    assert said.out.count("SynBT fit:") == 1 and "│" not in said.out
 
 
 def as_nnunet(
@@ -137,10 +201,3 @@ def test_other_sequences_are_named_and_no_defect(
 
 def test_quick_leaves_the_fit_out(synbt: Callable, weights: Path, dataset: Path) -> None:
     assert "SynBT fit" not in synbt("doctor", dataset, "--weights", weights, "--quick").out
-
-
-def test_cases_are_spread_evenly() -> None:
-    numbers = list(range(50))
-    assert doctor._spread(numbers, 5) == [0, 10, 20, 30, 40]
-    assert doctor._spread(numbers[:3], 5) == [0, 1, 2]
-    assert doctor._spread(numbers[:7], 5) == [0, 1, 2, 4, 5]

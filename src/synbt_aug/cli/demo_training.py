@@ -47,7 +47,6 @@ class Plan:
         patch: Voxels of a training patch along Z, Y, X.
         epochs, iterations, val_iterations: Of the training; the last two an epoch.
         probability: Of injecting into a sample.
-        fit_cases: Looked at for the verdict on the weights.
     """
 
     cases: int = 10
@@ -61,7 +60,6 @@ class Plan:
     iterations: int = 25
     val_iterations: int = 2
     probability: float = 0.1
-    fit_cases: int = 2
 
     def settings(self, weights: str) -> dict[str, str]:
         """As variables, for the trainer."""
@@ -70,7 +68,6 @@ class Plan:
             "SYNBT_NUM_ITERATIONS_PER_EPOCH": self.iterations,
             "SYNBT_NUM_VAL_ITERATIONS_PER_EPOCH": self.val_iterations,
             "SYNBT_PROBABILITY": self.probability,
-            "SYNBT_FIT_CASES": self.fit_cases,
             "SYNBT_EXAMPLES": _PICTURES,
         }
         if weights != "shipped":

@@ -5,25 +5,27 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import console, counting, sentence_for
 
 if TYPE_CHECKING:
     from synbt_aug.data import CaseFiles, TrainingCase
-    from synbt_aug.evaluate import FitCase
-
-T = TypeVar("T")
+    from synbt_aug.evaluate import Fit, FitCase
 
 FINE, MISSING, BROKEN = "[green]ok[/]", "[yellow]--[/]", "[bold red]no[/]"
-# Works, but not well.
-DOUBTFUL = "[yellow]??[/]"
+# Works, but perhaps not well, or not well; and what to do.
+DOUBTFUL, POOR, NEXT = "[yellow]??[/]", "[red]!![/]", "[cyan]>>[/]"
+_STATES = {"good": FINE, "fair": DOUBTFUL, "undecided": DOUBTFUL, "poor": POOR}
 _EXTRAS = {
     "nnunet": ("nnunetv2", "batchgenerators", "batchgeneratorsv2"),
     "torchio": ("torchio",),
@@ -32,8 +34,6 @@ _EXTRAS = {
 }
 # Cases of a dataset that are read whole; the others are only listed.
 _CASES_READ = 5
-# What finding out whether the weights fit may take.
-_MOST_CASES, _MOST_SECONDS = 20, 60.0
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,41 @@ def doctor(
     dataset: Annotated[
         Path | None, typer.Argument(help="A dataset to look at, in either layout.")
     ] = None,
-    weights: generator.Weights = "shipped",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="shipped, or a weights folder; given several times, they are compared on the "
+            "dataset. Default: shipped."
+        ),
+    ] = None,
     device: generator.Device = "auto",
     quick: Annotated[
         bool,
         typer.Option("--quick", help="Paint no tumor to try it, nor into the dataset's cases."),
     ] = False,
 ) -> None:
-    """Say what works here, and why not. Exit code 1 if something needed is broken."""
+    """Say what works here, and why not. Exit code 1 if something needed is broken.
+
+    With a dataset: whether the weights fit it (good, fair, poor, or undecided where fewer than
+    three cases have tumors), and what to type next.
+    """
     broken = 0
-    checks: dict[str, Callable[[], Iterator[Finding]]] = {"machine": _machine, "extras": _extras}
-    checks["generator"] = lambda: _generator(weights, device, quick)
+    # Each once, in the order given.
+    chosen = list(dict.fromkeys(weights or ["shipped"]))
+    checks: list[tuple[str, Callable[[], Iterator[Finding | Table]]]] = [
+        ("machine", _machine),
+        ("extras", _extras),
+        *(("generator", partial(_generator, one, device, quick)) for one in chosen),
+    ]
     if dataset is not None:
-        checks["dataset"] = lambda: _dataset(dataset)
+        checks.append(("dataset", partial(_dataset, dataset)))
         if not quick:
-            checks["fit"] = lambda: _fit(dataset, weights, device)
-    for name, check in checks.items():
+            checks.append(("fit", partial(_fit, dataset, chosen, device)))
+    for name, check in checks:
         for finding in _guarded(name, check):
+            if isinstance(finding, Table):
+                console.print(finding)
+                continue
             broken += finding.state == BROKEN
             console.print(f"  {finding.state}  {finding.what:<16}", end="")
             console.print(finding.says, markup=False, soft_wrap=True)
@@ -73,7 +91,9 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(
+    name: str, check: Callable[[], Iterator[Finding | Table]]
+) -> Iterator[Finding | Table]:
     """A check that fails is a finding, not the end."""
     try:
         yield from check()
@@ -161,6 +181,7 @@ def _generator(weights: str, device: str, quick: bool) -> Iterator[Finding]:
 
 def _dataset(folder: Path) -> Iterator[Finding]:
     from synbt_aug.data import read_dataset
+    from synbt_aug.evaluate import spread_first
 
     files = read_dataset(folder)
     cases = files.cases
@@ -180,7 +201,7 @@ def _dataset(folder: Path) -> Iterator[Finding]:
         yield from _channels(folder)
     if masks == 0:
         yield Finding(MISSING, "masks", "none: existing tumors could be painted over")
-    for case in _spread(cases, _CASES_READ):
+    for case in spread_first(cases, _CASES_READ)[:_CASES_READ]:
         try:
             yield _case(case)
         except ValueError as error:
@@ -203,37 +224,66 @@ def _channels(folder: Path) -> Iterator[Finding]:
         yield Finding(DOUBTFUL, "channels", line)
 
 
-def _spread(cases: Sequence[T], most: int) -> list[T]:
-    """At most so many cases, evenly over all of them."""
-    count = min(most, len(cases))
-    return [cases[k * len(cases) // count] for k in range(count)]
-
-
-def _fit(folder: Path, weights: str, device: str) -> Iterator[Finding]:
-    """Whether the weights fit the dataset: the verdict, then figure by figure."""
+def _fit(folder: Path, chosen: Sequence[str], device: str) -> Iterator[Finding | Table]:
+    """Whether weights fit the dataset: verdict and figures of one set, or a table of several."""
     from synbt_aug.data import read_dataset
-    from synbt_aug.evaluate import measure_fit
+    from synbt_aug.evaluate import FIT_CASES, spread_first
+
+    found = read_dataset(folder).cases
+    # Those without masks say less; they come last.
+    cases = spread_first([case for case in found if case.label is not None], FIT_CASES)
+    cases += spread_first([case for case in found if case.label is None], FIT_CASES)
+    unread: dict[str, Finding] = {}
+    fits = {one: _fit_of(folder, one, device, cases, unread) for one in chosen}
+    said = {case.name for case in spread_first(found, _CASES_READ)[:_CASES_READ]}
+    yield from (finding for name, finding in unread.items() if name not in said)
+    for one, fit in fits.items():
+        which = f"{one}: " if len(fits) > 1 else ""
+        yield Finding(_STATES[fit.verdict], "fit", f"{which}{fit.line()}")
+    if len(fits) > 1:
+        yield from _compared(fits)
+        return
+    for fit in fits.values():
+        for figure in fit.findings:
+            yield Finding(_STATES[figure.verdict], f"  {figure.what}", figure.says)
+        for command in fit.commands:
+            yield Finding(NEXT, "type next", command)
+
+
+def _fit_of(
+    folder: Path,
+    weights: str,
+    device: str,
+    cases: Sequence[CaseFiles],
+    unread: dict[str, Finding],
+) -> Fit:
+    from synbt_aug.evaluate import FIT_CASES, measure_fit
 
     synthesizer = generator.make_synthesizer(weights, device=device)
-    found = read_dataset(folder).cases
-    cases = _spread([case for case in found if case.label is not None] or found, _MOST_CASES)
-    unread: list[Finding] = []
-    with counting("Painting the dataset's tumors again") as tell:
-        fit = measure_fit(
+    with counting(f"Painting the dataset's tumors again, {weights}") as tell:
+        return measure_fit(
             _fit_cases(cases, unread),
             synthesizer,
-            most_cases=_MOST_CASES,
-            max_seconds=_MOST_SECONDS,
-            on_case=lambda done: tell(done, len(cases)),
+            on_case=lambda done: tell(done, max(done, min(FIT_CASES, len(cases)))),
+            dataset=str(folder),
+            weights=weights,
         )
-    said = {case.name for case in _spread(found, _CASES_READ)}
-    yield from (finding for finding in unread if finding.what not in said)
-    yield Finding(FINE if fit.ok else DOUBTFUL, "fit", fit.line())
-    for figure in fit.findings:
-        yield Finding(FINE if figure.good else DOUBTFUL, f"  {figure.what}", figure.says)
 
 
-def _fit_cases(cases: Sequence[CaseFiles], unread: list[Finding]) -> Iterator[FitCase]:
+def _compared(fits: Mapping[str, Fit]) -> Iterator[Finding | Table]:
+    from synbt_aug.evaluate.compare_fits import fit_rows, which_fits_best
+
+    heads, *rows = fit_rows(fits)
+    table = Table()
+    for name in heads:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    yield table
+    yield Finding(NEXT, "which", which_fits_best(fits))
+
+
+def _fit_cases(cases: Sequence[CaseFiles], unread: dict[str, Finding]) -> Iterator[FitCase]:
     """Cases as they are stored, read one at a time; what cannot be read goes to `unread`."""
     from synbt_aug.data import read_mask, read_pair
     from synbt_aug.evaluate import FitCase
@@ -245,7 +295,7 @@ def _fit_cases(cases: Sequence[CaseFiles], unread: list[Finding]) -> Iterator[Fi
             if case.label is not None:
                 tumor = read_mask(case.label, pair.pre, "The tumor mask", label=case.tumor_label)
         except ValueError as error:
-            unread.append(Finding(BROKEN, case.name, sentence_for(error) or str(error)))
+            unread[case.name] = Finding(BROKEN, case.name, sentence_for(error) or str(error))
             continue
         yield FitCase(case.name, replace(pair.volume, tumor=tumor))
 
@@ -260,22 +310,22 @@ def _case(files: CaseFiles) -> Finding:
     says = f"{extent} mm at {spacing} mm"
     tumors = [f"{tumor.diameter_mm:.0f} mm" for tumor in case.instances]
     says += f", tumors {', '.join(tumors[:4])}" if tumors else ", no tumor"
-    if problem := _doubt(case):
-        return Finding(BROKEN, case.name, f"{says}; {problem}")
+    if bool((case.q[0] == case.q[1]).all()):
+        return Finding(BROKEN, case.name, f"{says}; pre and post are the same scan")
+    if not _brighter_in_post(case):
+        # A tumor may be faint: one case says nothing about the order of a dataset's scans.
+        doubt = "its tumors are no brighter in post than in pre: faint, or are the two swapped?"
+        return Finding(DOUBTFUL, case.name, f"{says}; {doubt}")
     return Finding(FINE, case.name, says)
 
 
-def _doubt(case: TrainingCase) -> str | None:
-    """What speaks against pre and post being what their names say."""
+def _brighter_in_post(case: TrainingCase) -> bool:
+    """Whether a case's tumors gain signal; a case without tumors passes."""
     from synbt_aug.intensity import inverse_knee
 
     inside = case.tumor > 0
-    if bool((case.q[0] == case.q[1]).all()):
-        return "pre and post are the same scan"
     if not bool(inside.any()):
-        return None
+        return True
     # In units of each channel's own body, so that scans normalised one by one compare, too.
     pre, post = (float(inverse_knee(channel.float()[inside]).mean()) for channel in case.q)
-    if post <= pre:
-        return "tumors are no brighter in post than in pre: are the two in this order?"
-    return None
+    return post > pre

@@ -1,6 +1,7 @@
 """Measuring what comes out: whether weights fit data."""
 
 from synbt_aug.evaluate.case_fit import FitCase
-from synbt_aug.evaluate.fit import Fit, measure_fit
+from synbt_aug.evaluate.fit import FIT_CASES, measure_fit, spread_first
+from synbt_aug.evaluate.fit_verdict import Fit
 
-__all__ = ["Fit", "FitCase", "measure_fit"]
+__all__ = ["FIT_CASES", "Fit", "FitCase", "measure_fit", "spread_first"]

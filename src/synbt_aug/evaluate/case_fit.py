@@ -6,7 +6,7 @@ Figures only, in the units of the networks. Whether they are good is `fit.py`'s 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -142,12 +142,12 @@ class TumorFit:
         rebuilt: Its voxels after the codec.
         real: What it looks like.
         painted: What the tumor painted in its place looks like, asked for its shape and
-            appearance; None where the time was over.
+            appearance.
     """
 
     rebuilt: Rebuilt
     real: Look
-    painted: Look | None
+    painted: Look
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,6 @@ def measure_case(
     case: FitCase,
     synthesizer: TumorSynthesizer,
     generator: torch.Generator,
-    late: Callable[[], bool] = lambda: False,
 ) -> CaseFit:
     """Rebuild a case's tissue and tumor, and paint its tumor again.
 
@@ -179,7 +178,6 @@ def measure_case(
         case: The case.
         synthesizer: With the weights.
         generator: On the CPU, for the place and the noise.
-        late: Asked before the tumor is painted; True leaves that out.
 
     Raises:
         SynBTError: If the case has no signal, or neither tissue nor a tumor.
@@ -204,10 +202,9 @@ def measure_case(
     around = prepared.known & (distance > 0)
     if case.volume.tumor is not None:
         around &= ~cut_mask(case.volume.tumor, prepared.recipe.window)
-    real, painted = Look.at(prepared.linear, distance, around), None
-    if not late():
-        linear = _paint(synthesizer, prepared, real.appearance)
-        painted = Look.at(linear, distance, around)
+    real = Look.at(prepared.linear, distance, around)
+    linear = _paint(synthesizer, prepared, real.appearance)
+    painted = Look.at(linear, distance, around)
     return CaseFit(case.name, tissue_fit, same, TumorFit(rebuilt, real, painted))
 
 

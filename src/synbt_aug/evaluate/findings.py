@@ -6,38 +6,43 @@ made for; docs/lab-book.md has the table, `benchmarks/fit_figures.py` prints it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from synbt_aug.evaluate.limits import GOOD, POOR, UNDECIDED, Limit, worst
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE
+from synbt_aug.wording import shown_beside
 
 Pair = tuple[float, float]
 
-#: Least share of the tissue's variance that the codec keeps.
-LEAST_EXPLAINED = 0.4
+#: Share of the tissue's variance that the codec keeps.
+EXPLAINED = Limit(good=0.5, fair=0.4, places=0, percent=True)
 
-#: How far the codec may stay behind 2x pooling, in dB: in ordinary tissue, and in tumors in post.
+#: How far the codec stays behind 2x pooling, in dB: in ordinary tissue, and in tumors in post.
 #: Pre-contrast tumors are flat, pooling averages their noise and is ahead by 1-3 dB on good data.
-MOST_BEHIND_DB = 2.0
+BEHIND_DB = Limit(good=1.5, fair=2.0, unit="dB")
 
-#: Share of tumors no brighter in post than in pre from which the order of the scans is in doubt.
-#: In the shipped bank 11 of 1024 phantom tumors are no brighter in post than what is around them.
-MOST_SWAPPED = 0.25
+#: Share of tumors no brighter in post than in pre: the order of the scans may be in doubt. In the
+#: shipped bank 11 of 1024 phantom tumors are no brighter in post than what is around them.
+SWAPPED = Limit(good=0.25, fair=0.4, places=0, percent=True)
 
-#: Least share of tumors that enhance within these percentiles of the weights' own bank. One in
-#: thirty phantom tumors hardly enhances; where most are so, something else is wrong.
-LEAST_IN_RANGE = 0.5
+#: Contrast of real tumors over the noise; painted ones need the lower limit.
+CONTRAST = Limit(good=3.0, fair=CONTRAST_TO_NOISE)
+
+#: Share of tumors that enhance within these percentiles of the weights' own bank. One in thirty
+#: phantom tumors hardly enhances; where most are so, something else is wrong.
+IN_RANGE = Limit(good=0.6, fair=0.4, places=0, percent=True)
 RANGE_PERCENTILES = (5.0, 99.0)
 
-#: How far a painted tumor's enhancement may lie from the real one's, over the real one's, or over
+#: How far a painted tumor's enhancement lies from the real one's, over the real one's, or over
 #: `FAINT` where that is less.
-MOST_OFF = 0.35
+OFF = Limit(good=0.2, fair=0.35, places=0, percent=True)
 FAINT = 0.5
 
-#: How much less of the label may show in painted than in real tumors.
-MOST_HIDDEN = 0.1
+#: How much less of the label shows in painted than in real tumors.
+HIDDEN = Limit(good=0.1, fair=0.2, places=0, percent=True)
 
-#: Grain of the painted tumor over that of the real one, either way.
-MOST_GRAIN = 1.6
+#: Factor between the grain of painted and of real tumors, either way.
+GRAIN = Limit(good=2.0, fair=2.5)
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,23 @@ class Finding:
 
     Args:
         what: In a word.
-        good: Whether it is as it should be.
+        verdict: Good, fair, poor or undecided.
         says: The figures, in words.
+        figure: The figures alone.
         mend: What would mend it: "data", "autoencoder" or "denoiser".
+        counted: Whether it is a median, or a share, of cases: a few of them decide nothing.
     """
 
     what: str
-    good: bool
+    verdict: str
     says: str
+    figure: str
     mend: str
+    counted: bool = True
+
+    def decided(self, enough: bool) -> Finding:
+        """As it is, or undecided where there were too few cases."""
+        return self if enough or not self.counted else replace(self, verdict=UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -77,17 +90,16 @@ class TissueFit:
         """Is the codec's tissue this tissue?"""
         found = []
         if self.same_scan:
-            says = f"pre and post are the same scan: {named(self.same_scan)}"
-            found.append(Finding("scans", False, says, "data"))
-        beside = f"tissue rebuilt {_beside(self.gain_db)}"
-        kept = min(self.explained)
-        good = kept >= LEAST_EXPLAINED
-        says = f"{beside}, {max(kept, 0):.0%} of its variance kept"
-        if not good:
-            says += f" (at least {LEAST_EXPLAINED:.0%})"
-        elif min(self.gain_db) < -MOST_BEHIND_DB:
-            good, says = False, f"{says} (at most {MOST_BEHIND_DB:g} dB behind)"
-        return [*found, Finding("tissue", good, says, "autoencoder")]
+            names = named(self.same_scan)
+            says = f"pre and post are the same scan: {names}"
+            found.append(Finding("scans", POOR, says, names, "data", counted=False))
+        behind, kept = -min(self.gain_db), min(self.explained)
+        share = EXPLAINED.shown(max(kept, 0.0))
+        says = f"tissue rebuilt {_beside(self.gain_db)}{BEHIND_DB.missed(behind)}, "
+        says += f"{share} of its variance kept{EXPLAINED.missed(kept)}"
+        verdict = worst([BEHIND_DB.verdict(behind), EXPLAINED.verdict(kept)])
+        figure = f"{_pair(self.gain_db)} dB, {share}"
+        return [*found, Finding("tissue", verdict, says, figure, "autoencoder")]
 
 
 @dataclass(frozen=True)
@@ -119,31 +131,36 @@ class RealTumors:
         return [self._order(), self._contrast(), self._enhancement(), self._codec()]
 
     def _order(self) -> Finding:
-        good = len(self.swapped) < MOST_SWAPPED * self.count
-        says = f"{self.count - len(self.swapped)} of {self.count} tumors brighter in post than pre"
+        brighter = f"{self.count - len(self.swapped)} of {self.count}"
+        says = f"{brighter} tumors brighter in post than pre"
         if self.swapped:
             says += f", not so {named(self.swapped)}"
-        return Finding("order", good, says, "data")
+        return Finding(
+            "order", SWAPPED.verdict(len(self.swapped) / self.count), says, brighter, "data"
+        )
 
     def _contrast(self) -> Finding:
-        good = self.contrast_to_noise >= CONTRAST_TO_NOISE
-        says = f"contrast of real tumors {self.contrast_to_noise:.1f} times the noise"
-        says += "" if good else f" (at least {CONTRAST_TO_NOISE:g})"
-        return Finding("contrast", good, says, "data")
+        found = self.contrast_to_noise
+        says = f"contrast of real tumors {CONTRAST.shown(found)} times the noise"
+        says += CONTRAST.missed(found)
+        return Finding("contrast", CONTRAST.verdict(found), says, CONTRAST.shown(found), "data")
 
     def _enhancement(self) -> Finding:
         low, high = self.bank_range
+        level = shown_beside(self.enhancement, low, high, places=2)
+        share = IN_RANGE.shown(self.in_range)
         says = (
-            f"real tumors enhance by {self.enhancement:.2f} reference ranges, {self.in_range:.0%} "
-            f"within the {low:.2f} to {high:.2f} that the weights know"
+            f"real tumors enhance by {level} reference ranges, {share} within the {low:.2f} to "
+            f"{high:.2f} that the weights know{IN_RANGE.missed(self.in_range)}"
         )
-        return Finding("enhancement", self.in_range >= LEAST_IN_RANGE, says, "denoiser")
+        verdict = IN_RANGE.verdict(self.in_range)
+        return Finding("enhancement", verdict, says, f"{level}, {share}", "denoiser")
 
     def _codec(self) -> Finding:
-        good = self.gain_db[1] >= -MOST_BEHIND_DB
-        says = f"tumors rebuilt {_beside(self.gain_db)}"
-        says += "" if good else f" (at most {MOST_BEHIND_DB:g} dB behind in post)"
-        return Finding("tumors", good, says, "autoencoder")
+        behind = -self.gain_db[1]
+        says = f"tumors rebuilt {_beside(self.gain_db)}{BEHIND_DB.missed(behind)}"
+        figure = f"{_pair(self.gain_db)} dB"
+        return Finding("tumors", BEHIND_DB.verdict(behind), says, figure, "autoencoder")
 
 
 @dataclass(frozen=True)
@@ -169,23 +186,30 @@ class Repainted:
         return [self._enhancement(), self._visible(), self._grain()]
 
     def _enhancement(self) -> Finding:
-        good = self.off <= MOST_OFF
-        says = f"enhancement of repainted tumors {self.off:.0%} off, {self.enhancement:.2f} ranges"
-        says += "" if good else f" (at most {MOST_OFF:.0%})"
-        return Finding("repainting", good, says, "denoiser")
+        off = OFF.shown(self.off)
+        says = f"enhancement of repainted tumors {off} off, {self.enhancement:.2f} ranges"
+        says += OFF.missed(self.off)
+        return Finding("repainting", OFF.verdict(self.off), says, f"{off} off", "denoiser")
 
     def _visible(self) -> Finding:
         real, painted = self.visible
-        good = painted >= real - MOST_HIDDEN
+        hidden = real - painted
         says = f"{painted:.0%} of repainted labels visible, {real:.0%} of real ones"
-        return Finding("visible", good, says, "denoiser")
+        if HIDDEN.verdict(hidden) != GOOD:
+            says += f", {HIDDEN.shown(hidden)} less{HIDDEN.missed(hidden)}"
+        figure = f"{painted:.0%} of {real:.0%}"
+        return Finding("visible", HIDDEN.verdict(hidden), says, figure, "denoiser")
 
     def _grain(self) -> Finding:
-        good = all(1 / MOST_GRAIN <= ratio <= MOST_GRAIN for ratio in self.grain)
-        pre, post = self.grain
-        says = f"grain of repainted tumors {pre:.2f} (pre) and {post:.2f} (post) of the real ones'"
-        says += "" if good else f" ({1 / MOST_GRAIN:.2f} to {MOST_GRAIN:g})"
-        return Finding("grain", good, says, "autoencoder")
+        factor = max(max(ratio, 1 / max(ratio, 1e-9)) for ratio in self.grain)
+        limits = (GRAIN.good, GRAIN.fair, 1 / GRAIN.good, 1 / GRAIN.fair)
+        pre, post = (shown_beside(ratio, *limits, places=2) for ratio in self.grain)
+        says = f"grain of repainted tumors {pre} (pre) and {post} (post) of the real ones'"
+        verdict = GRAIN.verdict(factor)
+        if verdict != GOOD:
+            most = GRAIN.fair if verdict == POOR else GRAIN.good
+            says += f" ({'' if verdict == POOR else 'good: '}{1 / most:g} to {most:g})"
+        return Finding("grain", verdict, says, f"{pre} / {post}", "autoencoder")
 
 
 def named(names: tuple[str, ...], most: int = 3) -> str:
@@ -195,5 +219,14 @@ def named(names: tuple[str, ...], most: int = 3) -> str:
 
 
 def _beside(gain_db: Pair) -> str:
-    pre, post = gain_db
-    return f"{pre:+.1f} (pre) and {post:+.1f} dB (post) beside 2x pooling"
+    pre, post = (_signed(gain) for gain in gain_db)
+    return f"{pre} (pre) and {post} dB (post) beside 2x pooling"
+
+
+def _pair(gain_db: Pair) -> str:
+    return " / ".join(_signed(gain) for gain in gain_db)
+
+
+def _signed(gain_db: float) -> str:
+    shown = shown_beside(gain_db, -BEHIND_DB.good, -BEHIND_DB.fair, places=1)
+    return shown if shown.startswith("-") else f"+{shown}"

@@ -10,130 +10,54 @@ from __future__ import annotations
 import statistics
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from synbt_aug.errors import SynBTError, first_line
-from synbt_aug.evaluate.case_fit import CaseFit, FitCase, measure_case
-from synbt_aug.evaluate.findings import (
-    FAINT,
-    RANGE_PERCENTILES,
-    Finding,
-    RealTumors,
-    Repainted,
-    TissueFit,
-    named,
-)
+from synbt_aug.evaluate.case_fit import CaseFit, FitCase, TumorFit, measure_case
+from synbt_aug.evaluate.findings import FAINT, RANGE_PERCENTILES, RealTumors, Repainted, TissueFit
+from synbt_aug.evaluate.fit_verdict import Fit
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import SHIPPED
 
+#: Cases that a verdict rests on. The same on every machine: a verdict of fewer would be another
+#: verdict, and more of them changed none in the table of the lab book.
+FIT_CASES = 6
 
-@dataclass(frozen=True)
-class Fit:
-    """How well weights fit data.
-
-    Args:
-        weights: Name of the weights.
-        cases: Cases measured.
-        unusable: "name: reason" of each case that could not be.
-        tissue: Ordinary tissue, rebuilt.
-        tumors: The data's own tumors; None without masks.
-        repainted: The same painted again; None without masks.
-        seconds: What it took.
-    """
-
-    weights: str
-    cases: int
-    unusable: tuple[str, ...]
-    tissue: TissueFit
-    tumors: RealTumors | None
-    repainted: Repainted | None
-    seconds: float
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Each thing looked at, with its verdict."""
-        parts = (self.tissue, self.tumors, self.repainted)
-        return tuple(f for part in parts if part is not None for f in part.findings())
-
-    @property
-    def ok(self) -> bool:
-        """Whether the weights fit."""
-        return all(finding.good for finding in self.findings)
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why the fit is poor; none where it is good."""
-        return tuple(finding.says for finding in self.findings if not finding.good)
-
-    @property
-    def advice(self) -> str | None:
-        """What to do; None where the fit is good."""
-        mend = {finding.mend for finding in self.findings if not finding.good}
-        init = SHIPPED if self.weights == SHIPPED else "WEIGHTS"
-        denoiser = f"synbt train denoiser --init {init} --data DATASET -o DENOISER --autoencoder"
-        if "data" in mend:
-            return "check that pre and post come in this order, and that the masks are theirs"
-        if "autoencoder" in mend:
-            codec = f"synbt train autoencoder --init {init} --data DATASET -o CODEC"
-            return f"fine-tune with `{codec}` and `{denoiser} CODEC`, then use DENOISER/weights"
-        if "denoiser" in mend:
-            return f"fine-tune with `{denoiser} {init}`, then use DENOISER/weights"
-        return None
-
-    def line(self) -> str:
-        """The verdict in one line."""
-        looked = f"{self.cases} case{'s' * (self.cases != 1)}"
-        if self.repainted is None:
-            looked += ", no tumor painted again"
-        else:
-            count = self.repainted.count
-            looked += f", {count} tumor{'s' * (count != 1)} painted again"
-        if self.ok:
-            # The figures that say most; the others are in `findings`.
-            shown = [f.says for f in self.findings if f.what in ("tissue", "repainting")]
-            said = f"SynBT fit: good ({looked}): {'; '.join(shown)}"
-            if self.tumors is not None and self.tumors.swapped:
-                said += f"; no brighter in post than in pre: {named(self.tumors.swapped)}"
-        else:
-            said = f"SynBT fit: poor ({looked}): {'; '.join(self.reasons)}; {self.advice}"
-        if self.unusable:
-            said += f"; {len(self.unusable)} not usable, such as {self.unusable[0]}"
-        return said
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, with the verdict."""
-        verdict = {"ok": self.ok, "reasons": list(self.reasons), "advice": self.advice}
-        return verdict | asdict(self)
+T = TypeVar("T")
 
 
 def measure_fit(
     cases: Iterable[FitCase],
     synthesizer: TumorSynthesizer,
     *,
-    most_cases: int = 20,
-    max_seconds: float = 60.0,
+    most_cases: int = FIT_CASES,
     seed: int = 0,
     on_case: Callable[[int], None] | None = None,
+    dataset: str = "DATASET",
+    weights: str | None = None,
+    fold: int | None = None,
 ) -> Fit:
     """Look at a few cases of the data that the weights are to paint into.
 
     Args:
-        cases: Read one at a time, and no more than are looked at; spread them over the data.
+        cases: Read one at a time, in this order, until so many could be used; see `spread_first`.
         synthesizer: With the weights.
-        most_cases: Cases to look at, those that cannot be used among them.
-        max_seconds: No step begins after this time, but one case is always finished.
+        most_cases: Cases, and tumors, to measure. Where some have no tumor that can be painted
+            again, or cannot be used, others are looked at, twice as many at most.
         seed: Of places and noise; with a case's name it decides them.
-        on_case: Called with the number of cases done.
+        on_case: Called with the number of cases looked at.
+        dataset: The data's path, for the commands that the verdict advises.
+        weights: That of the weights; None: by their name.
+        fold: Of nnU-Net, that the weights are for.
 
     Returns:
-        Medians and the verdict.
+        Medians and the verdict. They depend on data, weights and seed, not on the time it takes.
 
     Raises:
         SynBTError: If there is no case, or none that can be used.
@@ -141,20 +65,22 @@ def measure_fit(
     started = time.monotonic()
     measured: list[CaseFit] = []
     unusable: list[str] = []
+    labelled = False
 
-    def late() -> bool:
-        return bool(measured) and time.monotonic() - started >= max_seconds
+    def complete() -> bool:
+        tumors = sum(case.tumor is not None for case in measured)
+        looked = len(measured) + len(unusable)
+        enough = len(measured) >= most_cases and (tumors >= most_cases or not labelled)
+        return enough or looked >= 2 * most_cases
 
     waiting = iter(cases)
-    while len(measured) + len(unusable) < most_cases and not late():
-        case = next(waiting, None)
-        if case is None:
-            break
+    while not complete() and (case := next(waiting, None)) is not None:
+        labelled |= case.volume.tumor is not None
         # Its own: what is found in a case does not depend on those before it.
         generator = torch.Generator().manual_seed((zlib.crc32(case.name.encode()) + seed) % 2**63)
         try:
             with plain_torch([case.volume.image.device, synthesizer.device]):
-                measured.append(measure_case(case, synthesizer, generator, late))
+                measured.append(measure_case(case, synthesizer, generator))
         except (ValueError, torch.cuda.OutOfMemoryError) as error:
             unusable.append(f"{case.name}: {first_line(error)}")
         if on_case is not None:
@@ -162,16 +88,38 @@ def measure_fit(
     if not measured:
         what = f"none of {len(unusable)} can be. {unusable[0]}" if unusable else "got none."
         raise SynBTError(f"measure_fit needs at least one case that can be used, {what}")
+    name = synthesizer.weights.name
+    tumors = [(case.name, case.tumor) for case in measured if case.tumor is not None]
     # The bank that came with the weights is what they were trained on, whatever is drawn from.
     return Fit(
-        weights=synthesizer.weights.name,
+        weights=name,
         cases=len(measured),
         unusable=tuple(unusable),
         tissue=_tissue(measured),
-        tumors=_tumors(measured, synthesizer.weights.bank),
-        repainted=_repainted(measured),
+        tumors=_tumors(tumors, synthesizer.weights.bank) if tumors else None,
+        repainted=_repainted([tumor for _, tumor in tumors]) if tumors else None,
         seconds=time.monotonic() - started,
+        denoiser_steps=_denoiser_steps(synthesizer.weights.card),
+        dataset=dataset,
+        weights_path=weights or (SHIPPED if name == SHIPPED else "WEIGHTS"),
+        fold=fold,
     )
+
+
+def spread_first(items: Sequence[T], count: int) -> list[T]:
+    """All of them: first `count` that lie evenly over the whole, then the others, in order."""
+    count = min(count, len(items))
+    chosen = [k * len(items) // count for k in range(count)] if count else []
+    others = sorted(set(range(len(items))) - set(chosen))
+    return [items[k] for k in (*chosen, *others)]
+
+
+def _denoiser_steps(card: Mapping[str, Any]) -> int | None:
+    """Steps that the denoiser was trained for; None where the card does not say."""
+    denoiser = card.get("denoiser")
+    training = denoiser.get("training") if isinstance(denoiser, Mapping) else None
+    steps = training.get("steps") if isinstance(training, Mapping) else None
+    return int(steps) if isinstance(steps, int | float) else None
 
 
 def _tissue(measured: Sequence[CaseFit]) -> TissueFit:
@@ -183,10 +131,7 @@ def _tissue(measured: Sequence[CaseFit]) -> TissueFit:
     )
 
 
-def _tumors(measured: Sequence[CaseFit], bank: TumorBank) -> RealTumors | None:
-    found = [(case.name, case.tumor) for case in measured if case.tumor is not None]
-    if not found:
-        return None
+def _tumors(found: Sequence[tuple[str, TumorFit]], bank: TumorBank) -> RealTumors:
     known = [t.appearance.enhancement for t in bank.templates]
     low, high = np.percentile([e for e in known if e is not None] or [0.0], RANGE_PERCENTILES)
     tumors = [tumor for _, tumor in found]
@@ -202,14 +147,8 @@ def _tumors(measured: Sequence[CaseFit], bank: TumorBank) -> RealTumors | None:
     )
 
 
-def _repainted(measured: Sequence[CaseFit]) -> Repainted | None:
-    looks = [
-        (case.tumor.real, case.tumor.painted)
-        for case in measured
-        if case.tumor is not None and case.tumor.painted is not None
-    ]
-    if not looks:
-        return None
+def _repainted(tumors: Sequence[TumorFit]) -> Repainted:
+    looks = [(tumor.real, tumor.painted) for tumor in tumors]
     return Repainted(
         count=len(looks),
         enhancement=statistics.median(painted.enhancement for _, painted in looks),
