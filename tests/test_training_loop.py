@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,17 @@ import torch
 from torch import nn
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.folder_lock import refuse_locked
+from synbt_aug.interruption import Interrupted, exit_code
 from synbt_aug.training_loop import (
-    AveragedWeights,
     TrainingRun,
     best_precision,
-    descend,
+    differences,
     fresh_weights,
-    learning_rate,
     make_fabric,
     seeded_generator,
-    set_learning_rate,
 )
+from synbt_aug.training_step import AveragedWeights, descend, learning_rate, set_learning_rate
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -44,7 +46,7 @@ def train(folder: Path, steps: int, *, stop_at: int | None = None, **options: An
     options = {"settings": {"a": 1}, "max_steps": steps, "log_every": 2, **options}
     parts = {"line": line, "optimizer": optimizer, "average": average}
     run = TrainingRun(fabric, folder, name="fit", parts=parts, tensorboard=False, **options)
-    with run:
+    with contextlib.suppress(Interrupted), run:
         for step in run:
             x = torch.randn(8, 3, generator=run.generator())
             rate = learning_rate(0.1, step, run.progress, warmup_steps=2)
@@ -56,6 +58,12 @@ def train(folder: Path, steps: int, *, stop_at: int | None = None, **options: An
             if step == stop_at:
                 os.kill(os.getpid(), signal.SIGTERM)
     return run
+
+
+def run_of_nothing(folder: Path, **options: Any) -> TrainingRun:
+    fabric = make_fabric(accelerator="cpu", precision="32-true")
+    options = {"parts": {}, "settings": {}, **options}
+    return TrainingRun(fabric, folder, name="nothing", tensorboard=False, **options)
 
 
 def saved(folder: Path) -> dict:
@@ -81,7 +89,7 @@ def assert_equal(a: Any, b: Any) -> None:
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path) -> None:
     train(tmp_path / "whole", 11)
     cut = train(tmp_path / "parts", 11, stop_at=4)
-    assert cut.stopped_by == "SIGTERM" and cut.step == 5 and not cut.finished
+    assert cut.stopped_by == signal.SIGTERM and cut.step == 5 and not cut.finished
     rest = train(tmp_path / "parts", 11, resume=True)
     assert rest.step == 11 and rest.finished
     assert_equal(saved(tmp_path / "whole")["parts"], saved(tmp_path / "parts")["parts"])
@@ -101,8 +109,7 @@ def test_sigterm_from_outside_leaves_a_checkpoint_that_resumes(tmp_path: Path) -
         from pathlib import Path
         from test_training_loop import train
         print("ready", flush=True)
-        train(Path({str(tmp_path)!r}), 10_000_000)
-        print("clean", flush=True)
+        print(train(Path({str(tmp_path)!r}), 10_000_000).stopped_by, flush=True)
     """
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -113,10 +120,148 @@ def test_sigterm_from_outside_leaves_a_checkpoint_that_resumes(tmp_path: Path) -
     time.sleep(0.3)
     child.terminate()
     rest, _ = child.communicate(timeout=30)
-    assert rest == "clean\n" and child.returncode == 0
+    assert rest == "15\n" and child.returncode == 0
     step = saved(tmp_path)["step"]
     assert step > 0
     assert train(tmp_path, step + 3, resume=True).step == step + 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_raised_with_its_exit_code_once_the_checkpoint_is_written(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    run = run_of_nothing(tmp_path, max_steps=9)
+    with pytest.raises(Interrupted, match=f"nothing was stopped by {number.name}") as stop, run:
+        for step in run:
+            if step == 3:
+                os.kill(os.getpid(), number)
+    assert exit_code(stop.value) == code and not run.finished
+    assert torch.load(tmp_path / "nothing.checkpoint.pt", weights_only=True)["step"] == 4
+
+
+def test_a_signal_during_preparation_is_raised_and_writes_nothing(tmp_path: Path) -> None:
+    run, done = run_of_nothing(tmp_path, max_steps=9), []
+
+    def work() -> Iterator[int]:
+        for number in range(100):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            done.append(number)
+            yield number
+
+    with pytest.raises(Interrupted, match="nothing, encoding, was stopped by SIGTERM"), run:
+        run.prepare("encoding", work(), 100)
+    assert done == [0, 1, 2] and not (tmp_path / "nothing.checkpoint.pt").exists()
+
+
+def test_asked_twice_it_does_not_wait_for_the_end_of_the_step(tmp_path: Path) -> None:
+    run, after = run_of_nothing(tmp_path, max_steps=9), []
+    with pytest.raises(Interrupted) as stop, run:
+        for _ in run:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            after.append(1)
+    assert after == [] and exit_code(stop.value) == 143
+    assert not (tmp_path / "nothing.checkpoint.pt").exists()
+
+
+def test_preparation_is_not_counted_as_time(tmp_path: Path) -> None:
+    run = run_of_nothing(tmp_path, max_time_s=0.2, min_steps=2)
+    with run:
+        run.prepare("encoding", (time.sleep(0.05) for _ in range(10)), 10)
+        assert run.elapsed_s == 0.0
+        for _ in run:
+            time.sleep(0.01)
+    assert run.step >= 2 and run.elapsed_s < 0.45
+
+
+def test_a_time_box_too_short_for_weights_is_an_error_and_can_be_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    written: list[int] = []
+    options: dict[str, Any] = {"min_steps": 3, "on_save": lambda run: written.append(run.step)}
+    run = run_of_nothing(tmp_path, max_time_s=0.0, **options)
+    with pytest.raises(SynBTError, match="0 steps in 0:00, fewer than the 3 .* longer --max-"), run:
+        for _ in run:
+            pass
+    assert written == []
+    again = run_of_nothing(tmp_path, max_time_s=0.2, resume=True, **options)
+    with again:
+        for _ in again:
+            time.sleep(0.01)
+    assert written == [again.step] and again.step >= 3
+
+
+def test_a_run_of_fewer_steps_than_weights_need_is_what_was_asked_for(tmp_path: Path) -> None:
+    run = run_of_nothing(tmp_path, max_steps=2, min_steps=100)
+    with run:
+        assert len(list(run)) == 2
+
+
+def test_a_finished_run_that_is_resumed_writes_nothing(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    path = tmp_path / "fit.checkpoint.pt"
+    before = path.stat().st_mtime_ns
+
+    def never(run: TrainingRun) -> None:
+        raise AssertionError("weights of an earlier stage would replace the later one's")
+
+    again = train(tmp_path, 3, resume=True, on_save=never)
+    assert again.finished and path.stat().st_mtime_ns == before
+
+
+def test_steps_and_preparation_are_told_where_nobody_watches(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="synbt_aug"):
+        run = run_of_nothing(tmp_path, max_steps=4)
+        with run:
+            run.prepare("encoding", range(3), 3)
+            assert len(list(run)) == 4
+    assert caplog.messages == [
+        "nothing: encoding: 0 of 3",
+        "nothing: encoding: 3 of 3",
+        "nothing: step 0",
+        "nothing: step 4",
+        "nothing: 4 steps in 0:00",
+    ]
+
+
+LOCKED = """
+    import sys; sys.path[:0] = [{source!r}, {here!r}]
+    import time
+    from pathlib import Path
+    from test_training_loop import run_of_nothing
+    run = run_of_nothing(Path(sys.argv[1]), max_steps=10_000_000)
+    with run:
+        for step in run:
+            print(step, flush=True)
+            time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_a_folder_takes_one_training_and_a_killed_one_leaves_it_free(tmp_path: Path) -> None:
+    script = LOCKED.format(source=str(SOURCE), here=str(Path(__file__).parent))
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(tmp_path)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "0\n"
+    with pytest.raises(SynBTError, match=rf"is being trained in by process {child.pid} on .*Wait"):
+        train(tmp_path, 2)
+    with pytest.raises(SynBTError, match="is being trained in by"):
+        refuse_locked(tmp_path)
+    child.kill()
+    child.communicate(timeout=30)
+    (tmp_path / ".fit-unfinished-1.checkpoint.pt").touch()
+    refuse_locked(tmp_path)
+    assert train(tmp_path, 2).finished
+    assert not list(tmp_path.glob("*unfinished*"))
+
+
+def test_two_runs_of_one_process_do_not_share_a_folder(tmp_path: Path) -> None:
+    with run_of_nothing(tmp_path, max_steps=2), pytest.raises(SynBTError, match="being trained"):
+        train(tmp_path, 2)
+    assert train(tmp_path, 2).finished
 
 
 def test_an_error_leaves_the_last_checkpoint_as_it_was(tmp_path: Path) -> None:
@@ -160,8 +305,29 @@ def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path: Path) -> 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     train(tmp_path, 2, settings={"a": 1, "b": 2})
-    with pytest.raises(SynBTError, match=r"made with other settings \(b, c\)"):
+    with pytest.raises(SynBTError, match=r"made with other settings \(b 2, now 3; c None, now 0\)"):
         train(tmp_path, 3, settings={"a": 1, "b": 3, "c": 0}, resume=True)
+
+
+def test_settings_within_settings_are_told_by_their_path() -> None:
+    before = {"preset": {"rate": 0.1, "sizes": [1, 2]}, "cases": "a" * 16}
+    now = {"preset": {"rate": 0.2, "sizes": [1, 3]}, "cases": "b" * 16}
+    assert differences(before, now) == [
+        f"cases {'a' * 16}, now {'b' * 16}",
+        "preset.rate 0.1, now 0.2",
+        "preset.sizes",
+    ]
+    assert differences(now, now) == []
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_there_must_be_a_run_to_resume(tmp_path: Path, made: bool) -> None:
+    folder = tmp_path / "run"
+    if made:
+        folder.mkdir()
+    with pytest.raises(SynBTError, match=r"holds no run to resume \(fit.checkpoint.pt is missing"):
+        train(folder, 2, resume=True)
+    assert folder.exists() == made
 
 
 def test_a_run_without_an_end_is_refused(tmp_path: Path) -> None:

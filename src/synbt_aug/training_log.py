@@ -1,7 +1,6 @@
-"""Where a training run reports: losses on disk, progress on the terminal.
+"""Where a training run reports: losses on disk, and how far it is.
 
-Means of losses go to a JSON-lines file and, where it is installed, to TensorBoard;
-a bar with the time left is shown when somebody watches.
+Means of losses go to a JSON-lines file and, where it is installed, to TensorBoard.
 """
 
 from __future__ import annotations
@@ -9,30 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.progress import Reporter
 
 logger = logging.getLogger(__name__)
 
 
 class TrainingLog:
-    """Means of losses on disk, and how far the run is on the terminal.
+    """Means of losses on disk, and how far the run is.
 
     Args:
         folder: Of the run.
@@ -49,8 +39,7 @@ class TrainingLog:
         self.sums: dict[str, Tensor | float] = {}
         self.counts: dict[str, Tensor | float] = {}
         self.writer: Any = None
-        self.bar: Progress | None = None
-        self.task = TaskID(0)
+        self.reporter: Reporter | None = None
 
     def open(self) -> None:
         """Start writing; nothing on other ranks than the first."""
@@ -69,18 +58,6 @@ class TrainingLog:
             else:
                 where = self.folder / "tensorboard" / self.name
                 self.writer = SummaryWriter(str(where), purge_step=self.start)
-        console = Console(stderr=True)
-        if sys.stderr.isatty():
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-            )
-            self.bar = Progress(*columns, console=console)
-            self.task = self.bar.add_task(self.name, total=1.0)
-            self.bar.start()
 
     def add(self, values: Mapping[str, Tensor | float]) -> None:
         """Collect values of one step, without waiting for the device.
@@ -99,10 +76,20 @@ class TrainingLog:
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.counts[name] = self.counts.get(name, 0.0) + seen
 
-    def show(self, progress: float) -> None:
-        """Move the bar to a progress in [0, 1]."""
-        if self.bar is not None:
-            self.bar.update(self.task, completed=progress)
+    def show(self, what: str, done: float, total: float, detail: str = "") -> None:
+        """Say how far a part of the run is, as `progress.Reporter` does."""
+        if not self.first:
+            return
+        if self.reporter is None or self.reporter.what != what:
+            self.hide()
+            self.reporter = Reporter(what, Console(stderr=True), logger.info)
+        self.reporter.tell(done, total, detail)
+
+    def hide(self) -> None:
+        """Take the bar away."""
+        if self.reporter is not None:
+            self.reporter.close()
+            self.reporter = None
 
     def write(self, step: int, elapsed_s: float) -> None:
         """Write the means since the last call.
@@ -131,15 +118,12 @@ class TrainingLog:
                 self.writer.add_scalar(f"{self.name}/{name}", value, step)
         text = " ".join(f"{name} {value:.4g}" for name, value in means.items())
         logger.info("%s step %d, %.0f s: %s", self.name, step, elapsed_s, text)
-        if self.bar is not None:
-            self.bar.update(self.task, description=f"{self.name} {step}")
 
     def close(self) -> None:
         """Stop writing."""
         if self.writer is not None:
             self.writer.close()
-        if self.bar is not None:
-            self.bar.stop()
+        self.hide()
 
 
 def _step_of(line: str) -> float:

@@ -1,7 +1,7 @@
 """The third of training that every network shares.
 
-A run has limits (steps, seconds, or both), a folder, and parts with a `state_dict`.
-It yields step numbers, saves checkpoints that are whole or absent, ends cleanly on
+A run has limits (steps, seconds, or both), a folder of its own, and parts with a
+`state_dict`. It yields step numbers, saves checkpoints, ends by an exception after
 Ctrl-C and SIGTERM, resumes exactly, and logs losses to a JSON-lines file and to
 TensorBoard. Losses, networks and data are the caller's.
 
@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -25,18 +24,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from synbt_aug.errors import ExtraMissingError, SynBTError
-from synbt_aug.files import written_whole
+from synbt_aug.checkpoint import load_checkpoint, save_checkpoint
+from synbt_aug.errors import ExtraMissingError, SynBTError, first_line
+from synbt_aug.folder_lock import FolderLock
+from synbt_aug.interruption import SIGNALS, Interrupted
+from synbt_aug.progress import clock
 from synbt_aug.training_log import TrainingLog
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stateful(Protocol):
@@ -95,127 +95,36 @@ def best_precision(on_cpu: bool) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def learning_rate(
-    base: float,
-    step: int,
-    progress: float,
-    *,
-    warmup_steps: int = 100,
-    decay_from: float = 0.55,
-    floor: float = 0.03,
-) -> float:
-    """Linear warm-up, a plateau, then a half cosine that ends with the run.
-
-    Args:
-        base: Rate of the plateau.
-        step: Steps done.
-        progress: Share of the run that is over, in [0, 1].
-        warmup_steps: Steps until the plateau.
-        decay_from: Progress where the cosine starts; 1 for never.
-        floor: Smallest share of `base`.
-    """
-    rate = base * min(1.0, (step + 1) / max(warmup_steps, 1))
-    if progress > decay_from:
-        phase = (progress - decay_from) / (1 - decay_from)
-        rate *= max(floor, 0.5 * (1 + math.cos(math.pi * min(phase, 1.0))))
-    return rate
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every parameter group the same rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def descend(
-    fabric: Fabric,
-    loss: Tensor,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    *,
-    max_norm: float = 1.0,
-) -> bool:
-    """One step down, with clipped gradients; none where they are not finite.
-
-    Args:
-        fabric: From `make_fabric`.
-        loss: A scalar.
-        network: Set up by `fabric`.
-        optimizer: Set up by `fabric`.
-        max_norm: Largest length of the gradient.
-
-    Returns:
-        Whether a step was made.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    fabric.backward(loss)
-    norm = fabric.clip_gradients(network, optimizer, max_norm=max_norm, error_if_nonfinite=False)
-    made = bool(torch.isfinite(norm)) if norm is not None else True
-    if made:
-        optimizer.step()
-    return made
-
-
-class AveragedWeights:
-    """A running average of a network's parameters, warmed up over the first steps.
-
-    Args:
-        module: Network to follow.
-        decay: Share kept a step; starts lower, as (1 + n) / (10 + n).
-    """
-
-    def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
-        self.decay, self.updates = decay, 0
-        self.values = [p.detach().clone() for p in module.parameters()]
-
-    @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Move towards the module's parameters."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        new = [p.detach() for p in module.parameters()]
-        torch._foreach_lerp_(self.values, new, 1 - decay)
-        self.updates += 1
-
-    @torch.no_grad()
-    def copy_to(self, module: nn.Module) -> None:
-        """Write the average into a module of the same shape."""
-        for parameter, value in zip(module.parameters(), self.values, strict=True):
-            parameter.copy_(value)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The average and how many steps it saw."""
-        return {"updates": self.updates, "values": self.values}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self.updates = int(state["updates"])
-        for value, saved in zip(self.values, state["values"], strict=True):
-            value.copy_(saved)
-
-
 class TrainingRun:
     """One training run in one folder; iterate over it inside a `with`.
 
-    Files, with `name` in front: `.checkpoint.pt`, `.log.jsonl`, and `tensorboard/`.
+    Files, with `name` in front: `.checkpoint.pt`, `.log.jsonl`, and `tensorboard/`. A lock
+    keeps other trainings out of the folder.
 
     Args:
         fabric: From `make_fabric`.
         output_dir: Folder of the run.
         name: Of this stage.
         parts: What a checkpoint holds: networks, optimizers, averages.
-        settings: Plain values that a resumed run must share.
+        settings: Plain values that a resumed run must share, what it learns from among them.
         max_steps: Steps in all, or None.
-        max_time_s: Seconds in all, counted over resumptions, or None.
+        max_time_s: Seconds of steps in all, counted over resumptions, or None. What is
+            done before the first step does not count.
+        min_steps: Fewer do not make weights: `on_save` is not called, and a run that
+            ends before is an error.
         seed: Of `generator`.
-        resume: Continue from the checkpoint, if there is one.
+        resume: Continue from the checkpoint.
         save_every_s: Seconds between checkpoints.
         log_every: Steps averaged for one line of the log.
         on_save: Called on the first rank beside every checkpoint.
         tensorboard: Whether to write for TensorBoard, where it is installed.
 
     Raises:
-        SynBTError: If there is no limit, if the folder holds a run and `resume` is
-            False, or if that run had other settings.
+        SynBTError: If there is no limit; if the folder holds a run and `resume` is False,
+            or none and it is True; if that run had other settings, or its checkpoint is
+            damaged; or if another process trains there. In the loop: if the time ends
+            before `min_steps`, or a checkpoint cannot be written.
+        Interrupted: In the loop, after Ctrl-C or SIGTERM, when the checkpoint is written.
     """
 
     def __init__(
@@ -228,6 +137,7 @@ class TrainingRun:
         settings: Mapping[str, Any],
         max_steps: int | None = None,
         max_time_s: float | None = None,
+        min_steps: int = 1,
         seed: int = 0,
         resume: bool = False,
         save_every_s: float = 300.0,
@@ -240,20 +150,33 @@ class TrainingRun:
         self.fabric, self.name, self.parts = fabric, name, parts
         self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
         self.max_steps, self.max_time_s, self.seed = max_steps, max_time_s, seed
+        self.min_steps = min(min_steps, max_steps if max_steps is not None else min_steps)
         self.save_every_s, self.log_every, self.on_save = save_every_s, log_every, on_save
         self.checkpoint_path = checkpoint_path(output_dir, name)
-        self.step, self.progress, self.stopped_by = 0, 0.0, ""
-        self._elapsed_before, self._started = 0.0, time.monotonic()
+        self.step, self.progress, self.stopped_by = 0, 0.0, 0
+        self._elapsed_before = 0.0
+        self._started: float | None = None
+        self._ended = False
+        self._first_step, self._saved_at = -1, time.monotonic()
         self._generator: tuple[int, torch.Generator] | None = None
         refuse_other_run(output_dir, name, resume)
-        if self.checkpoint_path.exists():
-            self._load()
+        self._lock = FolderLock(output_dir) if fabric.is_global_zero else None
+        try:
+            if self._lock is not None:
+                for left in output_dir.glob(".*-unfinished-*"):  # by a run that was killed
+                    left.unlink(missing_ok=True)
+            if resume:
+                self._load()
+        except BaseException:
+            self._release()
+            raise
         self._log = TrainingLog(output_dir, name, self.step, fabric.is_global_zero, tensorboard)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds of training so far, earlier parts of a resumed run included."""
-        return self._elapsed_before + time.monotonic() - self._started
+        """Seconds of steps so far, earlier parts of a resumed run included."""
+        here = 0.0 if self._started is None else time.monotonic() - self._started
+        return self._elapsed_before + here
 
     @property
     def finished(self) -> bool:
@@ -266,6 +189,24 @@ class TrainingRun:
             made = seeded_generator(self.seed, self.fabric.global_rank, self.step)
             self._generator = (self.step, made)
         return self._generator[1]
+
+    def prepare(self, what: str, work: Iterable[object], total: int) -> None:
+        """Do what must be done before the first step; it does not count as time.
+
+        Args:
+            what: The work, in a few words.
+            work: Does a piece of it each time it is asked for the next one.
+            total: How many pieces.
+
+        Raises:
+            Interrupted: Between two pieces, after Ctrl-C or SIGTERM.
+        """
+        self._log.show(f"{self.name}: {what}", 0, total)
+        for done, _ in enumerate(work, 1):
+            self._log.show(f"{self.name}: {what}", done, total)
+            if self.stopped_by:
+                raise Interrupted(self.stopped_by, f"{self.name}, {what},")
+        self._log.hide()
 
     def log(self, **values: Tensor | float) -> None:
         """Note values of this step; their means are written every `log_every` steps."""
@@ -280,29 +221,31 @@ class TrainingRun:
                 "settings": json.dumps(self.settings),
                 "parts": {name: part.state_dict() for name, part in self.parts.items()},
             }
-            with written_whole(self.checkpoint_path) as unfinished:
-                torch.save(state, unfinished)
-            if self.on_save is not None:
+            save_checkpoint(self.checkpoint_path, state)
+            if self.on_save is not None and self.step >= self.min_steps:
                 self.on_save(self)
         self._saved_at = time.monotonic()
 
     def _load(self) -> None:
-        state = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
-        before = json.loads(state["settings"])
-        if before != self.settings:
-            names = sorted(before.keys() | self.settings.keys())
-            other = [n for n in names if before.get(n) != self.settings.get(n)]
+        state = load_checkpoint(self.checkpoint_path)
+        if told := differences(json.loads(state["settings"]), self.settings):
             raise SynBTError(
-                f"{self.checkpoint_path} was made with other settings ({', '.join(other)}). "
+                f"{self.checkpoint_path} was made with other settings ({'; '.join(told)}). "
                 f"Resume with the same ones, or choose another folder."
             )
-        for name, part in self.parts.items():
-            part.load_state_dict(state["parts"][name])
-        self.step, self._elapsed_before = int(state["step"]), float(state["elapsed_s"])
-        logger.info("%s continues from step %d, %.0f s", self.name, self.step, self.elapsed_s)
+        try:
+            for name, part in self.parts.items():
+                part.load_state_dict(state["parts"][name])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise SynBTError(
+                f"{self.checkpoint_path} does not fit this training ({first_line(error)}). Choose "
+                f"another folder."
+            ) from error
+        self.step = self._first_step = int(state["step"])
+        self._elapsed_before = float(state["elapsed_s"])
+        logger.info("%s continues from step %d, %s", self.name, self.step, clock(self.elapsed_s))
 
     def __enter__(self) -> TrainingRun:
-        self._started = self._saved_at = time.monotonic()
         self._handlers: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
@@ -318,14 +261,22 @@ class TrainingRun:
     ) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        if kind is None:
-            self.save()
-        self._log.close()
+        try:
+            if kind is None and not self._ended:  # the caller left the loop
+                self._save_steps()
+        finally:
+            self._log.close()
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def __iter__(self) -> Iterator[int]:
+        self._started = self._saved_at = time.monotonic()
         while True:
             self.progress, self.stopped_by = self._where()
-            self._log.show(self.progress)
+            self._log.show(self.name, self.progress, 1.0, f"step {self.step}")
             if self.progress >= 1.0 or self.stopped_by:
                 break
             yield self.step
@@ -334,10 +285,26 @@ class TrainingRun:
                 self._log.write(self.step, self.elapsed_s)
             if time.monotonic() - self._saved_at >= self.save_every_s:
                 self.save()
-        if self.stopped_by:
-            logger.warning("%s stopped by %s at step %d", self.name, self.stopped_by, self.step)
+        self._ended = True
+        self._save_steps()
+        steps = "1 step" if self.step == 1 else f"{self.step} steps"
+        told = f"{self.name}: {steps} in {clock(self.elapsed_s)}"
+        if not self.finished:
+            logger.warning("%s, then stopped", told)
+            raise Interrupted(self.stopped_by, self.name)
+        if self.step < self.min_steps:
+            raise SynBTError(
+                f"{told}, fewer than the {self.min_steps} that make weights. The checkpoint is "
+                f"kept: go on with --resume and a longer --max-time."
+            )
+        logger.info("%s", told)
 
-    def _where(self) -> tuple[float, str]:
+    def _save_steps(self) -> None:
+        """Write the checkpoint, unless no step was made since it was read."""
+        if self.step != self._first_step:
+            self.save()
+
+    def _where(self) -> tuple[float, int]:
         """Progress in [0, 1], and the signal that asks to stop; the first rank decides."""
         shares = [
             done / limit if limit > 0 else 1.0
@@ -349,8 +316,8 @@ class TrainingRun:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.stopped_by:  # asked twice: do not wait for the end of the step
-            raise KeyboardInterrupt
-        self.stopped_by = signal.Signals(number).name
+            raise Interrupted(number, self.name)
+        self.stopped_by = number
 
 
 def checkpoint_path(output_dir: Path, name: str) -> Path:
@@ -362,7 +329,7 @@ def refuse_other_run(output_dir: Path, name: str, resume: bool) -> None:
     """See that a run may start in a folder, before data is read for nothing.
 
     Raises:
-        SynBTError: If it holds a run and `resume` is False.
+        SynBTError: If it holds a run and `resume` is False, or none and it is True.
     """
     path = checkpoint_path(output_dir, name)
     if path.exists() and not resume:
@@ -370,6 +337,31 @@ def refuse_other_run(output_dir: Path, name: str, resume: bool) -> None:
             f"{output_dir} already holds a run ({path.name}). "
             f"Continue it with --resume, or choose another folder."
         )
+    if resume and not path.exists():
+        raise SynBTError(
+            f"{output_dir} holds no run to resume ({path.name} is missing). Leave --resume out to "
+            f"start one, or name the folder of an earlier run with -o."
+        )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
+    """Settings of two runs that are not the same, each in a few words.
+
+    Args:
+        before: Plain values as JSON gives them back.
+        now: Likewise.
+        within: Where these settings belong to, with a dot behind.
+    """
+    told = []
+    for name in sorted(before.keys() | now.keys()):
+        a, b = before.get(name), now.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            told += differences(a, b, f"{within}{name}.")
+        elif a != b:
+            short = all(isinstance(value, str | int | float | None) for value in (a, b))
+            values = f" {a}, now {b}" if short and len(f"{a}{b}") < 40 else ""
+            told.append(f"{within}{name}{values}")
+    return told
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:

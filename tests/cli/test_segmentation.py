@@ -39,6 +39,7 @@ def test_a_fold_is_trained_validated_and_the_rest_scored(
     facts = read_json(tmp_path / "out" / "best.json")
     assert facts["cases"] == ["phantom_0020000", "phantom_0020001"]
     assert facts["validation"] == ["phantom_0020002"]
+    assert "best.safetensors (2 steps in 0:0" in said.out
     assert facts["synthetic"]["mode"] == "add" and facts["synthetic"]["probability"] == 1.0
     assert facts["synthetic"]["injection"]["texture"] == "syntumor"
     scores = read_json(tmp_path / "out" / "scores.json")
@@ -105,8 +106,9 @@ def test_a_training_that_was_stopped_is_not_scored(
     where = ("--data", cohort, "--fold", 0, "--test", test, "-o", tmp_path / "out")
     monkeypatch.setattr(SampleSource, "batch", stopping)
     said = synbt("train", "segmentation", *where, *TINY)
-    assert said.code == 0 and "--resume goes on with it" in said.out, said.err
-    assert "Weights" not in said.out and not (tmp_path / "out/scores.json").exists()
+    assert said.code == 143, said.err
+    assert "Stopped before its end. The same command with --resume goes on from" in said.out
+    assert "Weights: " not in said.out and not (tmp_path / "out/scores.json").exists()
     monkeypatch.setattr(SampleSource, "batch", drawn)
     said = synbt("train", "segmentation", *where, *TINY, "--resume")
     assert said.code == 0 and (tmp_path / "out/scores.json").is_file(), said.err

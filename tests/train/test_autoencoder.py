@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.interruption import Interrupted
 from synbt_aug.train import autoencoder_preset, load_autoencoder, train_autoencoder
 from synbt_aug.train.autoencoder import CropSampler
 from synbt_aug.train.presets import CropPhase
@@ -61,13 +62,61 @@ def test_the_result_can_be_loaded_and_used(whole: Path) -> None:
 def test_an_interrupted_run_resumes_bitwise(  # in warm-up, codebook start, GAN, stage 2
     cases: list, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="stopped by SIGTERM"):
         stop_at_batch(patch, batch)
-        partial = train(cases, tmp_path)
+        train(cases, tmp_path)
+    facts = tmp_path / "autoencoder.json"
+    # Six steps make weights; the codebook begins with the third, and takes twelve batches.
+    assert facts.exists() == (batch > 15)
+    assert batch < 16 or json.loads(facts.read_text())["training"]["finished"] is False
     done = load_file(whole / "autoencoder.safetensors")
-    assert any(not torch.equal(partial[name], done[name]) for name in done)
     resumed = train(cases, tmp_path, resume=True)
     assert all(torch.equal(resumed[name], done[name]) for name in done)
+
+
+@pytest.mark.parametrize("what", ["cases", "voxels", "init", "encoder", "seed"])
+def test_a_run_is_resumed_with_what_it_learned_from_alone(
+    cases: list, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_at_batch(patch, 2)
+        train(cases, tmp_path, init=whole)
+    other = dataclasses.replace(cases[1], q=cases[1].q + 0.5)
+    changed: dict[str, Any] = {
+        "cases": {"cases": cases[:2]},
+        "voxels": {"cases": [cases[0], other, *cases[2:]]},
+        "init": {"init": None},
+        "encoder": {"keep_encoder": True},
+        "seed": {"seed": 1},
+    }[what]
+    named = {"voxels": "cases", "encoder": "keep_encoder False, now True"}.get(what, what)
+    given = {"cases": cases, "init": whole, **changed}
+    before = (tmp_path / "crops.checkpoint.pt").read_bytes()
+    with pytest.raises(SynBTError, match=rf"made with other settings \({named}"):
+        train(given.pop("cases"), tmp_path, resume=True, **given)
+    assert (tmp_path / "crops.checkpoint.pt").read_bytes() == before
+
+
+def test_a_finished_run_that_is_resumed_keeps_the_second_stage_s_weights(
+    cases: list, tmp_path: Path
+) -> None:
+    done = train(cases, tmp_path)
+    again = train(cases, tmp_path, resume=True)
+    assert all(torch.equal(again[name], done[name]) for name in done)
+    facts = json.loads((tmp_path / "autoencoder.json").read_text())
+    assert facts["training"]["stage"] == "volumes" and facts["training"]["finished"] is True
+
+
+def test_a_first_stage_that_goes_on_has_its_second_stage_anew(
+    cases: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a longer time box: the earlier second stage would bring the earlier encoder back."""
+    timed = dataclasses.replace(TINY, steps=10**6)
+    share = timed.volumes.time_share  # type: ignore[union-attr]
+    short = train(cases, tmp_path, preset=timed, max_time_s=3.0 / (1 - share))
+    longer = train(cases, tmp_path, preset=timed, max_time_s=4.0 / (1 - share), resume=True)
+    moved = {name.split(".")[0] for name in short if not torch.equal(short[name], longer[name])}
+    assert moved == {"encoder", "codebook", "decoder"}
 
 
 def test_stage_2_moves_the_decoder_alone(cases: list, whole: Path, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from safetensors.torch import load_file
 
 from synbt_aug.diffusion import NoiseSchedule, sample_ddim
 from synbt_aug.errors import SynBTError
+from synbt_aug.interruption import Interrupted
 from synbt_aug.train import autoencoder_preset, denoiser_preset, load_denoiser, train_denoiser
 from synbt_aug.train.denoiser import LatentPool, weighted_error, withhold
+from synbt_aug.train.windows import ExampleSampler
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 
 TINY = denoiser_preset("tiny")
@@ -73,13 +77,91 @@ def test_an_interrupted_run_resumes_bitwise(
             os.kill(os.getpid(), signal.SIGTERM)
         return draw(*args)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="denoiser was stopped"):
         patch.setattr(LatentPool, "batch", interrupted)
-        partial = load_file(train_denoiser(cases, vqvae, TINY, tmp_path, **CPU))
+        train_denoiser(cases, vqvae, TINY, tmp_path, **CPU)
+    partial = load_file(tmp_path / "denoiser.safetensors")
     done = load_file(whole / "denoiser.safetensors")
     assert any(not torch.equal(partial[name], done[name]) for name in done)
+    facts = json.loads((tmp_path / "denoiser.json").read_text())
+    assert facts["training"]["finished"] is False and facts["training"]["steps"] == 3
     resumed = load_file(train_denoiser(cases, vqvae, TINY, tmp_path, resume=True, **CPU))
     assert all(torch.equal(resumed[name], done[name]) for name in done)
+
+
+def test_a_signal_while_windows_are_encoded_ends_the_training_before_it_begins(
+    cases: list, vqvae: VQVAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = ExampleSampler.draw
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(ExampleSampler, "draw", interrupted)
+    with pytest.raises(Interrupted, match="denoiser, encoding windows, was stopped by SIGTERM"):
+        train_denoiser(cases, vqvae, TINY, tmp_path, **CPU)
+    assert not list(tmp_path.glob("denoiser.*t*s*"))
+    assert not (tmp_path / "denoiser.checkpoint.pt").exists()
+
+
+def test_encoding_windows_takes_none_of_the_time_for_steps(
+    cases: list, vqvae: VQVAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = ExampleSampler.draw
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.3)  # six windows before the first step: longer than the time for all
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(ExampleSampler, "draw", slow)
+    preset = dataclasses.replace(TINY, refresh=0.0, steps=3)
+    train_denoiser(cases, vqvae, preset, tmp_path, max_time_s=1.5, **CPU)
+    facts = json.loads((tmp_path / "denoiser.json").read_text())
+    assert facts["training"]["steps"] >= TINY.warmup_steps
+
+
+def test_a_time_box_too_short_for_a_step_leaves_no_weights(
+    cases: list, vqvae: VQVAE, whole: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SynBTError, match=r"denoiser: 0 steps in 0:00, fewer than the 2 that make"):
+        train_denoiser(cases, vqvae, TINY, tmp_path, max_time_s=0.0, init=whole, **CPU)
+    assert not (tmp_path / "denoiser.safetensors").exists()
+
+
+@pytest.mark.parametrize("what", ["cases", "encoder", "init"])
+def test_a_run_is_resumed_with_what_it_learned_from_alone(
+    cases: list, vqvae: VQVAE, whole: Path, tmp_path: Path, what: str
+) -> None:
+    short = dataclasses.replace(TINY, steps=2)
+    train_denoiser(cases, vqvae, short, tmp_path, init=whole, **CPU)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        moved = VQVAE(vqvae.settings)
+    given: dict[str, Any] = {"cases": cases, "encoder": vqvae, "init": whole}
+    given |= {what: {"cases": cases[1:], "encoder": moved, "init": None}[what]}
+    with pytest.raises(SynBTError, match=rf"made with other settings \({what} "):
+        train_denoiser(
+            given["cases"],
+            given["encoder"],
+            short,
+            tmp_path,
+            init=given["init"],
+            resume=True,
+            **CPU,
+        )
+
+
+def test_a_decoder_that_was_trained_on_is_no_other_encoder(
+    cases: list, vqvae: VQVAE, tmp_path: Path
+) -> None:
+    short = dataclasses.replace(TINY, steps=2)
+    train_denoiser(cases, vqvae, short, tmp_path, **CPU)
+    better = copy.deepcopy(vqvae)
+    with torch.no_grad():
+        next(better.decoder.parameters()).add_(1)
+        better.codebook.vectors.add_(1)
+    train_denoiser(cases, better, short, tmp_path, resume=True, **CPU)
 
 
 def test_the_autoencoder_stays_as_it_was(cases: list, vqvae: VQVAE, tmp_path: Path) -> None:

@@ -11,16 +11,9 @@ from traceback import walk_tb
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.progress import Reporter
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
@@ -68,28 +61,13 @@ def log_to_screen(level: int) -> None:
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar with time left; gives a function of (done, total)."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    progress = Progress(*columns, console=_errors)
-    task = progress.add_task(what, total=None)
-
-    def tell(done: int, total: int) -> None:
-        # Shown from the first news on: an error before it stands alone.
-        progress.start()
-        progress.update(task, completed=done, total=total)
-
+    """Progress with the time left; gives a function of (done, total)."""
+    reporter = Reporter(what, _errors)
     try:
-        yield tell
+        # Shown from the first news on: an error before it stands alone.
+        yield reporter.tell
     finally:
-        if progress.live.is_started:
-            progress.stop()
+        reporter.close()
 
 
 def seconds(text: str) -> float:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synbt_aug.cli import train
+from synbt_aug.cli import train, training
 from synbt_aug.cli.console import counting, note, seconds
 from synbt_aug.errors import SynBTError
 
@@ -82,13 +81,11 @@ def segmentation(
     """
     train._check_extra()
     from synbt_aug.case_ids import patient_of
-    from synbt_aug.files import check_output_folder, read_json
     from synbt_aug.injection_settings import InjectionSettings
     from synbt_aug.train.held_out import CasesOnDisk, case_names
     from synbt_aug.train.segmentation import train_segmentation
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmentation_synthetic import SyntheticPlan
-    from synbt_aug.training_loop import refuse_other_run
 
     chosen = segmentation_preset(preset)
     chosen = dataclasses.replace(
@@ -102,46 +99,40 @@ def segmentation(
     if (val is None) == (fold is None):
         raise SynBTError("The best weights are chosen by validation cases: give --val or --fold.")
     max_time_s = None if max_time is None else seconds(max_time)
-    check_output_folder(output)
-    refuse_other_run(output, "segmentation", resume)
+    training.check_folder(output, "segmentation", resume)
     tested = [] if test is None else case_names(test, split=test_split)
-    cases = train._cases(data, fold=fold, split=split, seed=seed)
-    validation = _validation(data, val, fold, val_split, val_cases)
-    patients = {patient_of(case.name) for case in validation}
-    tested = [name for name in tested if patient_of(name) not in patients]
-    if test is not None and not tested:
-        raise SynBTError(
-            f"Every case of {test} is a validation case: none is left to test on. Name another "
-            f"dataset or --test-split, or draw fewer --val-cases."
+    with training.told_how_to_go_on(output, "segmentation", resume):
+        cases = train._cases(data, fold=fold, split=split, seed=seed)
+        validation = _validation(data, val, fold, val_split, val_cases)
+        patients = {patient_of(case.name) for case in validation}
+        tested = [name for name in tested if patient_of(name) not in patients]
+        if test is not None and not tested:
+            raise SynBTError(
+                f"Every case of {test} is a validation case: none is left to test on. Name another "
+                f"dataset or --test-split, or draw fewer --val-cases."
+            )
+        # Listed now: a mask that is missing would else be told of after the training.
+        held_out = None if test is None else CasesOnDisk(test, tested, split=test_split)
+        best = train_segmentation(
+            cases,
+            validation,
+            chosen,
+            output,
+            network=network,
+            field_of_view=field_of_view,
+            plan=plan,
+            bank=bank,
+            held_out=tested,
+            max_time_s=max_time_s,
+            resume=resume,
+            seed=seed,
+            devices=devices,
+            num_nodes=num_nodes,
+            precision=precision,
+            accelerator=accelerator,
         )
-    # Listed now: a mask that is missing would else be told of after the training.
-    held_out = None if test is None else CasesOnDisk(test, tested, split=test_split)
-    best = train_segmentation(
-        cases,
-        validation,
-        chosen,
-        output,
-        network=network,
-        field_of_view=field_of_view,
-        plan=plan,
-        bank=bank,
-        held_out=tested,
-        max_time_s=max_time_s,
-        resume=resume,
-        seed=seed,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision,
-        accelerator=accelerator,
-    )
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) > 0:
-        return
-    facts = best.with_suffix(".json")
-    if best.is_file():
-        note(f"Weights: {best}")
-    if not (facts.is_file() and read_json(facts)["training"]["finished"]):
-        note("Stopped before its end. --resume goes on with it.")
-    elif held_out is not None:
+    training.told_weights(best)
+    if held_out is not None and training.first_rank():
         _score(output, held_out, preset, field_of_view, on_cpu=accelerator == "cpu")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synbt_aug.cli.console import counting, note, seconds
+from synbt_aug.cli.training import check_folder, first_rank, told_how_to_go_on, told_weights
 from synbt_aug.errors import ExtraMissingError, SynBTError
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ Init = Annotated[
     typer.Option(help="Start from this training folder, weights folder, or shipped."),
 ]
 MaxTime = Annotated[
-    str | None, typer.Option(help="Stop in time: 45m, 1.5h, 1:30:00. Rates fall over it.")
+    str | None,
+    typer.Option(
+        help="Time for the steps: 45m, 1.5h, 1:30:00. Rates fall over it; what is read and "
+        "prepared before does not count."
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 Devices = Annotated[int, typer.Option(min=1, help="Devices a node.")]
@@ -81,38 +85,36 @@ def autoencoder(
 ) -> None:
     """Train the patch-to-volume VQ-VAE: on crops, then its decoder on volumes."""
     _check_extra()
-    from synbt_aug.files import check_output_folder
     from synbt_aug.train.autoencoder import train_autoencoder
     from synbt_aug.train.files import read_facts
     from synbt_aug.train.presets import autoencoder_preset
-    from synbt_aug.training_loop import refuse_other_run
 
     chosen = autoencoder_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
-    check_output_folder(output)
-    refuse_other_run(output, "crops", resume)
+    check_folder(output, "crops", resume)
     if init is not None:
         read_facts(init, "autoencoder")
     if keep_encoder and init is None:
         raise SynBTError("--keep-encoder keeps the encoder of a start: name it with --init.")
     if perceptual is not None and not perceptual.is_file():
         raise SynBTError(f"--perceptual names a file, but {perceptual} is none.")
-    weights = train_autoencoder(
-        _cases(data, fold=fold, split=split, seed=seed),
-        chosen,
-        output,
-        max_time_s=max_time_s,
-        resume=resume,
-        init=init,
-        perceptual=perceptual,
-        keep_encoder=keep_encoder,
-        seed=seed,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision,
-        accelerator=accelerator,
-    )
-    note(f"Weights: {weights}")
+    with told_how_to_go_on(output, "crops", resume):
+        weights = train_autoencoder(
+            _cases(data, fold=fold, split=split, seed=seed),
+            chosen,
+            output,
+            max_time_s=max_time_s,
+            resume=resume,
+            init=init,
+            perceptual=perceptual,
+            keep_encoder=keep_encoder,
+            seed=seed,
+            devices=devices,
+            num_nodes=num_nodes,
+            precision=precision,
+            accelerator=accelerator,
+        )
+    told_weights(weights)
 
 
 @app.command("denoiser")
@@ -142,41 +144,45 @@ def denoiser(
     """
     _check_extra()
     from synbt_aug.data.bank import bank_of
-    from synbt_aug.files import check_output_folder
     from synbt_aug.train.assemble import assemble_weights
     from synbt_aug.train.denoiser import train_denoiser
     from synbt_aug.train.files import load_autoencoder, read_facts
     from synbt_aug.train.presets import denoiser_preset
-    from synbt_aug.training_loop import refuse_other_run
 
     chosen = denoiser_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
     vqvae = load_autoencoder(autoencoder)
-    check_output_folder(output)
-    refuse_other_run(output, "denoiser", resume)
+    check_folder(output, "denoiser", resume)
     if init is not None:
         read_facts(init, "denoiser")
-    cohort = _cases(data, fold=fold, split=split, seed=seed)
-    # Before the training: a cohort without a template of 6 mm would be told of hours later.
-    bank = bank_of(cohort)
-    train_denoiser(
-        cohort,
-        vqvae,
-        chosen,
-        output,
-        max_time_s=max_time_s,
-        resume=resume,
-        init=init,
-        seed=seed,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision,
-        accelerator=accelerator,
-    )
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0:
+    trained = read_facts(autoencoder, "autoencoder").get("training", {})
+    if trained.get("finished") is False:
+        note(
+            f"Warning: the training of {autoencoder} was stopped (stage {trained.get('stage')}, "
+            f"step {trained.get('steps')}). Should it go on, this denoiser will not fit it."
+        )
+    with told_how_to_go_on(output, "denoiser", resume):
+        cohort = _cases(data, fold=fold, split=split, seed=seed)
+        # Before the training: a cohort without a template of 6 mm would be told of hours later.
+        bank = bank_of(cohort)
+        train_denoiser(
+            cohort,
+            vqvae,
+            chosen,
+            output,
+            max_time_s=max_time_s,
+            resume=resume,
+            init=init,
+            seed=seed,
+            devices=devices,
+            num_nodes=num_nodes,
+            precision=precision,
+            accelerator=accelerator,
+        )
+    if first_rank():
         cases = {"cases": [case.name for case in cohort]}
         made = assemble_weights(autoencoder, output, bank, output / "weights", card=cases)
-        note(f"Weights: {made}")
+        told_weights(made, output / "denoiser.json")
 
 
 @app.command("tissue")
@@ -211,42 +217,40 @@ def tissue(
     if importlib.util.find_spec("cornucopia") is None:
         raise ExtraMissingError("Training the tissue segmenter", "train", "cornucopia")
     from synbt_aug.data.duke import duke_label_maps
-    from synbt_aug.files import check_output_folder
     from synbt_aug.tissue.segmenter import load_segmenter
     from synbt_aug.train.label_maps import phantom_label_maps
     from synbt_aug.train.tissue import train_tissue
     from synbt_aug.train.tissue_preset import tissue_preset
-    from synbt_aug.training_loop import refuse_other_run
 
     chosen = tissue_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
-    check_output_folder(output)
-    refuse_other_run(output, "tissue", resume)
+    check_folder(output, "tissue", resume)
     if init is not None:
         load_segmenter(init)
     if data is not None and phantoms is not None:
         raise SynBTError("--phantoms counts what is made where there is no --data: leave one out.")
-    with counting("Label maps") as on_case:
-        if data is not None:
-            maps = duke_label_maps(data, on_case=on_case)
-        else:
-            first = chosen.first_phantom
-            seeds = range(first, first + (phantoms or chosen.phantoms))
-            maps = phantom_label_maps(output / "label_maps", seeds, on_case=on_case)
-    weights = train_tissue(
-        maps,
-        chosen,
-        output,
-        max_time_s=max_time_s,
-        resume=resume,
-        init=init,
-        seed=seed,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision,
-        accelerator=accelerator,
-    )
-    note(f"Weights: {weights}")
+    with told_how_to_go_on(output, "tissue", resume):
+        with counting("Label maps") as on_case:
+            if data is not None:
+                maps = duke_label_maps(data, on_case=on_case)
+            else:
+                first = chosen.first_phantom
+                seeds = range(first, first + (phantoms or chosen.phantoms))
+                maps = phantom_label_maps(output / "label_maps", seeds, on_case=on_case)
+        weights = train_tissue(
+            maps,
+            chosen,
+            output,
+            max_time_s=max_time_s,
+            resume=resume,
+            init=init,
+            seed=seed,
+            devices=devices,
+            num_nodes=num_nodes,
+            precision=precision,
+            accelerator=accelerator,
+        )
+    told_weights(weights)
 
 
 def _check_extra() -> None:

@@ -10,6 +10,7 @@ from synbt_aug.contract import contract_of
 from synbt_aug.diffusion import NoiseSchedule
 from synbt_aug.errors import SynBTError
 from synbt_aug.train.files import load_autoencoder, load_denoiser, read_facts
+from synbt_aug.train.identity import identity_of_encoder
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import Weights, save_weights
 
@@ -33,7 +34,7 @@ def assemble_weights(
 
     Raises:
         SynBTError: If the denoiser was trained on quantized latents, which this contract
-            does not use.
+            does not use, or on those of another encoder.
     """
     facts = {
         "autoencoder": read_facts(autoencoder, "autoencoder"),
@@ -42,9 +43,16 @@ def assemble_weights(
     if facts["denoiser"].get("quantized_latents"):
         raise SynBTError("The contract wants a denoiser of continuous latents, this one is not.")
     networks = load_autoencoder(autoencoder), load_denoiser(denoiser)
+    # Written since; an encoder may have been trained on while the denoiser learned.
+    learned_from = facts["denoiser"].get("encoder")
+    if learned_from is not None and learned_from != identity_of_encoder(networks[0]):
+        raise SynBTError(
+            f"The denoiser in {denoiser} has learned the latents of another encoder than that of "
+            f"{autoencoder}. Name the autoencoder that it was trained with, or train it again."
+        )
     schedule = NoiseSchedule.from_dict(facts["denoiser"]["schedule"])
     training = {
-        name: {key: fact[key] for key in ("preset", "training", "seed", "cases") if key in fact}
+        name: {k: fact[k] for k in ("preset", "training", "seed", "encoder", "cases") if k in fact}
         for name, fact in facts.items()
     }
     weights = Weights(

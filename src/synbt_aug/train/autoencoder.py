@@ -10,9 +10,9 @@ Nothing is downloaded: the perceptual network is used only where its file is giv
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -28,16 +28,17 @@ from synbt_aug.train.codec_losses import (
 )
 from synbt_aug.train.crops import CropSampler, TrainingCase, jitter_intensity, resident
 from synbt_aug.train.files import cases_seen, load_autoencoder, save_network
+from synbt_aug.train.identity import identity_of_cases, identity_of_network
 from synbt_aug.train.perceptual import load_perceptual
 from synbt_aug.train.presets import AutoencoderPreset, VolumeStage
 from synbt_aug.training_loop import (
     TrainingRun,
-    descend,
+    checkpoint_path,
     fresh_weights,
-    learning_rate,
     make_fabric,
-    set_learning_rate,
+    refuse_other_run,
 )
+from synbt_aug.training_step import descend, learning_rate, set_learning_rate
 from synbt_aug.vqvae import VQVAE
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 # Batches whose latents the codebook starts from.
 _BATCHES_FOR_CODEBOOK = 12
+# Fewer steps of stage 2 leave the decoder as stage 1 made it.
+_LEAST_VOLUMES = 10
 
 
 def train_autoencoder(
@@ -73,7 +76,7 @@ def train_autoencoder(
         preset: Every number of the training.
         output_dir: Folder of checkpoints, logs and the result.
         max_time_s: Time box for both stages; rates fall over it. None: steps alone.
-        resume: Continue an interrupted run of the same settings.
+        resume: Continue an interrupted run of the same settings, cases and start.
         init: Folder of an autoencoder to start from.
         perceptual: File of MedicalNet's ResNet-10; None trains without that loss.
         keep_encoder: Leave the encoder of `init` as it is in stage 1, too: a denoiser learns from
@@ -91,7 +94,9 @@ def train_autoencoder(
 
     Raises:
         SynBTError: If the folder holds another run, `init` is of another shape or missing where
-            its encoder is to be kept, or a loss is not finite.
+            its encoder is to be kept, the time ends before `preset.min_steps`, or a loss is not
+            finite.
+        Interrupted: After Ctrl-C or SIGTERM, when the checkpoint is written.
     """
     if keep_encoder and init is None:
         raise SynBTError("keep_encoder keeps the encoder of init: name where to start with --init.")
@@ -109,16 +114,23 @@ def train_autoencoder(
             f"The autoencoder in {init} has other settings than the preset {preset.name!r}: "
             f"{vqvae.settings}. Start from one of that preset, or without --init."
         )
+    if not resume:
+        refuse_other_run(output_dir, "volumes", resume)
     seen = cases_seen(cases, init, "autoencoder", output_dir if resume else None)
+    learned_from = {
+        "cases": identity_of_cases(cases),
+        "init": identity_of_network(None if init is None else vqvae),
+        "perceptual": identity_of_network(judge),
+        "keep_encoder": keep_encoder,
+    }
     trainer = _CodecTraining(
-        fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s, seen, keep_encoder
+        fabric, cases, preset, output_dir, vqvae, judge, seed, save_every_s, seen, learned_from
     )
     left = preset.volumes.time_share if preset.volumes is not None else 0.0
     first_s = None if max_time_s is None else (1 - left) * max_time_s
-    done = trainer.crops(first_s, resume=resume)
-    if done and preset.volumes is not None:
-        second_s = None if max_time_s is None else left * max_time_s
-        trainer.volumes(preset.volumes, second_s, resume=resume)
+    trainer.crops(first_s, resume=resume)
+    if preset.volumes is not None:
+        trainer.volumes(preset.volumes, None if max_time_s is None else left * max_time_s)
     return output_dir / "autoencoder.safetensors"
 
 
@@ -136,28 +148,32 @@ class _CodecTraining:
         seed: int,
         save_every_s: float,
         seen: list[str],
-        keep_encoder: bool,
+        learned_from: Mapping[str, Any],
     ) -> None:
-        self.seen, self.keep_encoder = seen, keep_encoder
+        self.seen, self.learned_from = seen, learned_from
         self.fabric, self.preset, self.output_dir, self.seed = fabric, preset, output_dir, seed
         self.save_every_s = save_every_s
         self.sampler = CropSampler(resident(cases, fabric.device))
         self.vqvae = vqvae.to(fabric.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.judge = judge.to(fabric.device) if judge is not None else None
 
-    def crops(self, max_time_s: float | None, *, resume: bool) -> bool:
-        """Stage 1. Returns whether it ran to its end."""
+    def crops(self, max_time_s: float | None, *, resume: bool) -> None:
+        """Stage 1."""
         p, vqvae = self.preset, self.vqvae
-        vqvae.encoder.requires_grad_(not self.keep_encoder)
+        vqvae.encoder.requires_grad_(not self.learned_from["keep_encoder"])
         moving = [weight for weight in vqvae.parameters() if weight.requires_grad]
         optimizer = torch.optim.Adam(moving, lr=p.learning_rate, betas=p.betas)
         network, optimizer = self.fabric.setup(vqvae, optimizer)
         adversary = self._adversary() if p.discriminator_start is not None else None
         parts = {"vqvae": vqvae, "optimizer": optimizer}
-        run = self._run("crops", parts, adversary, p.steps, max_time_s, resume)
+        run = self._run("crops", parts, adversary, p.steps, p.min_steps, max_time_s, resume)
+        second = checkpoint_path(self.output_dir, "volumes")
         ready = bool(vqvae.codebook.initialised)
         with run:
             for step in run:
+                if self.fabric.is_global_zero:
+                    # Of an earlier, shorter stage 1: it would bring that one's encoder back.
+                    second.unlink(missing_ok=True)
                 generator = run.generator()
                 set_learning_rate(optimizer, self._rate(step, run.progress))
                 if not ready and step >= p.codebook_start:
@@ -179,10 +195,9 @@ class _CodecTraining:
                 if rival is not None:
                     self._teach(run, rival, out.reconstruction, image)
                 run.log(commitment=out.commitment)
-        return run.finished
 
-    def volumes(self, stage: VolumeStage, max_time_s: float | None, *, resume: bool) -> None:
-        """Stage 2: the decoder on volumes."""
+    def volumes(self, stage: VolumeStage, max_time_s: float | None) -> None:
+        """Stage 2: the decoder on volumes; goes on where it was."""
         vqvae = self.vqvae.eval()
         vqvae.encoder.requires_grad_(False)
         optimizer = torch.optim.Adam(
@@ -191,7 +206,10 @@ class _CodecTraining:
         decoder, optimizer = self.fabric.setup(vqvae.decoder, optimizer)
         adversary = self._adversary() if self.preset.discriminator_start is not None else None
         parts = {"vqvae": vqvae, "optimizer": optimizer}
-        run = self._run("volumes", parts, adversary, stage.steps, max_time_s, resume)
+        resume = checkpoint_path(self.output_dir, "volumes").exists()
+        run = self._run(
+            "volumes", parts, adversary, stage.steps, _LEAST_VOLUMES, max_time_s, resume
+        )
         with run:
             for step in run:
                 generator = run.generator()
@@ -217,6 +235,7 @@ class _CodecTraining:
         parts: dict,
         adversary: Adversary | None,
         steps: int,
+        min_steps: int,
         max_time_s: float | None,
         resume: bool,
     ) -> TrainingRun:
@@ -224,22 +243,23 @@ class _CodecTraining:
             parts |= {"discriminator": adversary.raw, "rival": adversary.optimizer}
 
         def write(run: TrainingRun) -> None:
-            training = {"stage": name, "steps": run.step, "seconds": round(run.elapsed_s, 1)}
+            training = {
+                "stage": name,
+                "steps": run.step,
+                "seconds": round(run.elapsed_s, 1),
+                "finished": run.finished and (name == "volumes" or self.preset.volumes is None),
+            }
             facts = {"preset": self.preset.to_dict(), "training": training, "seed": self.seed}
-            facts["cases"] = self.seen
-            save_network(self.vqvae, self.output_dir, "autoencoder", facts)
+            save_network(self.vqvae, self.output_dir, "autoencoder", {**facts, "cases": self.seen})
 
         return TrainingRun(
             self.fabric,
             self.output_dir,
             name=name,
             parts=parts,
-            settings={
-                "preset": self.preset.to_dict(),
-                "seed": self.seed,
-                **({"keep_encoder": True} if self.keep_encoder else {}),
-            },
+            settings={"preset": self.preset.to_dict(), "seed": self.seed, **self.learned_from},
             max_steps=steps,
+            min_steps=min_steps,
             max_time_s=max_time_s,
             seed=self.seed,
             resume=resume,

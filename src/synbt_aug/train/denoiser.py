@@ -8,10 +8,11 @@ a channel; quantizing is left to sampling. The result is a folder with
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,18 +22,12 @@ from synbt_aug.diffusion.schedule import min_snr_weight, target
 from synbt_aug.errors import SynBTError
 from synbt_aug.train.crops import TrainingCase, resident
 from synbt_aug.train.files import cases_seen, load_autoencoder, load_denoiser, save_network
+from synbt_aug.train.identity import identity_of_cases, identity_of_encoder, identity_of_network
 from synbt_aug.train.pool import LatentPool
 from synbt_aug.train.presets import DenoiserPreset
 from synbt_aug.train.windows import ExampleSampler
-from synbt_aug.training_loop import (
-    AveragedWeights,
-    TrainingRun,
-    descend,
-    fresh_weights,
-    learning_rate,
-    make_fabric,
-    set_learning_rate,
-)
+from synbt_aug.training_loop import TrainingRun, fresh_weights, make_fabric
+from synbt_aug.training_step import AveragedWeights, descend, learning_rate, set_learning_rate
 from synbt_aug.tumor.appearance import CATEGORIES
 from synbt_aug.vqvae import VQVAE
 
@@ -65,8 +60,8 @@ def train_denoiser(
         vqvae: The trained autoencoder, or the folder that `train_autoencoder` wrote.
         preset: Every number of the training.
         output_dir: Folder of checkpoints, logs and the result.
-        max_time_s: Time box; rates fall over it. None: steps alone.
-        resume: Continue an interrupted run of the same settings.
+        max_time_s: Time box of the steps; rates fall over it. None: steps alone.
+        resume: Continue an interrupted run of the same settings, cases, encoder and start.
         init: Folder of a denoiser to start from; its latent statistics are kept.
         seed: Of everything drawn.
         devices: Devices a node.
@@ -80,7 +75,9 @@ def train_denoiser(
 
     Raises:
         SynBTError: If no case has a tumor, the autoencoder has other latents, `init` is of
-            another shape, the folder holds another run, or a loss is not finite.
+            another shape, the folder holds another run, the time ends before `preset.min_steps`,
+            or a loss is not finite.
+        Interrupted: After Ctrl-C or SIGTERM, when the checkpoint is written.
     """
     output_dir = Path(output_dir)
     if not isinstance(vqvae, VQVAE):
@@ -100,6 +97,11 @@ def train_denoiser(
             f"The denoiser in {init} has other settings than the preset {preset.name!r}: "
             f"{denoiser.settings}. Start from one of that preset, or without --init."
         )
+    learned_from = {
+        "cases": identity_of_cases(cases),
+        "encoder": identity_of_encoder(vqvae),
+        "init": identity_of_network(None if init is None else denoiser),
+    }
     sampler = ExampleSampler(resident(cases, fabric.device), preset.holes)
     pools = _pools(preset, sampler, vqvae, fabric, seed)
     _train(
@@ -112,7 +114,7 @@ def train_denoiser(
         resume,
         seed,
         save_every_s,
-        measure=init is None,
+        learned_from=learned_from,
         seen=cases_seen(cases, init, "denoiser", Path(output_dir) if resume else None),
     )
     return output_dir / "denoiser.safetensors"
@@ -129,7 +131,7 @@ def _train(
     seed: int,
     save_every_s: float,
     *,
-    measure: bool,
+    learned_from: Mapping[str, Any],
     seen: list[str],
 ) -> None:
     denoiser = denoiser.to(fabric.device)
@@ -149,8 +151,13 @@ def _train(
             "latent": {"mean": saved.latent_mean.tolist(), "std": saved.latent_std.tolist()},
             "quantized_latents": False,
             "preset": preset.to_dict(),
-            "training": {"steps": run.step, "seconds": round(run.elapsed_s, 1)},
+            "training": {
+                "steps": run.step,
+                "seconds": round(run.elapsed_s, 1),
+                "finished": run.finished,
+            },
             "seed": seed,
+            "encoder": learned_from["encoder"],
             "cases": seen,
         }
         save_network(saved, output_dir, "denoiser", facts)
@@ -160,8 +167,9 @@ def _train(
         output_dir,
         name="denoiser",
         parts={"denoiser": denoiser, "average": average, "optimizer": optimizer},
-        settings={"preset": preset.to_dict(), "seed": seed},
+        settings={"preset": preset.to_dict(), "seed": seed, **learned_from},
         max_steps=preset.steps,
+        min_steps=preset.min_steps,
         max_time_s=max_time_s,
         seed=seed,
         resume=resume,
@@ -169,9 +177,10 @@ def _train(
         on_save=write,
     )
     with run:
-        for pool in pools:
-            pool.advance(run.step)
-        if run.step == 0 and measure:
+        windows = itertools.chain.from_iterable(pool.fill(run.step) for pool in pools)
+        missing = sum(len(pool.missing(run.step)) for pool in pools)
+        run.prepare("encoding windows", windows, missing)
+        if run.step == 0 and learned_from["init"] is None:
             _measure_latents(fabric, denoiser, pools)
         for step in run:
             generator = run.generator()
@@ -186,24 +195,24 @@ def _train(
             for pool in pools:
                 pool.advance(step)
             pool = pools[int(torch.multinomial(shares, 1, generator=generator))]
-            windows = pool.batch(generator)
-            z = denoiser.normalise(windows.z)
+            batch = pool.batch(generator)
+            z = denoiser.normalise(batch.z)
             noise = torch.randn(z.shape, generator=generator).to(z)
             t = torch.randint(preset.schedule.steps, (len(z),), generator=generator).to(z.device)
-            known = withhold(windows.appearance_known, preset, generator)
+            known = withhold(batch.appearance_known, preset, generator)
             prediction = network(
                 add_noise(z, noise, alpha_bar[t]),
                 t,
-                denoiser.normalise(windows.z_masked),
-                windows.mask,
-                windows.appearance,
+                denoiser.normalise(batch.z_masked),
+                batch.mask,
+                batch.appearance,
                 known,
             )
             wanted = target(preset.network.predicts, z, noise, alpha_bar[t])
             level_weight = None
             if preset.min_snr is not None:
                 level_weight = min_snr_weight(preset.network.predicts, alpha_bar[t], preset.min_snr)
-            loss = weighted_error(prediction, wanted, windows.weight, level_weight)
+            loss = weighted_error(prediction, wanted, batch.weight, level_weight)
             run.log(loss=loss, skipped=not descend(fabric, loss, network, optimizer))
             average.update(denoiser)
 

@@ -7,7 +7,7 @@ seed, rank and k alone, and how many there are of the step: a resumed run makes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -99,19 +99,31 @@ class LatentPool:
         self.background, self.refresh, self.seed = background, refresh, seed
         self.windows: dict[int, Encoded] = {}
 
-    def advance(self, step: int) -> None:
-        """Make the pool what it is at a step, encoding what is missing."""
-        made = self.size.start + int(self.refresh * step)
-        wanted = range(max(0, made - self.size.most), made)
-        for number in [n for n in self.windows if n < wanted.start]:
+    def missing(self, step: int) -> list[int]:
+        """Numbers of the windows that the pool has at a step, and that are not encoded yet."""
+        return [number for number in self._wanted(step) if number not in self.windows]
+
+    def fill(self, step: int) -> Iterator[int]:
+        """Make the pool what it is at a step: encode what is missing, a window at a time."""
+        first = self._wanted(step).start
+        for number in [n for n in self.windows if n < first]:
             del self.windows[number]
-        for number in wanted:
-            if number not in self.windows:
-                generator = seeded_generator(*self.seed, number)
-                example = self.sampler.draw(self.size.sides, generator=generator)
-                self.windows[number] = encode_example(
-                    example, self.encode, self.device, self.background
-                )
+        for number in self.missing(step):
+            generator = seeded_generator(*self.seed, number)
+            example = self.sampler.draw(self.size.sides, generator=generator)
+            self.windows[number] = encode_example(
+                example, self.encode, self.device, self.background
+            )
+            yield number
+
+    def advance(self, step: int) -> None:
+        """As `fill`, all at once."""
+        for _ in self.fill(step):
+            pass
+
+    def _wanted(self, step: int) -> range:
+        made = self.size.start + int(self.refresh * step)
+        return range(max(0, made - self.size.most), made)
 
     def batch(self, generator: torch.Generator) -> Encoded:
         """Draw windows for a step, each field stacked."""

@@ -109,6 +109,11 @@ class AutoencoderPreset:
     jitter: bool
     volumes: VolumeStage | None
 
+    @property
+    def min_steps(self) -> int:
+        """Fewer steps of stage 1 make no weights: the codebook has only begun to learn."""
+        return 2 * max(self.warmup_steps, self.codebook_start)
+
     def phase(self, progress: float) -> CropPhase:
         """The crops at some progress in [0, 1]."""
         return [p for p in self.phases if p.progress_from <= progress][-1]
@@ -283,6 +288,11 @@ class DenoiserPreset:
     encode_patch: int | None
     drop_each: float
     drop_all: float
+
+    @property
+    def min_steps(self) -> int:
+        """Fewer steps make no weights: the learning rate is still on its way up."""
+        return self.warmup_steps
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""

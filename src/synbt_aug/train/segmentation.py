@@ -25,6 +25,7 @@ from synbt_aug.train.crops import TrainingCase as CropCase
 from synbt_aug.train.crops import resident
 from synbt_aug.train.files import save_network
 from synbt_aug.train.held_out import names_of, refuse_unlabelled
+from synbt_aug.train.identity import identity_of_cases
 from synbt_aug.train.segmentation_predict import Predictor, dice
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 from synbt_aug.train.segmentation_samples import SampleSource
@@ -35,14 +36,8 @@ from synbt_aug.train.segmentation_synthetic import (
     make_painter,
 )
 from synbt_aug.train.segmenters import Segmenter
-from synbt_aug.training_loop import (
-    TrainingRun,
-    descend,
-    fresh_weights,
-    learning_rate,
-    make_fabric,
-    set_learning_rate,
-)
+from synbt_aug.training_loop import TrainingRun, fresh_weights, make_fabric
+from synbt_aug.training_step import descend, learning_rate, set_learning_rate
 from synbt_aug.tumor.bank import TumorBank
 
 if TYPE_CHECKING:
@@ -126,7 +121,7 @@ def train_segmentation(
         supplement: Cases that candidates for painting are cut from, in place of the training's.
         held_out: Names of further cases that the generator must not have seen, such as the test's.
         max_time_s: Time box. None: the preset's epochs alone.
-        resume: Continue an interrupted run of the same settings.
+        resume: Continue an interrupted run of the same settings and cases.
         seed: Of everything drawn.
         devices: Devices a node; they share the samples of a step.
         num_nodes: Nodes.
@@ -141,7 +136,9 @@ def train_segmentation(
     Raises:
         SynBTError: If there is no case to train or validate on, a case has no mask, a name is
             unknown, the sides do not fit the network, the samples of a step cannot be shared among
-            the devices, training or generator saw held-out cases, or the folder holds another run.
+            the devices, training or generator saw held-out cases, the folder holds another run, or
+            the time ends before the learning rate has warmed up.
+        Interrupted: After Ctrl-C or SIGTERM, when the checkpoint is written.
     """
     output_dir = Path(output_dir)
     shape = preset.network(network)
@@ -195,7 +192,8 @@ def train_segmentation(
         "synthetic": plan.to_dict(),
         "generator": painter.facts() if painter is not None else None,
         "seed": seed,
-        "supplement": None if supplement is None else len(supplement),
+        "supplement": None if supplement is None else identity_of_cases(supplement),
+        "images": identity_of_cases(cases),
         "cases": case_keys(case.name for case in cases),
         "validation": case_keys(names),
     }
@@ -267,6 +265,7 @@ def _train(
         parts={"segmenter": segmenter, "optimizer": optimizer, "best": best},
         settings=settings,
         max_steps=preset.steps(len(source.cases)),
+        min_steps=preset.warmup_steps,
         max_time_s=max_time_s,
         seed=settings["seed"],
         resume=resume,

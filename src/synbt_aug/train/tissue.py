@@ -9,6 +9,7 @@ result is a folder with `tissue.safetensors`, the running average of the weights
 from __future__ import annotations
 
 import copy
+import itertools
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,21 +22,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from synbt_aug.case_ids import PRIVACY, case_key
 from synbt_aug.errors import SynBTError
+from synbt_aug.interruption import SIGNALS
 from synbt_aug.tissue.labels_to_image import LabelMap, draw_crop, draw_image
 from synbt_aug.tissue.network import TissueNetwork
 from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
+from synbt_aug.train.identity import identity_of_maps, identity_of_network
 from synbt_aug.train.tissue_preset import TissuePreset
-from synbt_aug.training_loop import (
-    SIGNALS,
-    AveragedWeights,
-    TrainingRun,
-    descend,
-    fresh_weights,
-    learning_rate,
-    make_fabric,
-    seeded_generator,
-    set_learning_rate,
-)
+from synbt_aug.training_loop import TrainingRun, fresh_weights, make_fabric, seeded_generator
+from synbt_aug.training_step import AveragedWeights, descend, learning_rate, set_learning_rate
+from synbt_aug.workers import end_with_parent
 
 Example = tuple[Tensor, Tensor]
 """Image and answer, shape `(d, h, w)` each."""
@@ -96,11 +91,22 @@ class ExamplePool:
     def _wanted(self, most: int) -> int:
         return most // 2 + int(self.added * self.uses)
 
-    def batch(self, count: int, generator: torch.Generator) -> Example:
-        """Draw images `(B, 1, d, h, w)`, float32, and answers, int64, same shape."""
-        while self.made < self._wanted(self._most):
+    @property
+    def missing(self) -> int:
+        """How many examples are to be drawn before the next batch."""
+        return self._wanted(self._most) - self.made
+
+    def fill(self) -> Iterator[int]:
+        """Draw what is missing, an example at a time."""
+        while self.missing > 0:
             self._kept.append(next(self._ahead))
             self.made += 1
+            yield self.made
+
+    def batch(self, count: int, generator: torch.Generator) -> Example:
+        """Draw images `(B, 1, d, h, w)`, float32, and answers, int64, same shape."""
+        for _ in self.fill():
+            pass
         self.uses += 1
         picked = torch.randint(len(self._kept), (count,), generator=generator).tolist()
         images, answers = zip(*(self._kept[k] for k in picked), strict=True)
@@ -108,9 +114,13 @@ class ExamplePool:
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the trainer ends well, and its workers after it."""
+    """Ctrl-C reaches the whole process group; the trainer ends well, and its workers after it.
+
+    A trainer that is killed takes its workers along.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
 
 
 def train_tissue(
@@ -135,8 +145,8 @@ def train_tissue(
         maps: What to learn from.
         preset: Every number of the training.
         output_dir: Folder of checkpoints, logs and the result.
-        max_time_s: Time box; rates fall over it. None: steps alone.
-        resume: Continue an interrupted run of the same settings.
+        max_time_s: Time box of the steps; rates fall over it. None: steps alone.
+        resume: Continue an interrupted run of the same settings, maps and start.
         init: Folder of a segmenter to start from, or "shipped".
         seed: Of everything drawn.
         devices: Devices a node.
@@ -151,7 +161,8 @@ def train_tissue(
 
     Raises:
         SynBTError: If there are no maps, `init` is of another shape, the folder holds another
-            run.
+            run, or the time ends before `preset.min_steps`.
+        Interrupted: After Ctrl-C or SIGTERM, when the checkpoint is written.
     """
     output_dir = Path(output_dir)
     if not maps:
@@ -166,6 +177,10 @@ def train_tissue(
             f"The segmenter in {init} has other settings than the preset {preset.name!r}: "
             f"{net.settings}. Start from one of that preset, or without --init."
         )
+    learned_from = {
+        "maps": identity_of_maps(maps),
+        "init": identity_of_network(None if init is None else net),
+    }
     net = net.train().requires_grad_(True)
     net = net.to(fabric.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = AveragedWeights(net, preset.average)
@@ -181,7 +196,11 @@ def train_tissue(
         average.copy_to(saved)
         card = {
             "preset": preset.to_dict(),
-            "training": {"steps": run.step, "seconds": round(run.elapsed_s, 1)},
+            "training": {
+                "steps": run.step,
+                "seconds": round(run.elapsed_s, 1),
+                "finished": run.finished,
+            },
             "seed": seed,
             "cases": len(maps),
             "first_and_last_case": [case_key(maps[0].name), case_key(maps[-1].name)],
@@ -194,8 +213,9 @@ def train_tissue(
         output_dir,
         name="tissue",
         parts={"network": net, "average": average, "optimizer": optimizer},
-        settings={"preset": preset.to_dict(), "seed": seed},
+        settings={"preset": preset.to_dict(), "seed": seed, **learned_from},
         max_steps=preset.steps,
+        min_steps=preset.min_steps,
         max_time_s=max_time_s,
         seed=seed,
         resume=resume,
@@ -213,6 +233,8 @@ def train_tissue(
             )
             for index, size in enumerate(preset.crops)
         ]
+        drawn = itertools.chain.from_iterable(pool.fill() for pool in pools)
+        run.prepare("drawing examples", drawn, sum(pool.missing for pool in pools))
         for step in run:
             generator = run.generator()
             rate = learning_rate(

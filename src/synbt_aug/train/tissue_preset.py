@@ -60,6 +60,11 @@ class TissuePreset:
     decay_from: float
     average: float
 
+    @property
+    def min_steps(self) -> int:
+        """Fewer steps make no weights: the learning rate is still on its way up."""
+        return self.warmup_steps
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
         return {**asdict(self), "network": self.network.to_dict()}
