@@ -224,10 +224,10 @@ def try_one(row: Row, work: Path, base: Environment, wheel: Path, source: Path) 
         here.run("train", "nnUNetv2_train", *arguments, **paths)
         if not (model / "fold_0" / "checkpoint_final.pth").is_file():
             raise StepFailed(f"no checkpoint_final.pth in {model}")
-        injected = re.findall(r"SynBT: (\d+) injected", here.log("train").read_text())
-        if not injected:
+        painted = re.findall(r"SynBT: painted (\d+) of", here.log("train").read_text())
+        if not painted:
             raise StepFailed(f"the trainer says nothing of injections, see {here.log('train')}")
-        return f"yes, {injected[-1]} injected"
+        return f"yes, {painted[-1]} samples painted"
 
     def predict() -> str:
         which = ("-d", 901, "-c", CONFIGURATION, "-tr", TRAINER, "-p", PLANS, "-f", 0)

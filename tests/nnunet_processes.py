@@ -57,6 +57,7 @@ def train_one_rank(rank: int, port: int, root: str) -> None:
 
     class Spy:
         counts = trainer._synbt_injection.injector.counts
+        settings = trainer._synbt_injection.injector.settings
 
         def __call__(self, *args: Any, generator: torch.Generator, **more: Any) -> Any:
             seeds.append(generator.initial_seed())

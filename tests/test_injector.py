@@ -398,7 +398,7 @@ def test_samples_with_a_real_tumor_are_left_alone_where_asked() -> None:
     settings = dataclasses.replace(ALWAYS, only_tumor_free=True)
     injector, injected = inject(settings, images=images, labels=labels)
     assert injected.painted == (True, False, True)
-    assert injector.counts == {"injected": 2, "not drawn": 1}
+    assert injector.counts == {"injected": 2, "holds a real tumor": 1}
 
 
 def test_other_labels_are_forbidden_ground() -> None:

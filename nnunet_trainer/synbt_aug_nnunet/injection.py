@@ -5,6 +5,7 @@ Knows nothing of nnU-Net's trainer, only of its batches.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections import Counter
@@ -15,19 +16,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.injector import Injected, SynBTInjector
+from synbt_aug.injector import NOT_DRAWN, REAL_TUMOR, Injected, SynBTInjector
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.pictures import BeforeAfter, preview
 from synbt_aug.series import is_out_of_memory
-from synbt_aug.volume import Spacing, Synthesis
+from synbt_aug.volume import Spacing
 from synbt_aug_nnunet.augmentation import SplitAugmentation
+from synbt_aug_nnunet.epoch_counts import NO_REFERENCES, OUT_OF_MEMORY, EpochCounts
 
-# Counts that are no failures.
-_FINE = ("injected", "null", "distractor", "not drawn", "satellite", "satellite left out")
+#: Reasons that no other sample takes the turn for: it would fail alike.
+_NO_TURN = (OUT_OF_MEMORY, "error")
+
+#: Counts batches that ran out of memory before anything was painted.
+_AROUND = "out of memory around the painting"
 
 
 class BatchInjection:
     """What happens to a batch between the workers and `train_step`.
+
+    A sample that is drawn and has no room for a tumor passes its turn on to the next one that was
+    not drawn and has room, in its own batch or, until the counts are popped, in a later one.
 
     Args:
         injector: None injects nothing; the augmentation is the same.
@@ -51,8 +59,10 @@ class BatchInjection:
         self.references = references
         self.spacing = spacing
         self.device = device
+        self.counts = EpochCounts()
         self.iterations = 0
         self.seconds = {"injection": 0.0, "augmentation": 0.0}
+        self._turns_left = 0
 
     def __call__(
         self, batch: Mapping[str, Any], generator: torch.Generator
@@ -72,49 +82,113 @@ class BatchInjection:
         data, target = _to(batch["data"], self.device), _to(batch["target"], self.device)
         injected = None
         if self.injector is not None:
-            injected = self._inject(data, target, [str(key) for key in batch["keys"]], generator)
+            keys = [str(key) for key in batch["keys"]]
+            injected = self._inject(self.injector, data, target, keys, generator)
             data, target = injected.images, injected.labels
         between = time.perf_counter()
         data, target = self.augmentation.finish(data, target)
         self.iterations += 1
+        self.counts.samples += len(data)
         self.seconds["injection"] += between - start
         self.seconds["augmentation"] += time.perf_counter() - between
         return {**batch, "data": data, "target": target}, injected
 
     def _inject(
-        self, data: Tensor, target: Tensor, keys: list[str], generator: torch.Generator
+        self,
+        injector: SynBTInjector,
+        data: Tensor,
+        target: Tensor,
+        keys: list[str],
+        generator: torch.Generator,
     ) -> Injected:
-        """Inject into the samples of cases that can take tumors."""
-        assert self.injector is not None
+        """Inject into the samples that are drawn, then pass on the turns of those without room."""
         usable = [k for k, key in enumerate(keys) if self.references.get(key, True) is not None]
-        if len(usable) == len(keys):
-            cases = [self.references.get(key) for key in keys]
-            try:
-                return self.injector(
-                    data, target, self.spacing, generator=generator, references=cases
-                )
-            except (RuntimeError, MemoryError) as error:
-                # What fails while painting is counted by the injector; this is around it.
-                if not is_out_of_memory(error):
-                    raise
-                self.injector.counts["out of memory"] += len(keys)
-                return Injected(data, target, (None,) * len(keys))
-        self.injector.counts["case without intensity references"] += len(keys) - len(usable)
-        results: list[Synthesis | None] = [None] * len(keys)
-        if usable:
-            part = self._inject(data[usable], target[usable], [keys[k] for k in usable], generator)
-            data, target = data.clone(), target.clone()
-            data[usable], target[usable] = part.images, part.labels
-            for k, result in zip(usable, part.results, strict=True):
-                results[k] = result
-        return Injected(data, target, tuple(results))
+        done = Injected(data, target, (None,) * len(keys))
+        done, counts = self._paint(injector, done, usable, keys, generator)
+        results = [result for result in done.results if result is not None]
+        why = Counter(_in_short(result.reason) for result in results if not result.painted)
+        if counts[REAL_TUMOR]:
+            why[REAL_TUMOR] += counts[REAL_TUMOR]
+        drawn = len(usable) - counts[NOT_DRAWN]
+        if counts[_AROUND]:
+            why[OUT_OF_MEMORY] += drawn
+        # The others draw, too: the share that was asked for is one of all samples.
+        chances = torch.rand(len(keys) - len(usable), generator=generator)
+        if lost := int((chances < injector.settings.probability).sum()):
+            why[NO_REFERENCES] += lost
+        self.counts.take(counts)
+        self.counts.drawn += drawn + lost
+        self.counts.why += why
+        self._turns_left += sum(n for reason, n in why.items() if reason not in _NO_TURN)
+        if not counts[_AROUND]:
+            done = self._pass_on(injector, done, usable, keys, generator)
+        self.counts.painted += sum(done.painted)
+        return done
 
-    def pop_counts(self) -> Counter[str]:
-        """What became of the samples since the last call."""
-        if self.injector is None:
-            return Counter()
-        counts = Counter(self.injector.counts)
-        self.injector.counts.clear()
+    def _pass_on(
+        self,
+        injector: SynBTInjector,
+        done: Injected,
+        usable: list[int],
+        keys: list[str],
+        generator: torch.Generator,
+    ) -> Injected:
+        """Give the turns of samples without room to samples that were not drawn."""
+        spare = [k for k in usable if done.results[k] is None][: self._turns_left]
+        if not spare:
+            return done
+        always = dataclasses.replace(injector.settings, probability=1.0)
+        second = SynBTInjector(always, injector.synthesizer(self.device))
+        done, counts = self._paint(second, done, spare, keys, generator)
+        took = sum(done.painted[k] for k in spare)
+        self.counts.take(counts)
+        self.counts.passed_on += took
+        self._turns_left -= took
+        return done
+
+    def _paint(
+        self,
+        injector: SynBTInjector,
+        done: Injected,
+        which: list[int],
+        keys: list[str],
+        generator: torch.Generator,
+    ) -> tuple[Injected, Counter[str]]:
+        """Hand some samples of a batch to an injector.
+
+        Returns:
+            The batch, in which the other samples are as they were, and the injector's counts.
+        """
+        if not which:
+            return done, Counter()
+        everyone = len(which) == len(keys)
+        images, labels = done.images, done.labels
+        try:
+            part = injector(
+                images if everyone else images[which],
+                labels if everyone else labels[which],
+                self.spacing,
+                generator=generator,
+                references=[self.references.get(keys[k]) for k in which],
+            )
+        except (RuntimeError, MemoryError) as error:
+            # What fails while painting is counted by the injector; this is around it.
+            if not is_out_of_memory(error):
+                raise
+            return done, _popped(injector.counts) + Counter({_AROUND: 1})
+        results = list(done.results)
+        for k, result in zip(which, part.results, strict=True):
+            results[k] = result
+        if everyone:
+            images, labels = part.images, part.labels
+        elif any(part.painted):
+            images, labels = images.clone(), labels.clone()
+            images[which], labels[which] = part.images, part.labels
+        return Injected(images, labels, tuple(results)), _popped(injector.counts)
+
+    def pop_counts(self) -> EpochCounts:
+        """What became of the samples since the last call; turns that are left are forgotten."""
+        counts, self.counts, self._turns_left = self.counts, EpochCounts(), 0
         return counts
 
     def pop_milliseconds(self) -> dict[str, float]:
@@ -132,22 +206,15 @@ def _to(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def epoch_line(counts: Mapping[str, int], milliseconds: Mapping[str, float]) -> str:
-    """An epoch's line for the log: injected, skipped and why, ms an iteration."""
-    parts = [f"{counts.get('injected', 0)} injected"]
-    if counts.get("satellite"):
-        parts.append(f"{counts['satellite']} satellites")
-    if counts.get("null"):
-        parts.append(f"{counts['null']} null paints")
-    if counts.get("distractor"):
-        parts.append(f"{counts['distractor']} distractors")
-    why = {name: n for name, n in counts.items() if name not in _FINE}
-    if why:
-        reasons = ", ".join(f"{name} {n}" for name, n in sorted(why.items(), key=lambda x: -x[1]))
-        parts.append(f"{sum(why.values())} skipped ({reasons})")
-    parts.append(f"{counts.get('not drawn', 0)} left as they are")
-    times = " + ".join(f"{name} {ms:.0f} ms" for name, ms in milliseconds.items())
-    return f"SynBT: {', '.join(parts)}; {times} an iteration"
+def _popped(counts: Counter[str]) -> Counter[str]:
+    taken = Counter(counts)
+    counts.clear()
+    return taken
+
+
+def _in_short(reason: str | None) -> str:
+    """A reason without its figures."""
+    return str(reason).split(":")[0]
 
 
 def step_seed(*parts: int | str) -> int:

@@ -11,7 +11,6 @@ only and need no generator. There is no `__init__`: nnU-Net reads its arguments 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,7 +38,8 @@ from synbt_aug_nnunet.cohort import (
     measured_cohort,
     refuse_leaks,
 )
-from synbt_aug_nnunet.injection import BatchInjection, epoch_line, save_examples, step_seed
+from synbt_aug_nnunet.epoch_counts import EpochCounts, ShareWatch
+from synbt_aug_nnunet.injection import BatchInjection, save_examples, step_seed
 from synbt_aug_nnunet.results import refuse_other_settings, write_record
 from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
 
@@ -65,6 +65,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     _synbt_augmentation: SplitAugmentation
     _synbt_injection: BatchInjection
     _synbt_step: int
+    _synbt_watch: ShareWatch
     _synbt_examples_left: int
 
     def initialize(self) -> None:
@@ -129,6 +130,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             self._synbt_place,
         )
         self._synbt_step = 0
+        self._synbt_watch = ShareWatch()
         self._synbt_examples_left = settings.examples if lead else 0
         if lead and self.current_epoch == 0:
             write_record(
@@ -183,8 +185,11 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         if self.is_ddp:
             everyone: list[Any] = [None] * dist.get_world_size()
             dist.all_gather_object(everyone, counts)
-            counts = sum(everyone, Counter())
-        self.print_to_log_file(epoch_line(counts, self._synbt_injection.pop_milliseconds()))
+            counts = EpochCounts.sum(everyone)
+        milliseconds = self._synbt_injection.pop_milliseconds()
+        self.print_to_log_file(counts.line(self.synbt_settings.probability, milliseconds))
+        if warning := self._synbt_watch.warning(counts):
+            self.print_to_log_file(warning)
 
     @classmethod
     def _synbt_promised(cls) -> dict[str, Any]:

@@ -32,6 +32,10 @@ from synbt_aug.volume import BreastVolume, Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
 
+#: Counts of samples that nothing is tried in: by chance, and by `only_tumor_free`.
+NOT_DRAWN = "not drawn"
+REAL_TUMOR = "holds a real tumor"
+
 
 @dataclass(frozen=True)
 class Injected:
@@ -64,9 +68,9 @@ class SynBTInjector:
             injection; then the injector pickles without any network.
 
     Attributes:
-        counts: Injections so far: "injected", "null", "not drawn", further lesions of multifocal
-            groups ("satellite", "satellite left out"), "distractor", and a line for each reason
-            of failure.
+        counts: Injections so far: "injected", "null", further lesions of multifocal groups
+            ("satellite", "satellite left out"), "distractor", and a line for each reason of
+            failure; samples that nothing was tried in: "not drawn", "holds a real tumor".
     """
 
     def __init__(
@@ -198,9 +202,11 @@ class SynBTInjector:
             # does not change the next one's tumor.
             chance, null = torch.rand(2, generator=generator).tolist()
             seed = draw_seed(generator)
-            has_tumor = bool((labels[k] == s.tumor_label).any())
-            if chance >= s.probability or (s.only_tumor_free and has_tumor):
-                self.counts["not drawn"] += 1
+            if chance >= s.probability:
+                self.counts[NOT_DRAWN] += 1
+                continue
+            if s.only_tumor_free and bool((labels[k] == s.tumor_label).any()):
+                self.counts[REAL_TUMOR] += 1
                 continue
             host = self._host(images[k], labels[k], spacing, valid, references, roi, k)
             if isinstance(host, str):

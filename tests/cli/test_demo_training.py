@@ -25,12 +25,12 @@ _PLAN = Plan(
 )
 _LOG = """x: SynBT fit: good (2 cases)
 x: Epoch 0
-x: SynBT: 3 injected, 2 skipped (no room 2), 19 left as they are; injection 900 ms + augmentation 50 ms an iteration
+x: SynBT: painted 3 of 24 samples, 12% (asked for 10%, drawn 5); could not be painted: no room 2; 3 tumors; injection 900 ms + augmentation 50 ms an iteration
 x: train_loss 0.5
 x: val_loss 0.4
 x: Pseudo dice [0.1]
 x: Epoch 1
-x: SynBT: 1 injected, 23 left as they are; injection 300 ms + augmentation 50 ms an iteration
+x: SynBT: painted 1 of 24 samples, 4% (asked for 10%, drawn 1); 1 tumors; injection 300 ms + augmentation 50 ms an iteration
 x: train_loss 0.25
 x: val_loss 0.2
 x: Pseudo dice [0.3]
@@ -96,7 +96,7 @@ def test_phantoms_are_trained_on_predicted_and_scored(trained: Trained, nnunet: 
     assert [case.name for case in trained.scores.cases] == ["phantom_1200000", "phantom_1200001"]
     dice = trained.scores.means["dice"]
     assert dice is not None and dice.mean == 1.0
-    assert trained.curves.injected == 4 and trained.curves.dice == [0.1, 0.3]
+    assert trained.curves.painted == 4 and trained.curves.dice == [0.1, 0.3]
     # Training cases are not among those that are predicted.
     raw = trained.folder / "raw" / demo_training.DATASET
     assert {path.name for path in (raw / "labelsTr").iterdir()} == {
@@ -140,7 +140,8 @@ def test_the_sections_say_what_was_done_and_do_not_boast(trained: Trained) -> No
         "export SYNBT_PROBABILITY=0.1",
         "It says nothing about what synthetic tumors gain",
         "SynBT fit: good (2 cases)",
-        "4 of 48",
+        "6 of 48",
+        "4 of the 6 drawn",
         "2 (no room: 2)",
         "600 ms",
         "phantom_1200001",

@@ -18,8 +18,9 @@ _LOG = """
 2026-01-01 10:02:00.000002: train_loss nan
 """
 _FULL = (
-    "SynBT: 4 injected, 2 null paints, 5 skipped (not visible enough 3, out of memory 2), "
-    "7 left as they are; injection 27911 ms + augmentation 339 ms an iteration"
+    "SynBT: painted 6 of 18 samples, 33% (asked for 50%, drawn 10), 1 of them in another's turn; "
+    "could not be painted: not visible enough 3, out of memory 2; 4 tumors, 2 null paints; "
+    "injection 27911 ms + augmentation 339 ms an iteration"
 )
 
 
@@ -33,22 +34,25 @@ def test_losses_dice_and_epochs_are_read() -> None:
 
 def test_what_was_injected_is_added_up() -> None:
     curves = read_curves(_LOG.format(line=_FULL, dice="0.5") * 2)
-    assert (curves.injected, curves.null, curves.left) == (8, 4, 14)
+    assert (curves.painted, curves.samples, curves.drawn) == (12, 36, 20)
+    assert curves.things == {"tumors": 8, "null paints": 4}
     assert curves.skipped == Counter({"not visible enough": 6, "out of memory": 4})
     assert curves.injection_ms == [27911, 27911] and curves.augmentation_ms == [339, 339]
 
 
 def test_the_lines_that_the_trainer_writes_are_read_back() -> None:
-    from synbt_aug_nnunet.injection import epoch_line
+    from synbt_aug_nnunet.epoch_counts import EpochCounts
 
-    counts = {"injected": 3, "null": 1, "not drawn": 9, "no room": 2, "not visible enough": 1}
-    line = epoch_line(counts, {"injection": 12.4, "augmentation": 3.6})
-    curves = read_curves(line)
-    assert (curves.injected, curves.null, curves.left) == (3, 1, 9)
-    assert curves.skipped == {"no room": 2, "not visible enough": 1}
+    why = Counter({"no room": 2, "not visible enough": 1})
+    counts = EpochCounts(16, 6, 4, 1, why, Counter({"injected": 3, "null": 1, "satellite": 2}))
+    curves = read_curves(counts.line(0.5, {"injection": 12.4, "augmentation": 3.6}))
+    assert (curves.samples, curves.drawn, curves.painted) == (16, 6, 4)
+    assert curves.skipped == why
+    assert curves.things == {"tumors": 3, "null paints": 1, "satellites": 2}
     assert curves.injection_ms == [12] and curves.augmentation_ms == [4]
-    nothing = read_curves(epoch_line({}, {"injection": 0.0, "augmentation": 3.0}))
-    assert nothing.injected == 0 and not nothing.skipped and nothing.injection_ms == [0]
+    nothing = read_curves(EpochCounts(8).line(0, {"injection": 0.0, "augmentation": 3.0}))
+    assert (nothing.samples, nothing.painted) == (8, 0) and nothing.injection_ms == [0]
+    assert not nothing.skipped and not nothing.things
 
 
 def test_dice_is_the_mean_over_labels_as_old_and_new_numpy_print_them() -> None:

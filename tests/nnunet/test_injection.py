@@ -12,8 +12,10 @@ from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import measure_reference
 from synbt_aug.texture import PaintingJob
+from synbt_aug.tumor.placement import draw_seed
 from synbt_aug_nnunet.augmentation import SplitAugmentation
-from synbt_aug_nnunet.injection import BatchInjection, epoch_line, save_examples
+from synbt_aug_nnunet.epoch_counts import EpochCounts
+from synbt_aug_nnunet.injection import BatchInjection, save_examples
 
 MM = (1.0, 1.0, 1.0)
 CPU = torch.device("cpu")
@@ -47,8 +49,8 @@ def test_a_case_without_references_is_left_alone_and_counted() -> None:
     assert injected is not None and injected.painted == (False, True)
     assert torch.equal(ready["data"][0], before[0])
     assert not torch.equal(ready["data"][1], before[1])
-    counts = injection.pop_counts()
-    assert counts == {"case without intensity references": 1, "injected": 1}
+    why = Counter({"case without intensity references": 1})
+    assert injection.pop_counts() == EpochCounts(2, 2, 1, 0, why, Counter({"injected": 1}))
 
 
 def test_out_of_memory_around_the_painting_leaves_the_whole_batch() -> None:
@@ -61,7 +63,7 @@ def test_out_of_memory_around_the_painting_leaves_the_whole_batch() -> None:
     before = given["data"].clone()
     ready, _ = injection(given, seeded())
     assert torch.equal(ready["data"], before)
-    assert injection.pop_counts() == {"out of memory": 2}
+    assert injection.pop_counts() == EpochCounts(2, 2, 0, 0, Counter({"out of memory": 2}))
 
 
 def test_without_an_injector_a_batch_is_only_augmented() -> None:
@@ -90,30 +92,100 @@ def test_out_of_memory_leaves_the_real_sample_and_is_counted() -> None:
     before = given["data"].clone()
     ready, _ = injection(given, seeded())
     assert torch.equal(ready["data"], before) and not bool(ready["target"].any())
-    line = epoch_line(injection.pop_counts(), injection.pop_milliseconds())
-    assert "0 injected, 2 skipped (out of memory 2)" in line
+    assert injection.pop_counts() == EpochCounts(2, 2, 0, 0, Counter({"out of memory": 2}))
+
+
+def full(count: int, *free: int) -> dict[str, Any]:
+    """A batch in which only some samples have room: the others are forbidden everywhere."""
+    given = batch(count)
+    given["target"][[k for k in range(count) if k not in free]] = 5
+    return given
+
+
+def chances(seed: int, count: int) -> list[float]:
+    """What an injector draws for the samples of a batch: chance, kind and seed of each."""
+    generator, found = seeded(seed), []
+    for _ in range(count):
+        found.append(float(torch.rand(2, generator=generator)[0]))
+        draw_seed(generator)
+    return found
+
+
+def half(**more: Any) -> BatchInjection:
+    settings = InjectionSettings(probability=0.5, diameter_mm=9.0, **more)
+    return BatchInjection(SynBTInjector(settings, painter()), NOTHING, {}, MM, CPU)
+
+
+def seed_with(*drawn: bool) -> int:
+    """The first seed by which chance draws exactly these samples of a batch."""
+    count = len(drawn)
+    return next(k for k in range(999) if [c < 0.5 for c in chances(k, count)] == list(drawn))
+
+
+def test_a_sample_without_room_passes_its_turn_to_one_that_was_not_drawn() -> None:
+    injection, given = half(), full(3, 1, 2)
+    before = given["data"].clone()
+    ready, injected = injection(given, seeded(seed_with(True, False, False)))
+    assert injected is not None and injected.painted == (False, True, False)
+    changed = [not torch.equal(ready["data"][k], before[k]) for k in range(3)]
+    assert changed == [False, True, False]
+    assert ready["target"][1].eq(1).any() and not ready["target"][2].any()
+    why = Counter({"no site": 1})
+    assert injection.pop_counts() == EpochCounts(3, 1, 1, 1, why, Counter({"injected": 1}))
+
+
+def test_a_turn_waits_for_the_next_batch_with_room_and_ends_with_the_epoch() -> None:
+    one, other = seed_with(True, True), seed_with(False, False)
+    injection = half()
+    injection(full(2), seeded(one))
+    assert injection(full(2), seeded(other))[1].painted == (False, False)  # type: ignore[union-attr]
+    assert injection(full(2, 1), seeded(other))[1].painted == (False, True)  # type: ignore[union-attr]
+    counts = injection.pop_counts()
+    assert (counts.samples, counts.drawn, counts.painted, counts.passed_on) == (6, 2, 1, 1)
+    # One turn was left; the next epoch begins without it.
+    assert injection(full(2, 0, 1), seeded(other))[1].painted == (False, False)  # type: ignore[union-attr]
+
+
+def test_where_all_drawn_samples_have_room_nothing_else_is_painted() -> None:
+    injection, given = half(), batch(3)
+    _, injected = injection(given, seeded(seed_with(True, False, True)))
+    alone = SynBTInjector(injection.injector.settings, painter())  # type: ignore[union-attr]
+    expected = alone(
+        batch(3)["data"], batch(3)["target"], generator=seeded(seed_with(True, False, True))
+    )
+    assert injected is not None and injected.painted == (True, False, True)
+    assert torch.equal(injected.images, expected.images)
+    assert injection.pop_counts().passed_on == 0
+
+
+def test_the_share_asked_for_is_met_where_some_samples_have_no_room() -> None:
+    injection = half()
+    for step in range(24):
+        injection(full(2, 0), seeded(step))
+    counts = injection.pop_counts()
+    # Of 48 samples 24 have room: what was drawn is painted, less the turns still waiting.
+    alone = sum(chances(step, 2)[0] < 0.5 for step in range(24))
+    assert alone < counts.painted <= counts.drawn <= 2 * alone + 8
+    assert counts.painted >= counts.drawn - 3
+    assert counts.why == Counter({"no site": counts.drawn - alone})
+
+
+def test_samples_with_a_real_tumor_are_counted_where_they_are_to_be_left_alone() -> None:
+    injection, given = half(only_tumor_free=True), batch(2)
+    given["target"][0, 0, 30:34, 30:34, 30:34] = 1
+    injection(given, seeded(seed_with(True, True)))
+    counts = injection.pop_counts()
+    assert (counts.drawn, counts.painted) == (2, 1)
+    assert counts.why == {"holds a real tumor": 1}
 
 
 def test_counts_and_times_are_those_since_the_last_line() -> None:
     injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, {}, MM, CPU)
     injection(batch(), seeded())
-    assert injection.pop_counts()["injected"] == 2
-    assert injection.pop_counts() == Counter()
+    assert injection.pop_counts().painted == 2
+    assert injection.pop_counts() == EpochCounts()
     assert injection.pop_milliseconds()["injection"] > 0
     assert injection.pop_milliseconds() == {"injection": 0.0, "augmentation": 0.0}
-
-
-def test_the_line_names_reasons_by_their_number() -> None:
-    counts = {"injected": 5, "null": 2, "not drawn": 9, "no site": 1, "not visible enough": 3}
-    assert epoch_line(counts, {"injection": 12.4, "augmentation": 3.6}) == (
-        "SynBT: 5 injected, 2 null paints, 4 skipped (not visible enough 3, no site 1), 9 left as "
-        "they are; injection 12 ms + augmentation 4 ms an iteration"
-    )
-
-
-def test_satellites_are_told_and_are_no_failures() -> None:
-    counts = {"injected": 5, "satellite": 7, "satellite left out": 2}
-    assert epoch_line(counts, {}).startswith("SynBT: 5 injected, 7 satellites, 0 left as they are")
 
 
 def test_pictures_are_saved_of_painted_samples_alone(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_tumors_are_painted_into_pre_and_post_with_their_label(
             assert bool((new[k][old[k] == 1] == 1).all())
             assert not bool((changed & (old[k, 0] == 1)).any())
     assert injected >= 2
-    assert trainer._synbt_injection.pop_counts()["injected"] == injected
+    assert trainer._synbt_injection.pop_counts().painted == injected
 
 
 def test_four_channels_anisotropic_and_sagittal_get_tumors_in_the_right_channels(
@@ -156,7 +156,7 @@ def test_the_first_injected_patches_are_saved_as_pictures(
     trainer.on_train_start()
     for _ in range(8):
         trainer.train_step(next(trainer.dataloader_train))
-        if trainer._synbt_injection.injector.counts["injected"] >= 2:
+        if trainer._synbt_injection.counts.painted >= 2:
             break
     pictures = list((Path(trainer.output_folder) / "synbt_examples").glob("*.png"))
     assert len(pictures) == 1
@@ -380,7 +380,7 @@ def test_an_epoch_ends_with_a_line_on_what_was_injected(
     outputs = [trainer.train_step(next(trainer.dataloader_train)) for _ in range(2)]
     trainer.on_train_epoch_end(outputs)
     line = [x for x in capsys.readouterr().out.splitlines() if "SynBT:" in x][-1]
-    assert "injected" in line and "ms an iteration" in line
+    assert "SynBT: painted " in line and "ms an iteration" in line
 
 
 def test_prediction_builds_the_network_without_settings_or_weights() -> None:

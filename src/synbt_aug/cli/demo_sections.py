@@ -39,7 +39,7 @@ def in_one_line(trained: Trained) -> str:
     curves, dice = trained.curves, trained.scores.means["dice"]
     shown = "" if dice is None else f"; Dice of held-out phantoms {dice.mean:.2f}"
     return (
-        f"nnU-Net trained with {curves.injected} injected tumors "
+        f"nnU-Net trained with {curves.things['tumors']} injected tumors "
         f"({sum(curves.skipped.values())} samples skipped){shown}: the parts work together, "
         f"this is no benchmark."
     )
@@ -78,10 +78,10 @@ def _what_was_done(trained: Trained) -> Section:
         "training": f"{plan.epochs} epochs of {plan.iterations} iterations, 2 patches of "
         f"{' x '.join(map(str, plan.patch))} voxels each",
         "device": trained.device,
-        "samples with an injected tumor": f"{curves.injected} of {2 * n}",
-        "samples drawn for one, but left as they are": f"{sum(curves.skipped.values())}"
+        "samples drawn for a synthetic tumor": f"{curves.drawn} of {curves.samples}",
+        "samples painted": f"{curves.painted} of the {curves.drawn} drawn",
+        "samples drawn that could not be painted": f"{sum(curves.skipped.values())}"
         + (f" ({skipped})" if skipped else ""),
-        "samples not drawn for one": curves.left,
         "do the weights fit?": curves.fit or "not asked",
     }
     if curves.injection_ms:

@@ -325,7 +325,7 @@ def figures(trained: Trained) -> dict[str, Any]:
     """The few figures of this part for the head of the report."""
     dice = trained.scores.means["dice"]
     return {
-        "tumors injected while training": trained.curves.injected,
+        "tumors injected while training": trained.curves.things["tumors"],
         "Dice of held-out phantoms (plumbing, not a benchmark)": "-"
         if dice is None
         else f"{dice.mean:.2f}",

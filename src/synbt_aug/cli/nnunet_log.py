@@ -17,8 +17,9 @@ _DICE = re.compile(r": Pseudo dice \[(.*)\]")
 # 0.5, or np.float32(0.5) as NumPy 2 prints it; nan where no voxel was tumor.
 _NUMBER = re.compile(r"(?<![\w.])(?:nan|-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.])")
 _INJECTED = re.compile(
-    r"SynBT: (?P<injected>\d+) injected(?:, (?P<null>\d+) null paints)?"
-    r"(?:, \d+ skipped \((?P<why>[^)]*)\))?, (?P<left>\d+) left as they are; "
+    r"SynBT: painted (?P<painted>\d+) of (?P<samples>\d+) samples, \d+% "
+    r"\(asked for \d+%, drawn (?P<drawn>\d+)\)(?:, \d+ of them in another's turn)?"
+    r"(?:; could not be painted: (?P<why>[^;]*))?(?:; (?P<things>[^;]*))?; "
     r"injection (?P<injection>\d+) ms \+ augmentation (?P<augmentation>\d+) ms"
 )
 _FIT = re.compile(r"(SynBT fit: .*)")
@@ -33,10 +34,11 @@ class TrainingCurves:
         train_loss: By epoch.
         val_loss: By epoch.
         dice: nnU-Net's pseudo Dice, the mean over labels, by epoch.
-        injected: Samples that got a tumor.
-        null: Samples that got a null paint.
-        left: Samples that were not drawn for one.
-        skipped: Samples that were drawn, but left as they are, by reason.
+        samples: All that were trained on.
+        drawn: Those that chance chose for an injection.
+        painted: Those that something was painted into.
+        things: What was painted: "tumors", "null paints", ...
+        skipped: Samples that were drawn, but could not be painted, by reason.
         injection_ms: Mean time of an iteration's injection, by epoch.
         augmentation_ms: Likewise of nnU-Net's own augmentation.
         fit: The line with the verdict on the weights; None where it was not asked for.
@@ -46,9 +48,10 @@ class TrainingCurves:
     train_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     dice: list[float] = field(default_factory=list)
-    injected: int = 0
-    null: int = 0
-    left: int = 0
+    samples: int = 0
+    drawn: int = 0
+    painted: int = 0
+    things: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     injection_ms: list[float] = field(default_factory=list)
     augmentation_ms: list[float] = field(default_factory=list)
@@ -65,12 +68,15 @@ class TrainingCurves:
                       math.isfinite(v := float(n))]  # fmt: skip
             self.dice.append(statistics.fmean(labels) if labels else math.nan)
         elif found := _INJECTED.search(line):
-            self.injected += int(found["injected"])
-            self.null += int(found["null"] or 0)
-            self.left += int(found["left"])
+            self.samples += int(found["samples"])
+            self.drawn += int(found["drawn"])
+            self.painted += int(found["painted"])
             for reason in (found["why"] or "").split(", ") if found["why"] else ():
                 name, _, count = reason.rpartition(" ")
                 self.skipped[name] += int(count)
+            for thing in (found["things"] or "").split(", ") if found["things"] else ():
+                count, _, name = thing.partition(" ")
+                self.things[name] += int(count)
             self.injection_ms.append(float(found["injection"]))
             self.augmentation_ms.append(float(found["augmentation"]))
         elif found := _FIT.search(line):
