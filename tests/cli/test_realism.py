@@ -32,6 +32,18 @@ def test_two_datasets_give_one_table(
     names = [f["name"] for group in values["groups"] for f in group["figures"]]
     assert "synthetic: median KS" in names
     assert not any("same decode" in name for name in names)
+    # Without networks there is no control, and two tumors are as far from two others of their kind.
+    for said in (outcome.out, words.read_text(), page.read_text()):
+        assert said.count("cannot be judged: ") >= 3
+        assert "No target can be judged." in said
+        assert "not reached" not in said and "targets reached" not in said
+    (area,) = (
+        f
+        for group in values["groups"]
+        for f in group["figures"]
+        if f["name"] == "synthetic against raw real tumors"
+    )
+    assert area["reached"] is None and area["judged"] == "cannot be judged"
 
 
 def test_a_folder_that_is_no_dataset_is_told_before_anything_is_read(

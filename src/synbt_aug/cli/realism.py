@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synbt_aug.cli import generator
-from synbt_aug.cli.console import console, counting, note
+from synbt_aug.cli.console import counting, note
 
 
 def realism(
@@ -51,7 +51,7 @@ def realism(
     from synbt_aug.evaluate.realism.radiomics import needs_skimage
     from synbt_aug.evaluate.realism.table import (
         distances_section,
-        row_of,
+        in_one_line,
         summary,
         write_tables,
     )
@@ -131,9 +131,8 @@ def realism(
     )
     for group in comparison.groups:
         note(group.title)
-        for name, value, target, reached, _ in map(row_of, group.figures):
-            held = f"  [{target}: {'reached' if reached == 'yes' else 'not reached'}]"
-            console.print(f"  {name}: {value}{held if target else ''}", markup=False)
+        for figure in group.figures:
+            note(f"  {in_one_line(figure)}")
     if few is not None:
         note(few)
     note(summary(comparison.groups))

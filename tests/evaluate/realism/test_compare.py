@@ -63,6 +63,9 @@ def test_networks_that_fail_their_own_check_are_not_trusted() -> None:
     trusted = 0 < control < 1 and crude >= 0.95
     assert bool(figure("Real or synthetic?", "ours against raw").doubt) is not trusted
     assert figure("Real or synthetic?", "syntumor against raw").doubt == ""
+    controls = [figure("Real or synthetic?", name) for name in ("real against real", "syntumor ag")]
+    assert all(one.control is not None and one.judged is None for one in controls)
+    assert all(one.control for one in controls) is trusted
     ahead = figure("Real or synthetic?", "ours less the best of syntumor")
     assert bool(ahead.doubt) is not trusted
 

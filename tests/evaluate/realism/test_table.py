@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from synbt_aug.evaluate.realism.figures import TARGETS, Figure, Group, Target, missed
+from synbt_aug.evaluate.realism.figures import TARGETS, UNJUDGED, Figure, Group, Target, judged_as
 from synbt_aug.evaluate.realism.table import (
     distances_section,
+    in_one_line,
     row_of,
     summary,
     to_markdown,
@@ -43,12 +44,15 @@ def test_targets_are_open_on_one_side_at_most() -> None:
     assert all(t.low is not None or t.high is not None for t in TARGETS.values())
 
 
-def test_what_could_not_be_measured_is_short_of_its_target() -> None:
+def test_what_could_not_be_measured_cannot_be_judged() -> None:
     unknown = Figure("rim", math.nan, Target(low=0.8))
     assert unknown.shown == "not measured"
-    assert missed([Group("g", (unknown, GOOD, BESIDE))]) == [unknown]
-    assert unknown.to_dict()["value"] is None
-    assert "NaN" not in json.dumps(unknown.to_dict())
+    assert judged_as([Group("g", (unknown, GOOD, BESIDE))], UNJUDGED) == [unknown]
+    assert row_of(unknown)[3] == "cannot be judged: not measured"
+    found = unknown.to_dict()
+    assert found["value"] is None and found["reached"] is None
+    assert found["judged"] == "cannot be judged"
+    assert "NaN" not in json.dumps(found)
 
 
 def test_a_row_says_value_interval_target_and_verdict() -> None:
@@ -57,17 +61,48 @@ def test_a_row_says_value_interval_target_and_verdict() -> None:
     assert row_of(BESIDE)[2:] == ("", "", "5 + 5 windows")
 
 
-def test_a_figure_in_doubt_reaches_nothing_and_says_why() -> None:
+@pytest.mark.parametrize("value", [0.6, 0.9])
+def test_a_figure_in_doubt_is_neither_reached_nor_missed(value: float) -> None:
+    doubtful = Figure("AUC", value, Target(high=0.75), doubt="controls failed")
+    assert row_of(doubtful)[3] == "cannot be judged: controls failed"
+    assert doubtful.to_dict()["reached"] is None
+    assert doubtful.to_dict()["judged"] == "cannot be judged"
+    says = in_one_line(doubtful)
+    assert says == f"AUC: {value:.2f}  [at most 0.75: cannot be judged: controls failed]"
+    # Not even without a target: it is read beside the others.
+    assert row_of(Figure("FID", 0.6, doubt="controls failed"))[3].startswith("cannot be judged")
+
+
+def test_where_no_target_can_be_judged_none_is_counted_as_missed() -> None:
     doubtful = Figure("AUC", 0.6, Target(high=0.75), doubt="controls failed")
-    assert doubtful.reached is False
-    assert row_of(doubtful)[3] == "does not count: controls failed"
-    assert "AUC, 0.60 (does not count: controls failed)" in summary([Group("g", (doubtful,))])
-    assert row_of(Figure("FID", 0.6, doubt="controls failed"))[3] == ""
+    control = Figure("control", 0.6, Target(low=0.95), control=False)
+    says = summary([Group("g", (doubtful, control))])
+    assert says == "No target can be judged. Cannot be judged: AUC (controls failed)."
+    says = summary([*GROUPS, Group("g", (doubtful,))])
+    assert says.startswith("1 of 2 targets reached. Short of: PSNR, 28.0 dB. Cannot be judged: AUC")
+
+
+def test_a_control_passes_or_fails_and_is_no_target() -> None:
+    failed = Figure("syntumor", 0.6, Target(low=0.95), control=False)
+    passed = Figure("real against real", 0.51, control=True)
+    assert row_of(failed)[3] == "control failed" and row_of(passed)[3] == "control passed"
+    assert in_one_line(failed) == "syntumor: 0.60  [at least 0.95: control failed]"
+    assert in_one_line(passed) == "real against real: 0.51  [control passed]"
+    assert summary([*GROUPS, Group("g", (failed, passed))]) == summary(GROUPS)
+    assert failed.to_dict()["reached"] is None and failed.to_dict()["control"] is False
+
+
+def test_a_figure_shows_digits_until_it_is_not_its_target() -> None:
+    assert Figure("AUC", 0.7504, Target(high=0.75), digits=2).shown == "0.7504"
+    assert Figure("AUC", 0.7496, Target(high=0.75), digits=2).shown == "0.7496"
+    assert Figure("AUC", 0.75, Target(high=0.75), digits=2).shown == "0.75"
+    assert Figure("bias", 0.0404, Target(-0.04, 0.04), digits=2).shown == "0.0404"
 
 
 def test_the_summary_counts_targets_alone() -> None:
     assert summary(GROUPS) == "1 of 2 targets reached. Short of: PSNR, 28.0 dB."
     assert summary([Group("g", (GOOD,))]) == "1 of 1 targets reached."
+    assert summary([Group("g", (BESIDE,))]) == "No figure has a target."
 
 
 def test_markdown_has_a_row_for_each_figure() -> None:

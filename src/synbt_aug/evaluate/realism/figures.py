@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from synbt_aug.wording import shown_beside
+
+#: What is said of a figure beside its target.
+REACHED, SHORT, UNJUDGED = "reached", "not reached", "cannot be judged"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -20,6 +25,11 @@ class Target:
         above = self.low is None or value >= self.low
         below = self.high is None or value <= self.high
         return not math.isnan(value) and above and below
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """The sides that are not open."""
+        return tuple(side for side in (self.low, self.high) if side is not None)
 
     def words(self) -> str:
         """For the table."""
@@ -42,8 +52,10 @@ class Figure:
         unit: Behind the value.
         note: Of how many, or why not.
         digits: After the point.
-        doubt: Why the value does not count, whatever it is: what measured it failed its own
-            check. Such a figure reaches no target.
+        doubt: Why the value cannot be judged, whatever it is: what measured it failed its own
+            check.
+        control: Whether the check of the measurement, which this figure is, was passed; None: it
+            is none. A control's target is not one of what is measured.
     """
 
     name: str
@@ -54,20 +66,33 @@ class Figure:
     note: str = ""
     digits: int = 2
     doubt: str = ""
+    control: bool | None = None
 
     @property
-    def reached(self) -> bool | None:
-        """Whether the target is reached; None without one."""
-        if self.target is None:
+    def judged(self) -> str | None:
+        """Reached, not reached, or cannot be judged; None without a target, and for controls."""
+        if self.control is not None or (self.target is None and not self.doubt):
             return None
-        return not self.doubt and self.target.reached(self.value)
+        if self.doubt or self.target is None or math.isnan(self.value):
+            return UNJUDGED
+        return REACHED if self.target.reached(self.value) else SHORT
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be judged; empty where it can."""
+        if self.judged != UNJUDGED:
+            return ""
+        return self.doubt or "not measured"
 
     @property
     def shown(self) -> str:
-        """Value with unit and interval."""
+        """Value with unit and interval, and digits to see on which side of the target it lies."""
         if math.isnan(self.value):
             return "not measured"
-        words = f"{self.value:.{self.digits}f}" if abs(self.value) < 1e5 else f"{self.value:.2g}"
+        limits = () if self.target is None else self.target.limits
+        words = f"{self.value:.2g}"
+        if abs(self.value) < 1e5:
+            words = shown_beside(self.value, *limits, places=self.digits)
         words += f" {self.unit}" if self.unit else ""
         if self.interval is not None:
             low, high = self.interval
@@ -76,7 +101,8 @@ class Figure:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: nan as null."""
-        values = asdict(self) | {"reached": self.reached}
+        reached = {REACHED: True, SHORT: False}.get(self.judged or "")
+        values = asdict(self) | {"judged": self.judged, "reached": reached}
         return values | {"value": None if math.isnan(self.value) else self.value}
 
 
@@ -100,9 +126,10 @@ class Group:
         return {"title": self.title, "words": self.words, "figures": figures}
 
 
-def missed(groups: Iterable[Group]) -> list[Figure]:
-    """Figures short of their targets, those that could not be measured among them."""
-    return [figure for group in groups for figure in group.figures if figure.reached is False]
+def judged_as(groups: Iterable[Group], judged: str) -> list[Figure]:
+    """Figures with a target of which this is said."""
+    figures = [figure for group in groups for figure in group.figures]
+    return [f for f in figures if f.judged == judged and f.target is not None]
 
 
 #: Targets of weights trained on a GPU, for 200 held-out phantoms.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synbt_aug.evaluate.realism.figures import Figure, Group, missed
+from synbt_aug.evaluate.realism.figures import REACHED, SHORT, UNJUDGED, Figure, Group, judged_as
 from synbt_aug.files import written_whole
 from synbt_aug.page import Grid, Paragraph, Part, Section, text, write_page
 
@@ -17,10 +17,15 @@ COLUMNS = ("figure", "measured", "target", "reached", "of")
 def row_of(figure: Figure) -> tuple[str, str, str, str, str]:
     """A figure as the table shows it."""
     target = "" if figure.target is None else figure.target.words()
-    reached = {None: "", True: "yes", False: "no"}[figure.reached]
-    if figure.doubt and figure.target is not None:
-        reached = f"does not count: {figure.doubt}"
-    return figure.name, figure.shown, target, reached, figure.note
+    return figure.name, figure.shown, target, _judgement(figure), figure.note
+
+
+def in_one_line(figure: Figure) -> str:
+    """A figure for the screen."""
+    said = {"yes": REACHED, "no": SHORT}.get(judgement := _judgement(figure), judgement)
+    target = "" if figure.target is None else figure.target.words()
+    beside = ": ".join(filter(None, [target, said]))
+    return f"{figure.name}: {figure.shown}" + (f"  [{beside}]" if beside else "")
 
 
 def to_markdown(
@@ -54,12 +59,16 @@ def to_markdown(
 
 
 def summary(groups: Sequence[Group]) -> str:
-    """How many targets are reached, and which are not."""
-    held = [f for group in groups for f in group.figures if f.target is not None]
-    short = missed(groups)
-    says = f"{len(held) - len(short)} of {len(held)} targets reached."
+    """How many targets are reached, which are not, and which nobody can judge, with the reason."""
+    reached, short, open_ = (judged_as(groups, j) for j in (REACHED, SHORT, UNJUDGED))
+    if not (reached or short or open_):
+        return "No figure has a target."
+    judged = len(reached) + len(short)
+    says = f"{len(reached)} of {judged} targets reached." if judged else "No target can be judged."
     if short:
-        says += " Short of: " + "; ".join(f"{f.name}, {f.shown}{_doubt(f)}" for f in short) + "."
+        says += f" Short of: {'; '.join(f'{f.name}, {f.shown}' for f in short)}."
+    if open_:
+        says += f" Cannot be judged: {'; '.join(f'{f.name} ({f.why_not})' for f in open_)}."
     return says
 
 
@@ -136,8 +145,12 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     ]
 
 
-def _doubt(figure: Figure) -> str:
-    return f" (does not count: {figure.doubt})" if figure.doubt else ""
+def _judgement(figure: Figure) -> str:
+    if figure.control is not None:
+        return "control passed" if figure.control else "control failed"
+    if figure.judged == UNJUDGED:
+        return f"{UNJUDGED}: {figure.why_not}"
+    return {REACHED: "yes", SHORT: "no"}.get(figure.judged or "", "")
 
 
 def _cell(words: str) -> str:

@@ -84,10 +84,12 @@ def classified(
         figures.append(Figure(words, ahead, Target(high=0.0)))
     doubt = _doubt(control, areas)
     # A classifier that fails its controls says nothing about the generator.
-    figures = [f if f.name == _raw(CONTROL) else replace(f, doubt=doubt) for f in figures]
-    says = "interval contains .5" if control.area.holds_half else "interval lacks .5"
+    figures = [_checked(figure, doubt) for figure in figures]
+    alike = control.area.holds_half
+    says = "interval contains .5" if alike else "interval lacks .5"
+    words = "control: real against real"
     figures.append(
-        replace(_area("control: real against real", control, None), note=f"{says}; {_of(control)}")
+        replace(_area(words, control, None), note=f"{says}; {_of(control)}", control=alike)
     )
     words = (
         "AUC of a small 3D network that sees 64 mm of signal, not the label, with a 95 % interval "
@@ -95,6 +97,13 @@ def classified(
         "real near .5, and syntumor at .95 or more."
     )
     return Group("Real or synthetic?", tuple(figures), words)
+
+
+def _checked(figure: Figure, doubt: str) -> Figure:
+    """A control with its outcome, another figure with the doubt that controls leave."""
+    if figure.name == _raw(CONTROL):
+        return replace(figure, control=TARGETS["auc control"].reached(figure.value))
+    return replace(figure, doubt=doubt)
 
 
 def _doubt(control: Verdict, areas: dict[str, float]) -> str:
