@@ -295,3 +295,36 @@ def test_the_label_of_a_ball_is_as_wide_as_the_ball() -> None:
     distance = smooth_surface(signed_distance_mm(ball(SIDE, 8)))
     written = write_change(host((48, 48, 48)), ONES, distance, Window((5, 6, 7), SIDE, MM))
     assert equivalent_diameter_mm(int(written.label.sum())) == pytest.approx(16.0, abs=0.5)
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_pieces_that_blocked_voxels_cut_off_are_left_out_of_label_and_support(drop: bool) -> None:
+    image, window = host((48, 48, 48)), Window((8, 8, 8), SIDE, MM)
+    blocked = torch.zeros((48, 48, 48), dtype=torch.bool)
+    free = write_change(image, ONES, LUMP, window)
+    inside = free.label.nonzero()
+    first = int(inside[:, 0].min())
+    # All but the two outermost layers on one side are cut off by a blocked one.
+    blocked[first + 1] = True
+    written = write_change(image, ONES, LUMP, window, blocked, drop_islets=drop)
+    cut_off = free.label.clone()
+    cut_off[first + 1 :] = False
+    assert bool(cut_off.any()) and int(cut_off.sum()) < 65
+    assert bool(written.label[cut_off].any()) is not drop
+    assert bool(written.support[cut_off].any()) is not drop
+    changed = (written.image != image).any(0)
+    assert not bool((changed & ~written.support).any())
+    assert bool(written.label[first + 2 :].any())
+
+
+def test_an_only_piece_and_one_of_two_alike_stay_however_small() -> None:
+    image, window = host((48, 48, 48)), Window((8, 8, 8), SIDE, MM)
+    small = ball(SIDE, 2.4, (12, 20, 20)) | ball(SIDE, 2.4, (28, 20, 20))
+    distance = signed_distance_mm(small)
+    one = signed_distance_mm(ball(SIDE, 2.4, (12, 20, 20)))
+    for shape in (distance, one):
+        kept, plain = (
+            write_change(image, ONES, shape, window, drop_islets=drop) for drop in (True, False)
+        )
+        assert torch.equal(kept.label, plain.label) and bool(kept.label.any())
+        assert torch.equal(kept.image, plain.image)

@@ -12,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.mask import blend_weight, distance_mm, separable
+from synbt_aug.mask import (
+    ISLET_MM,
+    ISLET_SHARE,
+    blend_weight,
+    distance_mm,
+    islets,
+    separable,
+    sphere_voxels,
+)
 from synbt_aug.volume import Spacing
 
 #: Sides that the shipped networks were trained on, in mm and voxels.
@@ -210,6 +218,7 @@ def write_change(
     window: Window,
     blocked: Tensor | None = None,
     floor: Tensor | None = None,
+    drop_islets: bool = False,
 ) -> Written:
     """Add a change to the host, by index, inside the tumor's support only.
 
@@ -222,6 +231,8 @@ def write_change(
         blocked: Voxels that stay as they are (other tumors, no signal), boolean,
             shape `(D, H, W)`.
         floor: Smallest value that may be written in each channel, shape `(2, 1, 1, 1)`.
+        drop_islets: Leave out pieces that nobody would see, which thick slices and blocked
+            voxels cut off.
 
     Returns:
         The painted copy with its label and support. The support ends at most 2 mm, or one
@@ -243,7 +254,14 @@ def write_change(
         on_host = on_host - on_host.flatten().kthvalue(wanted).values
     weight = blend_weight(on_host)
     label = (weight >= 0.5) & free
-    support = (weight > 0) & free & _beside(label, window.spacing)
+    support = (weight > 0) & free
+    if drop_islets and label.numel():
+        smallest = sphere_voxels(ISLET_MM, window.spacing)
+        if (specks := islets(label, smallest, ISLET_SHARE)) is not None:
+            label &= ~specks
+            support &= ~_touched(specks) | _touched(label)
+            support &= ~specks
+    support &= _beside(label, window.spacing)
 
     region = image[(slice(None), *box)]
     painted = image.clone()
@@ -272,5 +290,9 @@ def _beside(label: Tensor, spacing: Spacing) -> Tensor:
     if not label.numel():
         return label
     near = distance_mm(label, spacing, 2.0 + max(spacing)) <= 2.0
-    touching = F.max_pool3d(label[None].to(torch.float32), 3, 1, 1)[0] > 0
-    return near | touching
+    return near | _touched(label)
+
+
+def _touched(mask: Tensor) -> Tensor:
+    """The mask and the voxels beside it, over corners, too."""
+    return F.max_pool3d(mask[None].to(torch.float32), 3, 1, 1)[0] > 0

@@ -66,7 +66,13 @@ def finish(prepared: Prepared, painted: Tensor) -> Synthesis:
     host, recipe = prepared.host, prepared.recipe
     change = (painted - prepared.linear) / 2 * host.reference.range(painted)
     written = write_change(
-        host.volume.image, change, prepared.distance, recipe.window, prepared.blocked, host.floor
+        host.volume.image,
+        change,
+        prepared.distance,
+        recipe.window,
+        prepared.blocked,
+        host.floor,
+        drop_islets=recipe.kind == "tumor",
     )
     label = written.label if recipe.kind == "tumor" else torch.zeros_like(written.label)
     return Synthesis(written.image, label, written.support)

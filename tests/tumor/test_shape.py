@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
+from torch import Tensor
 
-from analytic import ball, examples, seeded, small_bank
+from analytic import ball, ellipsoid, examples, seeded, small_bank
 from synbt_aug.mask import bounding_box, smooth_surface, sphere_voxels
 from synbt_aug.posing import pose
 from synbt_aug.tumor.bank import Template, TumorBank, template_distance
@@ -47,6 +50,51 @@ def test_the_volume_is_met_to_a_voxel_in_the_smallest_window_with_room(
     assert all(extent + 2 * WINDOW_MARGIN_MM > s for s in smaller)
     for (start, end), length in zip(box, distance.shape, strict=True):
         assert abs((start + end) / 2 - length / 2) <= 1
+
+
+def pieces(distance: Tensor) -> list[int]:
+    """Voxels of each piece of a shape, the largest first."""
+    parts, _ = ndimage.label((distance <= 0).numpy())
+    return sorted(np.bincount(parts.ravel())[1:].tolist(), reverse=True)
+
+
+def two_balls(first: float, second: float, gap: float) -> TumorBank:
+    """A template of two balls with so many mm between them."""
+    length = 2 * first + gap + 2 * second
+    wide = 2 * max(first, second)
+    middle = wide / 2
+    shape = tuple(round(n) for n in (length, wide, wide))
+    mask = ellipsoid(shape, (first, middle, middle), (first,) * 3)
+    mask |= ellipsoid(shape, (length - second, middle, middle), (second,) * 3)
+    return TumorBank((Template(mask, small_bank().templates[0].appearance, "two"),))
+
+
+@pytest.mark.parametrize(
+    "second, gap, count",
+    [(2.2, 5, 1), (2.6, 1, 1), (4.5, 5, 2), (8.0, 3, 2)],
+    ids=["a speck far off", "a speck close by", "a piece that can be seen", "two alike"],
+)
+def test_a_piece_that_nobody_would_see_goes_and_the_rest_has_the_whole_volume(
+    second: float, gap: float, count: int
+) -> None:
+    bank = two_balls(8.0, second, gap)
+    for diameter in (16.0, bank.templates[0].diameter_mm):
+        distance = rasterize(bank, STRAIGHT, diameter, MARGIN)
+        assert distance is not None
+        found = pieces(distance)
+        assert len(found) == count, found
+        assert sphere_voxels(diameter) <= sum(found) <= sphere_voxels(diameter) + 1
+
+
+@given(seed=st.integers(0, 9999), diameter=st.floats(6.0, 30.0))
+@examples(12)
+def test_no_piece_but_the_largest_is_smaller_than_a_ball_of_5_mm(
+    seed: int, diameter: float
+) -> None:
+    ragged = TumorBank(small_bank().templates[-1:])
+    distance = rasterize(ragged, draw_pose(ragged, diameter, seeded(seed)), diameter, MARGIN)
+    assert distance is not None
+    assert all(size >= sphere_voxels(5.0) for size in pieces(distance)[1:])
 
 
 def test_a_shape_too_long_for_any_window_is_none() -> None:

@@ -18,6 +18,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.mask import (
+    ISLET_MM,
+    ISLET_SHARE,
     Box,
     around,
     bounding_box,
@@ -34,6 +36,9 @@ _ELASTIC_POINTS = 4
 
 #: How far the level may move when a size is met, in mm.
 _LEVEL_REACH_MM = 1.0
+
+#: How often the size is met again after pieces went.
+_ROUNDS = 4
 
 #: Tumors from this size on are sized on a grid of 2 mm first.
 _COARSE_FROM_MM = 24.0
@@ -138,8 +143,14 @@ def rasterized(
     d, h, w = (start - margin for start in corner)
     distance = smooth_distance(F.pad(kept, (margin,) * 6), limit)
     near = distance[(slice(margin - 3, 3 - margin),) * 3]
-    near.copy_(_without_specks(near))
-    distance -= _level(near, target)
+    for _ in range(_ROUNDS):
+        distance -= _level(near, target)
+        islets = _islets(near)
+        if islets is None:
+            break
+        near.copy_(torch.where(islets, near.clamp_min(2 * _LEVEL_REACH_MM), near))
+    else:
+        distance -= _level(near, target)
     hole = bounding_box(distance <= hole_margin_mm)
     fits = fitting_side(max(end - start for start, end in hole))
     if fits is None:
@@ -286,20 +297,30 @@ def _box_of(reached: np.ndarray, side: int, step: int) -> Box:
     return parts[0], parts[1], parts[2]
 
 
-def _without_specks(distance: Tensor) -> Tensor:
-    """Push parts of less than a twentieth of the largest one outside the surface.
+def _islets(distance: Tensor) -> Tensor | None:
+    """Where the pieces of a shape lie that nobody would see, with all that is nearest to them.
 
     Smoothing and posing leave islands of a few voxels, which no 4 mm latent cell can show.
+
+    Args:
+        distance: Signed distance to the surface at 1 mm, shape `(D, H, W)`.
+
+    Returns:
+        Boolean, same shape; None where there are none. The largest piece is never one.
     """
-    # Parts that the level may yet join, or call up, when the size is met, are judged too.
-    parts, count = ndimage.label((distance <= _LEVEL_REACH_MM).numpy())
+    parts, count = ndimage.label((distance <= 0).numpy())
     if count < 2:
-        return distance
-    inside = (distance <= 0).numpy()
-    sizes = np.bincount(parts[inside], minlength=count + 1)[1:]
-    specks = np.flatnonzero(sizes < max(0.05 * sizes.max(), 1)) + 1
-    small = torch.from_numpy(np.isin(parts, specks))
-    return torch.where(small, distance.clamp_min(2 * _LEVEL_REACH_MM), distance)
+        return None
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    smallest = min(max(ISLET_SHARE * sizes.max(), sphere_voxels(ISLET_MM)), sizes.max())
+    small = np.flatnonzero(sizes < smallest) + 1
+    if not len(small):
+        return None
+    # Nearest: what surrounds an islet must not come back when the size is met again.
+    nearest = ndimage.distance_transform_edt(
+        parts == 0, return_distances=False, return_indices=True
+    )
+    return torch.from_numpy(np.isin(parts[tuple(nearest)], small))
 
 
 def _in_window(
