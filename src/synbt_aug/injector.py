@@ -22,12 +22,12 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference, references_of
+from synbt_aug.painting import Wish
 from synbt_aug.series import FAILURES, Series, failed
-from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
+from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.placement import draw_seed
-from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,9 @@ class SynBTInjector:
         synthesizer: None takes the process's shared one for these settings, at the first
             injection; then the injector pickles without any network.
 
+    Raises:
+        SynBTError: If weights, a bank or a tissue segmenter that the settings name are not there.
+
     Attributes:
         counts: Injections so far: "injected", "null", further lesions of multifocal groups
             ("satellite", "satellite left out"), "distractor", and a line for each reason of
@@ -78,6 +81,8 @@ class SynBTInjector:
         settings: InjectionSettings = InjectionSettings(),
         synthesizer: TumorSynthesizer | None = None,
     ) -> None:
+        if synthesizer is None:
+            check_files(settings)
         self.settings = settings
         self.counts: Counter[str] = Counter()
         self._given = synthesizer

@@ -27,7 +27,8 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
-from synbt_aug.tissue.segmenter import shipped_segmenter
+from synbt_aug.tissue.segmenter import load_segmenter, shipped_segmenter
+from synbt_aug.tumor.bank import load_bank
 from synbt_aug.weights import (
     SHIPPED,
     Weights,
@@ -99,6 +100,26 @@ def shared_synthesizer(
         return found
 
 
+def check_files(settings: InjectionSettings) -> None:
+    """See that the files which the settings name are there; where they are, none is read.
+
+    Transforms and injectors load at the first tumor, perhaps hours into a training: a wrong path
+    is to be told when they are made.
+
+    Args:
+        settings: With weights, tissue and bank.
+
+    Raises:
+        SynBTError: If a file is missing: the loaders say which, and what makes one.
+    """
+    if not (_weights_folder(settings.weights) / "manifest.json").is_file():
+        load_without_networks(settings.weights)
+    if not (_tissue_folder(settings.tissue) / "tissue.safetensors").is_file():
+        load_segmenter(settings.tissue)
+    if settings.bank not in (None, SHIPPED) and not Path(settings.bank).is_file():
+        load_bank(settings.bank)
+
+
 def settings_of_recipe(
     recipe: Mapping[str, Any], settings: InjectionSettings = InjectionSettings()
 ) -> InjectionSettings:
@@ -152,7 +173,7 @@ def _place(device: torch.device) -> torch.device:
 
 def _weights_key(name: str) -> tuple[object, ...]:
     """The folder and what its manifest holds, which names each file's SHA-256."""
-    folder = shipped_folder() if name == SHIPPED else Path(name).resolve()
+    folder = _weights_folder(name)
     manifest = folder / "manifest.json"
     # Without one `load_weights` says what is wrong.
     content = manifest.read_bytes() if manifest.is_file() else b""
@@ -161,11 +182,19 @@ def _weights_key(name: str) -> tuple[object, ...]:
 
 def _tissue_key(name: str) -> tuple[object, ...]:
     """The folder and what its JSON holds, the weights' SHA-256 among it."""
-    folder = shipped_segmenter() if name == SHIPPED else Path(name).resolve()
+    folder = _tissue_folder(name)
     facts = folder / "tissue.json"
     # Without one `load_segmenter` says what is wrong.
     content = facts.read_bytes() if facts.is_file() else b""
     return str(folder), hashlib.sha256(content).hexdigest()
+
+
+def _weights_folder(name: str) -> Path:
+    return shipped_folder() if name == SHIPPED else Path(name).resolve()
+
+
+def _tissue_folder(name: str) -> Path:
+    return shipped_segmenter() if name == SHIPPED else Path(name).resolve()
 
 
 def _bank_key(name: str | None) -> tuple[object, ...]:
