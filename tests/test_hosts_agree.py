@@ -105,11 +105,6 @@ def synthesizer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """What the core and all hosts paint with."""
     made = TEXTURES[request.param]()
     monkeypatch.setattr(injector_module, "shared_synthesizer", lambda *_: made)
-    try:
-        from synbt_aug_torchio import paint_tumor
-    except ImportError:
-        return made
-    monkeypatch.setattr(paint_tumor, "shared_synthesizer", lambda *_: made)
     return made
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from synbt_aug.intensity import reference_of
 from synbt_aug_monai.paint import PaintTumor, PaintTumorD, PaintTumord, PaintTumorDict
 from synbt_aug_monai.record_intensity import (
+    GRID_KEY,
     INTENSITY_KEY,
     RecordIntensityD,
     RecordIntensityd,
@@ -19,6 +20,7 @@ from synbt_aug_monai.tumor import SynBTTumor
 from synbt_aug_monai.tumor_dict import SynBTTumorD, SynBTTumord, SynBTTumorDict
 
 __all__ = [
+    "GRID_KEY",
     "INTENSITY_KEY",
     "PaintTumor",
     "PaintTumorD",

@@ -1,12 +1,14 @@
-"""Which entries of a MONAI dictionary are pre, post and label."""
+"""Which entries of a MONAI dictionary are pre, post and label, and which channels are neither."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any
 
 from monai.config import KeysCollection
 from monai.utils import ensure_tuple
 
+from synbt_aug.data.channel_roles import Role, roles_of
 from synbt_aug.errors import SynBTError
 
 
@@ -28,3 +30,40 @@ def image_keys(keys: KeysCollection, *others: Hashable | None) -> tuple[Hashable
             f"post, such as ('pre', 'post'); got {tuple(ensure_tuple(keys))}."
         )
     return found
+
+
+def channels_of(
+    images: Mapping[Hashable, Any], channels: tuple[int, int]
+) -> tuple[list[str], list[int]]:
+    """The channels of the images, and which of them are painted.
+
+    Args:
+        images: By name: one that holds pre and post, or the two, shape `(C, H, W, D)`.
+        channels: Of pre and post, where one image holds both.
+
+    Returns:
+        Names, "" for channels of one image; and the positions of pre and post.
+    """
+    if len(images) == 2:
+        return [str(name) for name in images], [0, 1]
+    (image,) = images.values()
+    return [""] * image.shape[0], list(channels)
+
+
+def other_scans(
+    d: Mapping[Hashable, Any], known: Collection[Hashable], shape: tuple[int, ...]
+) -> list[str]:
+    """Entries of a dictionary that by their names are further phases or computed from phases.
+
+    Args:
+        d: All entries.
+        known: Keys of those that are read: images, label, roi.
+        shape: Voxels along the axes of the images; what has others is no channel of theirs.
+    """
+    names = [
+        str(key)
+        for key, value in d.items()
+        if key not in known and tuple(getattr(value, "shape", ()))[-3:] == shape
+    ]
+    roles = zip(names, roles_of(names), strict=True)
+    return [name for name, role in roles if role in (Role.POST, Role.DERIVED)]

@@ -12,11 +12,13 @@ from monai.utils import TransformBackends
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.injector import Injected, SynBTInjector
+from synbt_aug.transform import NOT_GIVEN, Notices, checked_keywords, merged_settings, replay
 from synbt_aug.volume import Spacing
+from synbt_aug_monai.call_text import call_text, described
+from synbt_aug_monai.geometry import recorded_grid_of
 from synbt_aug_monai.keys import image_keys
-from synbt_aug_monai.options import call_text, described, settings_from
-from synbt_aug_monai.scan import Scan, read_scan, write_scan
+from synbt_aug_monai.record_intensity import GRID_KEY
+from synbt_aug_monai.scan import IMAGE, LABEL, Recorded, read_sample, write_sample
 from synbt_aug_monai.tumor_dict import RECIPE_KEY
 
 Recipe = Mapping[str, Any] | str
@@ -35,9 +37,8 @@ class PaintTumor(Transform):
         recipe: As `SynBTTumor.outcome["recipe"]` or `Synthesis.recipe`, or as JSON; for calls
             that bring none.
         spacing: As for `SynBTTumor`.
-        settings: `InjectionSettings`; those given by name go before.
-        **kwargs: Of its fields weights, bank, generator_device, pre_channel, post_channel,
-            tumor_label, paint_over and roi_labels.
+        settings: `InjectionSettings`; those given by name go before. The rest is of them what a
+            recipe does not bring.
 
     Raises:
         SynBTError: If the recipe cannot be read, or does not belong to the image or the weights.
@@ -45,18 +46,26 @@ class PaintTumor(Transform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
 
+    @checked_keywords()
     def __init__(
         self,
         recipe: Recipe | None = None,
         *,
         spacing: Spacing | None = None,
         settings: InjectionSettings | None = None,
-        **kwargs: Any,
+        weights: str = NOT_GIVEN,
+        bank: str | None = NOT_GIVEN,
+        generator_device: str = NOT_GIVEN,
+        pre_channel: int = NOT_GIVEN,
+        post_channel: int = NOT_GIVEN,
+        tumor_label: int = NOT_GIVEN,
+        paint_over: tuple[int, ...] = NOT_GIVEN,
+        roi_labels: tuple[int, ...] = NOT_GIVEN,
     ) -> None:
-        own = ("recipe", "spacing", "settings")
-        self.settings = settings_from(type(self).__name__, own, settings, kwargs)
+        self.settings = merged_settings("PaintTumor", settings, locals())
         self.recipe = None if recipe is None else read_recipe(recipe)
         self.spacing = spacing
+        self.notices = Notices()
 
     def __call__(
         self, img: NdarrayOrTensor, label: NdarrayOrTensor, recipe: Recipe | None = None
@@ -71,21 +80,51 @@ class PaintTumor(Transform):
         Returns:
             Image and label.
         """
-        scan = read_scan(type(self).__name__, [img], label, self.spacing)
-        (new,), new_label = write_scan(self.replay(scan, recipe), [img], label)
+        (new,), new_label = self.paint(type(self).__name__, {IMAGE: img}, (LABEL, label), recipe)
         return new, new_label
 
-    def replay(self, scan: Scan, recipe: Recipe | None) -> Injected:
-        """Paint into plain tensors; a batch of one."""
+    def paint(
+        self,
+        who: str,
+        images: Mapping[Hashable, NdarrayOrTensor],
+        label: tuple[Hashable, NdarrayOrTensor],
+        recipe: Recipe | None,
+        recorded: Recorded | None = None,
+    ) -> tuple[list[Any], Any]:
+        """Paint what a recipe says.
+
+        Args:
+            who: The transform's name, for errors.
+            images: By name, as for `read_sample`.
+            label: Likewise.
+            recipe: In place of the transform's own.
+            recorded: Where an image has lost its voxel size.
+
+        Returns:
+            New images and a new label.
+        """
         found = self.recipe if recipe is None else read_recipe(recipe)
         if recipe is None and found is None:
             raise SynBTError(
-                f"{type(self).__name__} needs a recipe: pass recipe=, as SynBTTumor.outcome"
+                f"{who} needs a recipe: pass recipe=, as SynBTTumor.outcome"
                 f'["recipe"] or a sample\'s "{RECIPE_KEY}" holds it.'
             )
-        return SynBTInjector(self.settings).replay(
-            scan.image[None], scan.label[None], [found], scan.spacing
-        )
+        s = self.settings
+        channels = s.pre_channel, s.post_channel
+        painted = None
+        if found is not None:
+            sample = read_sample(
+                who,
+                images,
+                channels,
+                label,
+                s.tumor_label,
+                spacing=self.spacing,
+                recorded=recorded or Recorded(),
+                notices=self.notices,
+            )
+            painted = replay(sample, s, found, self.notices)
+        return write_sample(painted, images, channels, label[1], s.tumor_label)
 
     def __repr__(self) -> str:
         return call_text(type(self).__name__, described(self.settings))
@@ -105,7 +144,8 @@ class PaintTumord(MapTransform):
         spacing: As for `SynBTTumord`.
         settings: `InjectionSettings`; those given by name go before.
         allow_missing_keys: Leave samples alone that lack an image, the label or the recipe.
-        **kwargs: As for `PaintTumor`.
+        grid_key: As for `SynBTTumord`.
+        weights: This and the rest as for `PaintTumor`.
 
     Raises:
         SynBTError: If a recipe cannot be read, or does not belong to its image or the weights.
@@ -114,6 +154,7 @@ class PaintTumord(MapTransform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
 
+    @checked_keywords()
     def __init__(
         self,
         keys: KeysCollection = "image",
@@ -124,23 +165,35 @@ class PaintTumord(MapTransform):
         spacing: Spacing | None = None,
         settings: InjectionSettings | None = None,
         allow_missing_keys: bool = False,
-        **kwargs: Any,
+        grid_key: str = GRID_KEY,
+        weights: str = NOT_GIVEN,
+        bank: str | None = NOT_GIVEN,
+        generator_device: str = NOT_GIVEN,
+        pre_channel: int = NOT_GIVEN,
+        post_channel: int = NOT_GIVEN,
+        tumor_label: int = NOT_GIVEN,
+        paint_over: tuple[int, ...] = NOT_GIVEN,
+        roi_labels: tuple[int, ...] = NOT_GIVEN,
     ) -> None:
+        merged = merged_settings("PaintTumord", settings, locals())
         self.image_keys, self.label_key = image_keys(keys, label_key), label_key
         needed = (*self.image_keys, label_key, *([] if recipe is not None else [recipe_key]))
         super().__init__(needed, allow_missing_keys)
-        self.recipe_key = recipe_key
-        self.painter = PaintTumor(recipe, spacing=spacing, settings=settings, **kwargs)
+        self.recipe_key, self.grid_key = recipe_key, grid_key
+        self.painter = PaintTumor(recipe, spacing=spacing, settings=merged)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Paint into a copy of the dictionary."""
         d = dict(data)
         if len(list(self.key_iterator(d))) < len(self.keys):
             return d
-        images, label = [d[key] for key in self.image_keys], d[self.label_key]
-        scan = read_scan(type(self).__name__, images, label, self.painter.spacing)
-        recipe = None if self.painter.recipe is not None else d[self.recipe_key]
-        new, d[self.label_key] = write_scan(self.painter.replay(scan, recipe), images, label)
+        new, d[self.label_key] = self.painter.paint(
+            type(self).__name__,
+            {key: d[key] for key in self.image_keys},
+            (self.label_key, d[self.label_key]),
+            None if self.painter.recipe is not None else d[self.recipe_key],
+            Recorded(grid=recorded_grid_of(d.get(self.grid_key))),
+        )
         d.update(zip(self.image_keys, new, strict=True))
         return d
 

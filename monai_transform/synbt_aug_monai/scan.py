@@ -1,12 +1,11 @@
-"""A sample as MONAI holds it -> plain tensors, and back.
+"""A sample as MONAI holds it -> a `Sample` of plain tensors, and back.
 
 Arrays may be NumPy arrays, tensors or MetaTensors, and come back as what they were.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,130 +14,169 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.data.meta_obj import get_track_meta
 from monai.data.meta_tensor import MetaTensor
-from monai.data.utils import affine_to_spacing, to_affine_nd
-from monai.utils import TraceKeys, convert_to_dst_type, convert_to_tensor
+from monai.utils import convert_to_dst_type, convert_to_tensor
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injector import Injected
-from synbt_aug.volume import Spacing
+from synbt_aug.intensity import IntensityReference
+from synbt_aug.transform import (
+    Notices,
+    Sample,
+    calculable,
+    check_holds,
+    painted_image,
+    painted_label,
+    signal_of,
+)
+from synbt_aug.volume import Spacing, Synthesis
+from synbt_aug_monai.geometry import RecordedGrid, check_grids, voxel_size
 
-#: Entries that `LoadImage` leaves in a MetaTensor, which an array turned MetaTensor lacks.
-_FROM_A_FILE = ("filename_or_obj", "original_affine", "pixdim", "spacing")
-
-_said: set[str] = set()
-
-
-def warn_once(text: str) -> None:
-    """Warn, unless this process has said the same already."""
-    if text not in _said:
-        _said.add(text)
-        warnings.warn(text, stacklevel=2)
+#: Names of what the array transforms take, for errors.
+IMAGE, LABEL, ROI = "the image", "the label", "the roi"
 
 
 @dataclass(frozen=True)
-class Scan:
-    """One sample in plain tensors that share the sample's memory.
+class Recorded:
+    """What `RecordIntensityd` left in a sample.
 
     Args:
-        image: All channels, shape `(C, H, W, D)`.
-        label: Shape `(1, H, W, D)`, no boolean.
-        spacing: Voxel size along H, W and D, in mm.
-        cropped: Whether MONAI's record says that it is a crop.
-        roi: Where tumors may go, shape `(H, W, D)`; None: nobody said.
+        reference: Intensity references of the case; None: none that can be used.
+        grid: Of the case; None: its voxel size was not known.
     """
 
-    image: Tensor
-    label: Tensor
-    spacing: Spacing
-    cropped: bool
-    roi: Tensor | None = None
+    reference: IntensityReference | None = None
+    grid: RecordedGrid | None = None
 
 
-def read_scan(
+def read_sample(
     who: str,
-    images: Sequence[NdarrayOrTensor],
-    label: NdarrayOrTensor,
+    images: Mapping[Hashable, NdarrayOrTensor],
+    channels: tuple[int, int],
+    label: tuple[Hashable, NdarrayOrTensor],
+    tumor_label: int,
+    roi: tuple[Hashable, NdarrayOrTensor] | None = None,
+    *,
     spacing: Spacing | None,
-    roi: NdarrayOrTensor | None = None,
-) -> Scan:
+    recorded: Recorded,
+    notices: Notices,
+) -> Sample:
     """Read a sample.
 
     Args:
         who: The transform's name, for errors.
-        images: One image that holds pre and post, or the two of one channel each.
-        label: Shape `(1, H, W, D)`.
-        spacing: In mm; None takes it from the affine.
-        roi: Shape `(1, H, W, D)`; None: nobody said.
+        images: By name: one that holds pre and post, or the two of one channel each, shape
+            `(C, H, W, D)`.
+        channels: Of pre and post, where one image holds both.
+        label: Name and array, shape `(1, H, W, D)`.
+        tumor_label: Value of tumors, which the label must be able to hold.
+        roi: Name and array, shape `(1, H, W, D)`; None: nobody said.
+        spacing: Voxel size along H, W and D, in mm; None takes it from the image.
+        recorded: What `RecordIntensityd` left.
+        notices: Are told where the voxel size is not known, or the record does not fit.
 
     Raises:
-        SynBTError: If shapes or types do not fit each other.
+        SynBTError: If shapes, types or grids do not fit each other.
     """
-    tensors = [_plain(image, "an image", who) for image in images]
-    plain_label = _plain(label, "a label", who)
-    for tensor in tensors:
+    tensors = {name: plain(image, f"{name!r}", who) for name, image in images.items()}
+    for name, tensor in tensors.items():
         if tensor.ndim != 4:
             raise SynBTError(
                 f"{who} needs a channel-first 3D image of shape (C, H, W, D), got "
-                f"{tuple(tensor.shape)}. Put EnsureChannelFirst before it, and paint before "
-                f"batches are made."
+                f"{tuple(tensor.shape)} in {name!r}. Put EnsureChannelFirst before it, and paint "
+                f"before batches are made."
             )
-    if len(tensors) == 2:
-        shapes = [tuple(tensor.shape) for tensor in tensors]
-        if shapes[0] != shapes[1] or shapes[0][0] != 1:
-            raise SynBTError(
-                f"{who} needs pre and post of one shape (1, H, W, D), got {shapes[0]} and "
-                f"{shapes[1]}. Resample one to the other, for example with ResampleToMatchd."
-            )
-        if tensors[0].dtype != tensors[1].dtype:
-            raise SynBTError(
-                f"{who} needs pre and post of one type, got {tensors[0].dtype} and "
-                f"{tensors[1].dtype}. Convert them, for example with CastToTyped."
-            )
-    image = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-    expected = (1, *image.shape[1:])
+    pair = _pair(who, tensors, channels)
+    expected = (1, *pair.shape[1:])
+    plain_label = plain(label[1], f"{label[0]!r}", who)
     if tuple(plain_label.shape) != expected:
         raise SynBTError(
             f"{who} needs a label of shape {expected}, got {tuple(plain_label.shape)}. Paint "
             f"before one-hot encodings, on the image's grid."
         )
-    if plain_label.dtype == torch.bool:
-        plain_label = plain_label.to(torch.uint8)
-    first = images[0]
-    where = None if roi is None else _plain(roi, "a roi", who)
+    where = None if roi is None else plain(roi[1], f"{roi[0]!r}", who)
     if where is not None and tuple(where.shape) != expected:
         raise SynBTError(
             f"{who} needs a roi of shape {expected}, got {tuple(where.shape)}. Crop and resample "
             f"it with the image."
         )
-    return Scan(
-        image,
-        plain_label,
-        spacing or _spacing(first, who),
-        _cropped(first),
-        None if where is None else where[0],
-    )
+    check_holds(_dtype(label[1], plain_label), tumor_label, f"{label[0]!r}")
+    check_grids(who, {**images, label[0]: label[1], **({} if roi is None else {roi[0]: roi[1]})})
+    reference = recorded.reference
+    if spacing is None:
+        d, h, w = pair.shape[1:]
+        first = next(iter(images.values()))
+        spacing, still = voxel_size(first, (d, h, w), recorded.grid, notices)
+        reference = reference if still else None
+    if spacing is None:
+        notices.warn(
+            f"SynBT: {who} takes 1 mm voxels, since the image brings no affine. Pass spacing=(h, "
+            f"w, d) in mm, or images as LoadImage reads them, with RecordIntensityd before a "
+            f"cache that drops metadata."
+        )
+        spacing = (1.0, 1.0, 1.0)
+    where = None if where is None else calculable(where[0])
+    return Sample(pair, plain_label[0], spacing, where, reference)
 
 
-def write_scan(
-    injected: Injected, images: Sequence[NdarrayOrTensor], label: NdarrayOrTensor
+def _dtype(array: NdarrayOrTensor, converted: Tensor) -> torch.dtype:
+    """The type of a label as it came; MONAI turns NumPy's unsigned integers into wider ones."""
+    name = array.dtype.name if isinstance(array, np.ndarray) else ""
+    dtype: torch.dtype = getattr(torch, name, converted.dtype)
+    return dtype
+
+
+def _pair(who: str, tensors: Mapping[Hashable, Tensor], channels: tuple[int, int]) -> Tensor:
+    """Pre and post of one type, shape `(2, H, W, D)`."""
+    signals = [signal_of(tensor, f"{who}: {name!r}") for name, tensor in tensors.items()]
+    if len(signals) == 1:
+        (image,) = signals
+        if image.shape[0] <= max(channels):
+            raise SynBTError(
+                f"{who} needs channels {channels[0]} (pre) and {channels[1]} (post), got an image "
+                f"of shape {tuple(image.shape)}. Set pre_channel and post_channel, or pass the "
+                f"keys of both images."
+            )
+        return torch.stack([image[channels[0]], image[channels[1]]])
+    pre, post = signals
+    if pre.shape != post.shape or pre.shape[0] != 1:
+        raise SynBTError(
+            f"{who} needs pre and post of one shape (1, H, W, D), got {tuple(pre.shape)} and "
+            f"{tuple(post.shape)}. Resample one to the other, for example with ResampleToMatchd."
+        )
+    dtype = torch.promote_types(pre.dtype, post.dtype)
+    return torch.cat([pre.to(dtype), post.to(dtype)])
+
+
+def write_sample(
+    painted: Synthesis | None,
+    images: Mapping[Hashable, NdarrayOrTensor],
+    channels: tuple[int, int],
+    label: NdarrayOrTensor,
+    tumor_label: int,
 ) -> tuple[list[Any], Any]:
     """Images and label after painting, in the types that they came in.
 
     Args:
-        injected: A batch of one.
+        painted: None, or unchanged with a reason: nothing is written.
         images: As they came.
+        channels: As for `read_sample`.
         label: As it came.
+        tumor_label: Value of tumors.
 
     Returns:
         New images and a new label; the ones that came where nothing was painted.
     """
-    if not injected.painted[0]:
-        return [give_back(image) for image in images], give_back(label)
-    (image,) = injected.images
-    parts = [image] if len(images) == 1 else list(image.split(1))
-    new = [give_back(there, part) for there, part in zip(images, parts, strict=True)]
-    return new, give_back(label, injected.labels[0])
+    if painted is None or not painted.painted:
+        return [give_back(image) for image in images.values()], give_back(label)
+    pre, post = painted.image
+    contents = (
+        [{channels[0]: pre, channels[1]: post}] if len(images) == 1 else [{0: pre}, {0: post}]
+    )
+    new = [
+        give_back(image, painted_image(plain(image), content, painted.support))
+        for image, content in zip(images.values(), contents, strict=True)
+    ]
+    return new, give_back(label, painted_label(plain(label), painted.tumor, tumor_label))
 
 
 def give_back(there: Any, new: Tensor | None = None) -> Any:
@@ -155,7 +193,12 @@ def give_back(there: Any, new: Tensor | None = None) -> Any:
     return convert_to_dst_type(new, dst=there, safe=wider)[0]
 
 
-def _plain(array: NdarrayOrTensor, what: str, who: str) -> Tensor:
+def plain(array: NdarrayOrTensor, what: str = "An image", who: str = "SynBT") -> Tensor:
+    """An array as a tensor without metadata; it shares the memory where it can.
+
+    Raises:
+        SynBTError: If it is no array.
+    """
     tensor = convert_to_tensor(array, track_meta=False)
     if not isinstance(tensor, Tensor):
         raise SynBTError(
@@ -163,24 +206,3 @@ def _plain(array: NdarrayOrTensor, what: str, who: str) -> Tensor:
             f"LoadImage before it."
         )
     return tensor
-
-
-def _spacing(image: NdarrayOrTensor, who: str) -> Spacing:
-    if isinstance(image, MetaTensor):
-        affine = to_affine_nd(3, image.affine)
-        mm = [round(float(v), 6) for v in affine_to_spacing(affine, r=3)]
-        told = any(name in image.meta for name in _FROM_A_FILE)
-        if told or not torch.equal(affine, torch.eye(4, dtype=affine.dtype, device=affine.device)):
-            return mm[0], mm[1], mm[2]
-    warn_once(
-        f"SynBT: {who} takes 1 mm voxels, since the image brings no affine. Pass spacing=(h, w, "
-        f"d) in mm, or images as LoadImage reads them."
-    )
-    return 1.0, 1.0, 1.0
-
-
-def _cropped(image: NdarrayOrTensor) -> bool:
-    """Whether a patch was cut out; what is cropped to the foreground is still the whole case."""
-    done = image.applied_operations if isinstance(image, MetaTensor) else []
-    names = [str(step.get(TraceKeys.CLASS_NAME, "")) for step in done if isinstance(step, dict)]
-    return any("Crop" in name and "Foreground" not in name for name in names)

@@ -15,17 +15,36 @@ from monai.utils import TransformBackends
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from synbt_aug.clipping import CLIPPED_SHARE, clipped_advice, clipped_share
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.injector import Injected, SynBTInjector
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.intensity import IntensityReference, reference_of
+from synbt_aug.ranges import Range, WholeRange
+from synbt_aug.transform import (
+    NOT_DRAWN,
+    NOT_GIVEN,
+    Notices,
+    Sample,
+    checked_keywords,
+    inject,
+    look_at_unpainted,
+    merged_settings,
+)
 from synbt_aug.volume import Spacing, Synthesis
-from synbt_aug_monai.options import call_text, described, settings_from
+from synbt_aug_monai.call_text import call_text, described
+from synbt_aug_monai.geometry import was_cropped
+from synbt_aug_monai.keys import channels_of
 from synbt_aug_monai.record_intensity import usable_reference
-from synbt_aug_monai.scan import Scan, read_scan, warn_once, write_scan
+from synbt_aug_monai.scan import IMAGE, LABEL, ROI, Recorded, read_sample, write_sample
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+#: What helps with names from elsewhere.
+HINTS = {
+    "p": "MONAI's name of it is prob.",
+    "seed": "Call set_random_state(seed=...) on the transform or its Compose, or "
+    "monai.utils.set_determinism(...).",
+}
 
 
 class SynBTTumor(RandomizableTransform):
@@ -37,6 +56,9 @@ class SynBTTumor(RandomizableTransform):
     in is not changed. Voxels outside the painted places are bitwise the input's. Where nothing
     can be painted (no room, no tissue, constant or NaN signal, out of memory) image and label
     stay as they are, and `outcome` says why.
+
+    A tumor is painted into pre and post. Further channels in which a real one would show (later
+    phases, subtractions) are refused, unless `unpainted_channels` is "allow".
 
     Put it before gamma, clipping, histogram and noise transforms. Networks are loaded on first
     use, once a process; the transform pickles as its settings. It takes no part in lazy
@@ -53,7 +75,7 @@ class SynBTTumor(RandomizableTransform):
         spacing: Voxel size along the image's axes, in mm. None takes it from a MetaTensor's
             affine, and 1 mm, with a warning, where there is none.
         settings: `InjectionSettings`; those given by name go before.
-        **kwargs: Fields of `InjectionSettings` by name.
+        probability: This and the rest are settings, as `InjectionSettings` describes them.
 
     Attributes:
         outcome: What became of the last call: `{"painted": ..., "reason": ..., "recipe": ...,
@@ -66,18 +88,45 @@ class SynBTTumor(RandomizableTransform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
 
+    @checked_keywords(**HINTS)
     def __init__(
         self,
         prob: float | None = None,
         *,
         spacing: Spacing | None = None,
         settings: InjectionSettings | None = None,
-        **kwargs: Any,
+        probability: float = NOT_GIVEN,
+        tumors: int | WholeRange = NOT_GIVEN,
+        multifocal: float = NOT_GIVEN,
+        diameter_mm: float | Range | None = NOT_GIVEN,
+        enhancement: float | Range | None = NOT_GIVEN,
+        rim: float | Range | None = NOT_GIVEN,
+        heterogeneity: float | Range | None = NOT_GIVEN,
+        pre_contrast: float | Range | None = NOT_GIVEN,
+        category: str | None = NOT_GIVEN,
+        texture: str = NOT_GIVEN,
+        guidance: float = NOT_GIVEN,
+        steps: int = NOT_GIVEN,
+        weights: str = NOT_GIVEN,
+        bank: str | None = NOT_GIVEN,
+        tissue: str = NOT_GIVEN,
+        pre_channel: int = NOT_GIVEN,
+        post_channel: int = NOT_GIVEN,
+        unpainted_channels: str = NOT_GIVEN,
+        tumor_label: int = NOT_GIVEN,
+        paint_over: tuple[int, ...] = NOT_GIVEN,
+        roi_labels: tuple[int, ...] = NOT_GIVEN,
+        only_tumor_free: bool = NOT_GIVEN,
+        only_free_side: bool = NOT_GIVEN,
+        null_paint: float = NOT_GIVEN,
+        distractors: float = NOT_GIVEN,
+        precision: str = NOT_GIVEN,
+        generator_device: str = NOT_GIVEN,
     ) -> None:
-        own = ("prob", "spacing", "settings")
-        self.settings = settings_from(type(self).__name__, own, settings, kwargs, prob)
+        self.settings = merged_settings("SynBTTumor", settings, locals(), {"prob": prob})
         super().__init__(self.settings.probability)
         self.spacing = spacing
+        self.notices = Notices()
         self.counts: Counter[str] = Counter()
         self.outcome: dict[str, Any] = outcome_of(None)
         self._seed = 0
@@ -103,7 +152,7 @@ class SynBTTumor(RandomizableTransform):
         self,
         img: NdarrayOrTensor,
         label: NdarrayOrTensor,
-        reference: IntensityReference | None = None,
+        reference: IntensityReference | Tensor | None = None,
         randomize: bool = True,
         roi: NdarrayOrTensor | None = None,
     ) -> tuple[Any, Any]:
@@ -113,7 +162,8 @@ class SynBTTumor(RandomizableTransform):
             img: Shape `(C, H, W, D)`, with channels pre and post.
             label: Shape `(1, H, W, D)`; `tumor_label` marks tumors, negative values mark voxels
                 without signal.
-            reference: Intensity references of the case, where the image is a crop.
+            reference: Intensity references of the case, where the image is a crop; or their
+                tensor, shape `(2, 2)`.
             randomize: Whether to draw anew; False repeats what was drawn.
             roi: Where tumors may go, in place of what the tissues say: a mask, or weights in
                 [0, 1], shape `(1, H, W, D)`.
@@ -123,41 +173,57 @@ class SynBTTumor(RandomizableTransform):
         """
         if randomize:
             self.randomize()
-        scan = read_scan(type(self).__name__, [img], label, self.spacing, roi)
-        (new,), new_label = write_scan(self.inject(scan, reference), [img], label)
+        known = reference_of(reference) if isinstance(reference, Tensor) else reference
+        sample = read_sample(
+            type(self).__name__,
+            {IMAGE: img},
+            self.channels,
+            (LABEL, label),
+            self.settings.tumor_label,
+            None if roi is None else (ROI, roi),
+            spacing=self.spacing,
+            recorded=Recorded(known),
+            notices=self.notices,
+        )
+        look_at_unpainted(*channels_of({IMAGE: img}, self.channels), self.settings, self.notices)
+        painted = self.inject(sample, was_cropped(img))
+        (new,), new_label = write_sample(
+            painted, {IMAGE: img}, self.channels, label, self.settings.tumor_label
+        )
         return new, new_label
 
-    def inject(self, scan: Scan, reference: IntensityReference | None) -> Injected:
-        """Paint what was drawn into plain tensors; a batch of one."""
-        if not self._do_transform:
-            self._tell(None, Counter({"not drawn": 1}))
-            return Injected(scan.image[None], scan.label[None], (None,))
-        self._look_at_worker()
-        channels = (self.settings.pre_channel, self.settings.post_channel)
-        injector = SynBTInjector(dataclasses.replace(self.settings, probability=1.0))
-        if scan.image.shape[0] > max(channels):
-            reference = usable_reference(reference, scan, channels)
-            _look_at_order(scan.image[list(channels)], scan.label)
-        injected = injector(
-            scan.image[None],
-            scan.label[None],
-            scan.spacing,
-            generator=torch.Generator().manual_seed(self._seed),
-            references=[reference],
-            roi=None if scan.roi is None else scan.roi[None],
-        )
-        self._tell(injected.results[0], injector.counts)
-        return injected
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Of pre and post, in an image that holds both."""
+        return self.settings.pre_channel, self.settings.post_channel
 
-    def _tell(self, result: Synthesis | None, counts: Counter[str]) -> None:
-        self.outcome = outcome_of(result)
+    def inject(self, sample: Sample, cropped: bool) -> Synthesis | None:
+        """Paint what was drawn.
+
+        Args:
+            sample: In plain tensors.
+            cropped: Whether it is a part of its case.
+
+        Returns:
+            None where it was not drawn.
+        """
+        painted, counts = None, Counter({NOT_DRAWN: 1})
+        if self._do_transform:
+            self._look_at_worker()
+            reference = usable_reference(sample, cropped, self.notices)
+            painted, counts = inject(
+                dataclasses.replace(sample, reference=reference),
+                self.settings,
+                torch.Generator().manual_seed(self._seed),
+                self.notices,
+            )
+        self.outcome = outcome_of(painted)
         self.counts.update(counts)
-        if result is not None and str(result.reason).startswith("unusable sample"):
-            warn_once(f"SynBT: {result.reason} It stays as it is.")
+        return painted
 
     def _look_at_worker(self) -> None:
         if get_worker_info() is not None and os.getpid() != self._seeded_in:
-            warn_once(
+            self.notices.warn(
                 "SynBT: the random state was not set in this loader worker, so that workers and "
                 "epochs may repeat the same tumors. Use monai.data.DataLoader, or pass "
                 "worker_init_fn=monai.data.utils.worker_init_fn to torch's."
@@ -177,18 +243,10 @@ class SynBTTumor(RandomizableTransform):
 def outcome_of(result: Synthesis | None) -> dict[str, Any]:
     """JSON-ready; None means that nothing was asked for."""
     if result is None:
-        return {"painted": False, "reason": "not drawn", "recipe": None, "measured": {}}
+        return {"painted": False, "reason": NOT_DRAWN, "recipe": None, "measured": {}}
     return {
         "painted": result.painted,
         "reason": result.reason,
         "recipe": result.recipe,
         "measured": result.measured,
     }
-
-
-def _look_at_order(pair: Tensor, label: Tensor) -> None:
-    """Warn once where intensities look clipped."""
-    seen = label[0] >= 0
-    share = clipped_share(pair, None if bool(seen.all()) else seen)
-    if share >= CLIPPED_SHARE:
-        warn_once(clipped_advice(share))

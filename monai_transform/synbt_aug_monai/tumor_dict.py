@@ -10,36 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monai.config import KeysCollection
 from monai.transforms.transform import MapTransform, RandomizableTransform
-from monai.utils import TransformBackends, convert_to_tensor
+from monai.utils import TransformBackends
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import IntensityReference, reference_of
+from synbt_aug.ranges import Range, WholeRange
+from synbt_aug.transform import NOT_GIVEN, checked_keywords, look_at_unpainted, merged_settings
 from synbt_aug.volume import Spacing
-from synbt_aug_monai.keys import image_keys
-from synbt_aug_monai.options import call_text, settings_from
-from synbt_aug_monai.record_intensity import INTENSITY_KEY
-from synbt_aug_monai.scan import read_scan, write_scan
-from synbt_aug_monai.tumor import SynBTTumor
+from synbt_aug_monai.call_text import call_text
+from synbt_aug_monai.geometry import was_cropped
+from synbt_aug_monai.keys import channels_of, image_keys, other_scans
+from synbt_aug_monai.record_intensity import GRID_KEY, INTENSITY_KEY, recorded_in
+from synbt_aug_monai.scan import read_sample, write_sample
+from synbt_aug_monai.tumor import HINTS, SynBTTumor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 RECIPE_KEY = "synbt_recipe"
 OUTCOME_KEY = "synbt_outcome"
-
-_OWN = (
-    "keys",
-    "label_key",
-    "prob",
-    "spacing",
-    "settings",
-    "roi_key",
-    "intensity_key",
-    "recipe_key",
-    "outcome_key",
-    "allow_missing_keys",
-)
 
 
 class SynBTTumord(RandomizableTransform, MapTransform):
@@ -49,7 +38,9 @@ class SynBTTumord(RandomizableTransform, MapTransform):
                  RandSpatialCropd(["image", "label"], 128), SynBTTumord(prob=0.5),
                  RandAdjustContrastd("image")])
 
-    The same as `SynBTTumor`, which see, with entries in place of arguments. Each sample gets two
+    The same as `SynBTTumor`, which see, with entries in place of arguments. Of further entries
+    those count as channels that are called post-contrast or subtraction and have the images'
+    shape. Each sample gets two
     texts, which loaders collate to lists: `synbt_recipe`, what was painted as JSON, for
     `PaintTumord` (empty where nothing was painted), and `synbt_outcome`: "painted", "not drawn",
     or the reason why nothing could be painted.
@@ -65,10 +56,11 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             a mask, or weights in [0, 1]; None: none does. It is not changed. Give it to the
             spatial transforms before this one, too.
         intensity_key: Where `RecordIntensityd` left its references, if it ran.
+        grid_key: Where it left the grid.
         recipe_key: None leaves the recipe out.
         outcome_key: None leaves the outcome out.
         allow_missing_keys: Leave samples alone that lack an image or the label.
-        **kwargs: Fields of `InjectionSettings` by name.
+        probability: This and the rest are settings, as `InjectionSettings` describes them.
 
     Attributes:
         outcome: Of the last call, as for `SynBTTumor`.
@@ -81,6 +73,7 @@ class SynBTTumord(RandomizableTransform, MapTransform):
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
 
+    @checked_keywords(**HINTS)
     def __init__(
         self,
         keys: KeysCollection = "image",
@@ -91,17 +84,44 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         settings: InjectionSettings | None = None,
         roi_key: Hashable | None = None,
         intensity_key: str = INTENSITY_KEY,
+        grid_key: str = GRID_KEY,
         recipe_key: str | None = RECIPE_KEY,
         outcome_key: str | None = OUTCOME_KEY,
         allow_missing_keys: bool = False,
-        **kwargs: Any,
+        probability: float = NOT_GIVEN,
+        tumors: int | WholeRange = NOT_GIVEN,
+        multifocal: float = NOT_GIVEN,
+        diameter_mm: float | Range | None = NOT_GIVEN,
+        enhancement: float | Range | None = NOT_GIVEN,
+        rim: float | Range | None = NOT_GIVEN,
+        heterogeneity: float | Range | None = NOT_GIVEN,
+        pre_contrast: float | Range | None = NOT_GIVEN,
+        category: str | None = NOT_GIVEN,
+        texture: str = NOT_GIVEN,
+        guidance: float = NOT_GIVEN,
+        steps: int = NOT_GIVEN,
+        weights: str = NOT_GIVEN,
+        bank: str | None = NOT_GIVEN,
+        tissue: str = NOT_GIVEN,
+        pre_channel: int = NOT_GIVEN,
+        post_channel: int = NOT_GIVEN,
+        unpainted_channels: str = NOT_GIVEN,
+        tumor_label: int = NOT_GIVEN,
+        paint_over: tuple[int, ...] = NOT_GIVEN,
+        roi_labels: tuple[int, ...] = NOT_GIVEN,
+        only_tumor_free: bool = NOT_GIVEN,
+        only_free_side: bool = NOT_GIVEN,
+        null_paint: float = NOT_GIVEN,
+        distractors: float = NOT_GIVEN,
+        precision: str = NOT_GIVEN,
+        generator_device: str = NOT_GIVEN,
     ) -> None:
         name = type(self).__name__
+        merged = merged_settings(name, settings, locals(), {"prob": prob})
         self.image_keys = image_keys(keys, label_key, roi_key)
         self.label_key, self.roi_key = label_key, roi_key
         needed = (*self.image_keys, label_key, *(() if roi_key is None else (roi_key,)))
         MapTransform.__init__(self, needed, allow_missing_keys)
-        merged = settings_from(name, _OWN, settings, kwargs, prob)
         if len(self.image_keys) == 2 and (merged.pre_channel, merged.post_channel) != (0, 1):
             raise SynBTError(
                 f"pre_channel and post_channel are for one image that holds both; {name} has the "
@@ -109,8 +129,13 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             )
         self.painter = SynBTTumor(spacing=spacing, settings=merged)
         RandomizableTransform.__init__(self, merged.probability)
-        self.intensity_key = intensity_key
+        self.intensity_key, self.grid_key = intensity_key, grid_key
         self.recipe_key, self.outcome_key = recipe_key, outcome_key
+
+    @property
+    def settings(self) -> InjectionSettings:
+        """The settings in force; those of the painter."""
+        return self.painter.settings
 
     @property
     def outcome(self) -> dict[str, Any]:
@@ -144,18 +169,29 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             missing = ", ".join(str(key) for key in self.keys if key not in d)
             self._tell(d, f"{missing} is missing", None)
             return d
-        images, label = [d[key] for key in self.image_keys], d[self.label_key]
-        roi = None if self.roi_key is None else d[self.roi_key]
-        scan = read_scan(type(self).__name__, images, label, self.painter.spacing, roi)
-        injected = self.painter.inject(scan, self._recorded(d))
-        new, d[self.label_key] = write_scan(injected, images, label)
+        images, label = {key: d[key] for key in self.image_keys}, d[self.label_key]
+        settings, channels = self.painter.settings, self.painter.channels
+        sample = read_sample(
+            type(self).__name__,
+            images,
+            channels,
+            (self.label_key, label),
+            settings.tumor_label,
+            None if self.roi_key is None else (self.roi_key, d[self.roi_key]),
+            spacing=self.painter.spacing,
+            recorded=recorded_in(d, self.intensity_key, self.grid_key),
+            notices=self.painter.notices,
+        )
+        names, places = channels_of(images, channels)
+        names += other_scans(d, self.keys, tuple(sample.pair.shape[1:]))
+        look_at_unpainted(names, places, settings, self.painter.notices)
+        painted = self.painter.inject(sample, was_cropped(images[self.image_keys[0]]))
+        new, d[self.label_key] = write_sample(
+            painted, images, channels, label, settings.tumor_label
+        )
         d.update(zip(self.image_keys, new, strict=True))
         self._tell(d, self.outcome["reason"] or "painted", self.outcome["recipe"])
         return d
-
-    def _recorded(self, d: Mapping[Hashable, Any]) -> IntensityReference | None:
-        recorded = d.get(self.intensity_key)
-        return None if recorded is None else reference_of(convert_to_tensor(recorded))
 
     def _tell(self, d: dict[Hashable, Any], outcome: str, recipe: Mapping[str, Any] | None) -> None:
         if self.recipe_key is not None:

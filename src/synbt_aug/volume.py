@@ -6,9 +6,7 @@ random state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -156,7 +154,7 @@ class Synthesis:
         recipe: What is needed to paint the same again, JSON-ready; None where nothing was
             painted.
         reason: Why nothing was painted; None where something was.
-        measure: Measures what came out.
+        measured: What came out, JSON-ready: diameters in mm, appearance, visibility.
     """
 
     image: Tensor
@@ -164,19 +162,7 @@ class Synthesis:
     support: Tensor
     recipe: dict[str, Any] | None = None
     reason: str | None = None
-    measure: Callable[[], dict[str, Any]] = field(default=dict, repr=False, compare=False)
-
-    @cached_property
-    def measured(self) -> dict[str, Any]:
-        """What came out, JSON-ready: diameters in mm, appearance, visibility.
-
-        Measured when it is first read: training does not read it.
-        """
-        return self.measure()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What measures holds the whole case.
-        return {**self.__dict__, "measured": self.measured, "measure": dict}
+    measured: dict[str, Any] = field(default_factory=dict)
 
     @property
     def painted(self) -> bool:

@@ -1,4 +1,4 @@
-"""A texture whose paint is known, in place of the networks; warnings that are new in every test."""
+"""A texture whose paint is known, in place of the networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from analytic import FlatTexture, breast, painter
 from synbt_aug import injector
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.volume import Spacing
-from synbt_aug_monai import scan
 
 MM: Spacing = (1.0, 1.0, 1.0)
 
@@ -25,13 +24,6 @@ def flat(monkeypatch: pytest.MonkeyPatch) -> TumorSynthesizer:
     synthesizer = painter(FlatTexture())
     monkeypatch.setattr(injector, "shared_synthesizer", lambda *_: synthesizer)
     return synthesizer
-
-
-@pytest.fixture(autouse=True)
-def nothing_said_yet() -> Iterator[None]:
-    scan._said.clear()
-    yield
-    scan._said.clear()
 
 
 @pytest.fixture

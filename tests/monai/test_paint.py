@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,13 +97,24 @@ def test_a_cache_keeps_what_it_painted(sample: Sample, flat: TumorSynthesizer) -
     painted = painted_from(sample())
     given = sample() | {"synbt_recipe": painted["synbt_recipe"]}
     dataset = CacheDataset([given], Compose([PaintTumord()]), progress=False)
-    calls = len(flat.texture.batches)  # type: ignore[attr-defined]
+    calls = len(flat.texture.sides)  # type: ignore[attr-defined]
     for _ in range(2):
         assert torch.equal(dataset[0]["image"], painted["image"])
-    assert len(flat.texture.batches) == calls  # type: ignore[attr-defined]
+    assert len(flat.texture.sides) == calls  # type: ignore[attr-defined]
 
 
-def test_the_recipe_s_steps_are_used(monkeypatch: pytest.MonkeyPatch, sample: Sample) -> None:
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A weights folder by its name in the working folder; nothing reads what is in it."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").touch()
+    monkeypatch.chdir(tmp_path)
+    return "mine"
+
+
+def test_the_recipe_s_steps_are_used(
+    monkeypatch: pytest.MonkeyPatch, sample: Sample, mine: str
+) -> None:
     asked: list[InjectionSettings] = []
 
     def shared(settings: InjectionSettings, device: torch.device) -> TumorSynthesizer:
@@ -114,8 +126,8 @@ def test_the_recipe_s_steps_are_used(monkeypatch: pytest.MonkeyPatch, sample: Sa
     recipe["texture"] = {"name": "diffusion", "steps": 4, "guidance": 2.0, "precision": "bf16"}
     monkeypatch.setattr("synbt_aug.injector.shared_synthesizer", shared)
     with pytest.raises(SynBTError, match="far enough"):
-        PaintTumord(recipe=recipe, weights="mine")(sample())
-    assert asked == [InjectionSettings(weights="mine", steps=4, guidance=2.0, precision="bf16")]
+        PaintTumord(recipe=recipe, weights=mine)(sample())
+    assert asked == [InjectionSettings(weights=mine, steps=4, guidance=2.0, precision="bf16")]
 
 
 def test_what_is_no_recipe_is_refused(sample: Sample) -> None:
@@ -137,6 +149,6 @@ def test_a_recipe_of_another_grid_is_refused(sample: Sample) -> None:
         PaintTumord(recipe=painted["synbt_recipe"])(other)
 
 
-def test_repr_names_what_differs_from_the_defaults() -> None:
-    assert repr(PaintTumor(weights="mine")) == "PaintTumor(weights='mine')"
+def test_repr_names_what_differs_from_the_defaults(mine: str) -> None:
+    assert repr(PaintTumor(weights=mine)) == "PaintTumor(weights='mine')"
     assert repr(PaintTumord()) == "PaintTumord(keys=('image',), label_key='label')"

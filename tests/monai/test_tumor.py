@@ -210,10 +210,23 @@ def test_real_tumors_stay_and_other_channels_are_left_alone() -> None:
     label[0][real] = 1
     extra = torch.rand(breast().shape)
     image = torch.stack([breast().image[1], extra, breast().image[0]])
-    painted, new = always(pre_channel=2, post_channel=0)(image, label)
+    transform = always(pre_channel=2, post_channel=0, unpainted_channels="allow")
+    with pytest.warns(UserWarning, match="not painted: channel 1; they contradict the label"):
+        painted, new = transform(image, label)
     assert torch.equal(painted[:, real], image[:, real]) and bool((new[0][real] == 1).all())
     assert torch.equal(painted[1], extra)
     assert int(new.sum()) > int(real.sum())
+
+
+@pytest.mark.parametrize("prob", [0.0, 1.0])
+def test_further_channels_are_refused_whether_a_tumor_is_drawn_or_not(prob: float) -> None:
+    image = torch.cat([breast().image, breast().image[1:]])
+    with pytest.raises(
+        SynBTError,
+        match="paints channel 0, channel 1 alone.*missing in channel 2, .*contradict.*"
+        'unpainted_channels="allow"',
+    ):
+        always(prob=prob)(image, empty_label())
 
 
 def test_negative_labels_carry_no_signal_and_stay() -> None:
@@ -311,12 +324,14 @@ def test_settings_come_whole_or_by_name_and_names_win() -> None:
 
 
 def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SynBTError, match=r"no setting called diametre\. There are: prob.*rim"):
-        SynBTTumor(diametre=3)
+    with pytest.raises(SynBTError, match=r"diametre\. Did you mean diameter_mm\? There are: prob"):
+        SynBTTumor(diametre=3)  # type: ignore[call-arg]
+    with pytest.raises(SynBTError, match=r"called p\. MONAI's name of it is prob\. There are"):
+        SynBTTumor(p=0.5)  # type: ignore[call-arg]
     with pytest.raises(SynBTError, match=r"prob and probability are one setting, got 0.1 and 0.2"):
         SynBTTumor(prob=0.1, probability=0.2)
-    with pytest.raises(SynBTError, match=r"seed has no effect in MONAI.*set_random_state"):
-        SynBTTumor(seed=1)
+    with pytest.raises(SynBTError, match=r"called seed\. Call set_random_state\(seed=\.\.\.\)"):
+        SynBTTumor(seed=1)  # type: ignore[call-arg]
 
 
 def test_repr_is_the_call_that_makes_it() -> None:
@@ -330,7 +345,7 @@ def test_repr_is_the_call_that_makes_it() -> None:
     [
         (torch.rand(8, 8, 8), torch.zeros(1, 8, 8, 8), r"channel-first 3D.*EnsureChannelFirst"),
         (torch.rand(2, 8, 8, 8), torch.zeros(3, 8, 8, 8), r"label of shape \(1, 8, 8, 8\), got"),
-        (torch.rand(1, 8, 8, 8), torch.zeros(1, 8, 8, 8), r"with channels 0 \(pre\) and 1"),
+        (torch.rand(1, 8, 8, 8), torch.zeros(1, 8, 8, 8), r"needs channels 0 \(pre\) and 1"),
         ("scan.nii.gz", torch.zeros(1, 8, 8, 8), r"an array or tensor, got str. Put LoadImage"),
     ],
 )

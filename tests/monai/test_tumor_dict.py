@@ -130,13 +130,10 @@ def test_keys_and_settings_that_do_not_fit_are_refused(
         SynBTTumord(keys, **settings)
 
 
-def test_pre_and_post_of_different_shape_or_type_are_refused(sample: Sample) -> None:
+def test_pre_and_post_of_different_shape_are_refused(sample: Sample) -> None:
     given = sample()
     pair = {"pre": given["image"][:1], "post": given["image"][1:, 2:], "label": given["label"]}
     with pytest.raises(SynBTError, match=r"pre and post of one shape.*ResampleToMatchd"):
-        always(("pre", "post"))(pair)
-    pair["post"] = given["image"][1:].to(torch.int16)
-    with pytest.raises(SynBTError, match=r"pre and post of one type.*CastToTyped"):
         always(("pre", "post"))(pair)
 
 

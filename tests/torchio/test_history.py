@@ -11,7 +11,7 @@ import torchio as tio
 
 from analytic import breast_image
 from synbt_aug.torchio import SynBTTumor
-from synbt_aug_torchio.history import bent_by, changed_since, warn_once, was_cropped
+from synbt_aug_torchio.history import bent_by, changed_since, was_cropped
 from torchio_subjects import subject_of
 
 IMAGES = ("pre", "post")
@@ -88,11 +88,3 @@ def test_an_image_that_came_clipped_is_told_with_the_advice(flat: object) -> Non
     clipped = breast_image().clamp(max=125)
     with pytest.warns(UserWarning, match=f"exactly at the image's maximum.*{ADVICE}"):
         paint(image=clipped)
-
-
-def test_the_same_is_told_once() -> None:
-    with pytest.warns(UserWarning, match="^so it is$"):
-        warn_once("so it is")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_once("so it is")

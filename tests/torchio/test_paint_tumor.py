@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,22 +126,28 @@ def test_two_paintings_one_after_the_other_are_replayed() -> None:
     assert_same(after.get_composed_history()(subject_of()), after)
 
 
-def test_the_settings_of_the_networks_come_from_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_of_the_networks_come_from_the_recipe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked = []
+    mine, bank = tmp_path / "mine", tmp_path / "b.npz"
+    mine.mkdir()
+    for file in (mine / "manifest.json", bank):
+        file.touch()
 
-    def shared(settings: Any) -> TumorSynthesizer:
+    def shared(settings: Any, device: Any) -> TumorSynthesizer:
         asked.append(settings)
         return painter()
 
     after = painted()
     recipe = copy.deepcopy(after.history[0].recipe)
     recipe["texture"] |= {"steps": 3, "guidance": 2.0, "precision": "bf16"}
-    monkeypatch.setattr("synbt_aug_torchio.paint_tumor.shared_synthesizer", shared)
+    monkeypatch.setattr("synbt_aug.injector.shared_synthesizer", shared)
     with pytest.raises(SynBTError, match="texture settings .*'steps': 3"):
-        PaintTumor(recipe, weights="mine", bank="b.npz")(subject_of())
+        PaintTumor(recipe, weights=str(mine), bank=str(bank))(subject_of())
     (found,) = asked
     assert (found.steps, found.guidance, found.precision) == (3, 2.0, "bf16")
-    assert (found.weights, found.bank) == ("mine", "b.npz")
+    assert (found.weights, found.bank) == (str(mine), str(bank))
 
 
 def test_another_scan_is_refused() -> None:

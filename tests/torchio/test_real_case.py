@@ -49,8 +49,9 @@ def test_a_tumor_of_20_mm_is_added_and_nothing_else(
 
 
 def test_after_a_crop_it_is_painted_with_the_whole_case_s_references_and_replayed(
-    subject: tio.Subject,
+    subject: tio.Subject, flat: TumorSynthesizer
 ) -> None:
+    flat.texture = FlatTexture((0.5, 4.0))
     chain = tio.Compose(
         [RecordIntensity(), tio.CropOrPad((96, 96, 96)), SynBTTumor(p=1, diameter_mm=12.0)]
     )

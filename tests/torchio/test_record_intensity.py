@@ -58,13 +58,15 @@ def test_a_crop_is_painted_with_the_references_of_its_case() -> None:
     assert torch.equal(pair_of(part), pair_of(after))
 
 
-def test_a_crop_without_them_is_measured_by_itself_and_that_is_told_once() -> None:
-    with pytest.warns(UserWarning, match=r"measured on the crop. Put RecordIntensity\(\) before"):
-        after = paint(CROP)
-    assert used(after) == measure_reference(pair_of(CROP(subject_of()))).to_dict()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        paint(CROP)
+def test_a_crop_without_them_is_measured_by_itself_and_that_is_told_once_a_pipeline() -> None:
+    for _ in range(2):  # two pipelines of one process
+        pipeline = tio.Compose([CROP, SynBTTumor(p=1, diameter_mm=9.0)])
+        with pytest.warns(UserWarning, match=r"on the crop. Put RecordIntensity\(\) before"):
+            after = pipeline(subject_of())
+        assert used(after) == measure_reference(pair_of(CROP(subject_of()))).to_dict()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            pipeline(subject_of())
 
 
 @pytest.mark.usefixtures("no_warning")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from synbt_aug.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob
 from synbt_aug.torchio import SynBTTumor
-from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.volume import BreastVolume, Spacing, unchanged
 from torchio_subjects import affine_of, empty_label, pair_of, subject_of
 
 pytestmark = pytest.mark.usefixtures("flat")
@@ -134,9 +135,33 @@ def test_one_image_with_two_channels_is_painted_in_both() -> None:
     plain = pair_of(paint())
     assert torch.equal(paint(two)["dce"].data, plain)
     channels = {"pre": "dce", "post": "dce", "pre_channel": 3, "post_channel": 1}
-    found = paint(four, **channels)["dce"].data
+    with pytest.warns(UserWarning, match=r"not painted: 0: dce\[0\], 2: dce\[2\]; they contradict"):
+        found = paint(four, **channels, unpainted_channels="allow")["dce"].data
     assert torch.equal(found[[3, 1]], plain)
     assert torch.equal(found[[0, 2]], torch.cat([extra, extra]))
+
+
+@pytest.mark.parametrize("name", ["post2", "subtraction", "dce_late"])
+@pytest.mark.parametrize("p", [0, 1])
+def test_further_images_that_would_show_the_tumor_are_refused(name: str, p: float) -> None:
+    subject = subject_of(**{name: tio.ScalarImage(tensor=breast_image()[1:])})
+    with pytest.raises(
+        SynBTError, match=f"paints 0: pre, 1: post alone.*missing in 2: {name}.*unpainted_channels"
+    ):
+        paint(subject, p=p)
+    with pytest.warns(UserWarning, match=f"not painted: 2: {name}; they contradict the label"):
+        assert paint(subject, p=1, unpainted_channels="allow").synbt_outcome["painted"]
+
+
+def test_other_sequences_and_the_roi_are_no_such_channels(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    more = {name: tio.ScalarImage(tensor=torch.rand(1, 56, 72, 72)) for name in ("t2", "where")}
+    caplog.set_level("INFO")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paint(subject_of(**more), roi="where")
+    assert "not painted: 2: t2." in caplog.text
 
 
 def test_real_tumors_stay_and_other_labels_are_left_alone() -> None:
@@ -206,7 +231,8 @@ def test_images_that_are_not_loaded_yet_are_painted_as_loaded_ones(tmp_path: Pat
 
 
 def test_about_the_asked_share_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SynBTTumor, "_painted", lambda *_: "tried")
+    tried = unchanged(torch.zeros(2, 4, 4, 4), "tried")
+    monkeypatch.setattr(SynBTTumor, "_painted", lambda *_: tried)
     torch.manual_seed(3)
     subject = subject_of(torch.rand(2, 4, 4, 4))
     outcomes = [SynBTTumor(p=0.3)(subject).synbt_outcome["reason"] for _ in range(400)]
@@ -234,9 +260,9 @@ def test_cases_with_a_real_tumor_are_left_alone_where_asked() -> None:
 @pytest.mark.parametrize("bad", [7.0, float("nan")])
 def test_an_unusable_subject_stays_as_it_is_with_the_reason(bad: float) -> None:
     subject = subject_of(torch.full_like(breast_image(), bad))
-    with pytest.warns(UserWarning, match="unusable subject stays as it is"):
+    with pytest.warns(UserWarning, match="unusable sample: .* It stays as it is"):
         after = paint(subject)
-    assert after.synbt_outcome["reason"].startswith("unusable subject: BreastVolume needs")
+    assert after.synbt_outcome["reason"].startswith("unusable sample: BreastVolume needs")
     assert after.applied_transforms == [] and not after["label"].data.any()
 
 
@@ -247,9 +273,12 @@ def test_nowhere_to_go_is_a_reason_and_no_error() -> None:
     assert torch.equal(pair_of(after), pair_of(full)) and after.applied_transforms == []
 
 
-@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError()])
+@pytest.mark.parametrize(
+    "error, reason",
+    [(RuntimeError("no such place"), "error: no such place"), (MemoryError(), "out of memory")],
+)
 def test_a_failure_while_painting_costs_that_painting_only(
-    error: Exception, flat: TumorSynthesizer, caplog: pytest.LogCaptureFixture
+    error: Exception, reason: str, flat: TumorSynthesizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(FlatTexture):
         def __call__(self, job: PaintingJob) -> Tensor:
@@ -257,8 +286,8 @@ def test_a_failure_while_painting_costs_that_painting_only(
 
     flat.texture = Failing()
     after = paint()
-    assert after.synbt_outcome["reason"].startswith(f"error: {type(error).__name__}")
-    assert "painting failed, the subject stays as it is" in caplog.text
+    assert after.synbt_outcome["reason"].startswith(reason)
+    assert "an injection failed" in caplog.text and "the real sample stays" in caplog.text
 
 
 # --- randomness ---
@@ -296,8 +325,10 @@ def test_settings_of_another_kind_are_refused() -> None:
 
 
 def test_a_misspelt_setting_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(SynBTError, match="no setting called diametre_mm. There are: .*diameter_mm"):
-        SynBTTumor(diametre_mm=9)
+    with pytest.raises(SynBTError, match="diametre_mm. Did you mean diameter_mm. There are: pre"):
+        SynBTTumor(diametre_mm=9)  # type: ignore[call-arg]
+    with pytest.raises(SynBTError, match="no setting called prob. TorchIO's name of it is p."):
+        SynBTTumor(prob=0.5)  # type: ignore[call-arg]
 
 
 def test_p_and_probability_must_agree() -> None:
@@ -306,8 +337,8 @@ def test_p_and_probability_must_agree() -> None:
 
 
 def test_a_seed_is_refused_with_what_rules_in_its_place() -> None:
-    with pytest.raises(SynBTError, match="Call torch.manual_seed"):
-        SynBTTumor(seed=3)
+    with pytest.raises(SynBTError, match="seed. Randomness is torch's: call torch.manual_seed"):
+        SynBTTumor(seed=3)  # type: ignore[call-arg]
 
 
 def test_values_out_of_range_are_refused() -> None:

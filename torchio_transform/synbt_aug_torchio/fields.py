@@ -202,6 +202,28 @@ def _check_grid(who: str, like: tio.Image, its: str, other: tio.Image, name: str
         )
 
 
+def channels_of(subject: tio.Subject, fields: Fields) -> tuple[list[str], list[int]]:
+    """The channels of all ScalarImages, which a network may see, and which of them are painted.
+
+    Args:
+        subject: Nothing of it is loaded.
+        fields: Where pre and post are.
+
+    Returns:
+        Names, `"dce[2]"` where an image has several channels; and the positions of pre and post.
+    """
+    names: list[str] = []
+    painted: dict[tuple[str, int], int] = {}
+    for name, image in subject.get_images_dict(intensity_only=True).items():
+        if name == fields.roi:
+            continue
+        count = image.shape[0]
+        painted.update({(name, c): len(names) + c for c in range(count)})
+        names += [name] if count == 1 else [f"{name}[{c}]" for c in range(count)]
+    pre, post = (fields.pre, fields.pre_channel), (fields.post, fields.post_channel)
+    return names, [painted[pre], painted[post]]
+
+
 def ensure_label(subject: tio.Subject, fields: Fields, tumor_label: int) -> None:
     """Write a label of zeros where there is none, so that batches collate."""
     if fields.label not in subject:

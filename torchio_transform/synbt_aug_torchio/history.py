@@ -1,4 +1,4 @@
-"""What a subject's history says about its intensities, and warnings that are given once.
+"""What a subject's history says about its intensities.
 
 TorchIO records every transform with its arguments. From that it can be told that intensities
 were bent or clipped before a tumor is painted, that the volume is a crop, and that recorded
@@ -7,7 +7,6 @@ references belong to another signal.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 
 import torchio as tio
@@ -26,15 +25,6 @@ _BENDING = (
     "Spike",
     "Swap",
 )
-
-_said: set[str] = set()
-
-
-def warn_once(text: str) -> None:
-    """Warn, unless this process has said the same already."""
-    if text not in _said:
-        _said.add(text)
-        warnings.warn(text, stacklevel=2)
 
 
 def bent_by(subject: tio.Subject, images: Collection[str]) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torchio as tio
@@ -11,15 +11,9 @@ from torchio.transforms import Transform
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.shared_synthesizer import settings_of_recipe, shared_synthesizer
-from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.volume import Synthesis
-from synbt_aug_torchio.exchange import (
-    check_label_type,
-    plain_numpy,
-    read_volume,
-    write_synthesis,
-)
+from synbt_aug.shared_synthesizer import check_files
+from synbt_aug.transform import Notices, replay
+from synbt_aug_torchio.exchange import plain_numpy, read_sample, write_synthesis
 from synbt_aug_torchio.fields import ensure_label, find_fields
 
 #: Attribute (no item, so that batches collate) with what became of a subject.
@@ -46,7 +40,7 @@ class PaintTumor(Transform):
         weights: Those that the recipe was made with.
         bank: Likewise.
         generator_device: Where the networks run; "auto" takes the images' device.
-        **kwargs: As for every TorchIO transform.
+        p: As for every TorchIO transform, like the rest.
 
     Raises:
         SynBTError: If the recipe cannot be read, or, on a subject, does not belong to it or to
@@ -66,19 +60,43 @@ class PaintTumor(Transform):
         weights: str = "shipped",
         bank: str | None = None,
         generator_device: str = "auto",
-        **kwargs: Any,
+        *,
+        p: float = 1,
+        copy: bool = True,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        keep: Mapping[str, str] | None = None,
+        parse_input: bool = True,
+        label_keys: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            p=p,
+            copy=copy,
+            include=include,
+            exclude=exclude,
+            keep=keep,
+            parse_input=parse_input,
+            label_keys=label_keys,
+        )
         if not isinstance(recipe, Mapping):
             raise SynBTError(
                 f"PaintTumor needs a recipe as a dictionary, got {type(recipe).__name__}. Read a "
                 f"file with json.loads(path.read_text())."
             )
-        self.recipe = copy.deepcopy(dict(recipe))
+        self.recipe = deepcopy(dict(recipe))
         self.pre, self.post, self.label = pre, post, label
         self.pre_channel, self.post_channel = pre_channel, post_channel
         self.tumor_label, self.paint_over = tumor_label, tuple(paint_over)
         self.weights, self.bank, self.generator_device = weights, bank, generator_device
+        self.settings = InjectionSettings(
+            tumor_label=tumor_label,
+            paint_over=self.paint_over,
+            weights=weights,
+            bank=bank,
+            generator_device=generator_device,
+        )
+        check_files(self.settings)
+        self.notices = Notices()
         self.args_names = [
             "recipe",
             "pre",
@@ -104,29 +122,23 @@ class PaintTumor(Transform):
             self.exclude,
         )
         ensure_label(subject, fields, self.tumor_label)
-        check_label_type(subject, fields, self.tumor_label)
+        sample = read_sample(subject, fields, self.tumor_label)
         with plain_numpy():
-            volume = read_volume(subject, fields, self.tumor_label, self.paint_over)
-            painted = self._synthesizer().replay(volume, self.recipe)
+            painted = replay(sample, self.settings, self.recipe, self.notices)
         write_synthesis(subject, fields, painted, self.tumor_label)
-        set_outcome(subject, painted)
+        set_outcome(subject, painted.reason, painted.measured)
         return subject
 
-    def _synthesizer(self) -> TumorSynthesizer:
-        settings = InjectionSettings(
-            weights=self.weights, bank=self.bank, generator_device=self.generator_device
-        )
-        return shared_synthesizer(settings_of_recipe(self.recipe, settings))
 
+def set_outcome(
+    subject: tio.Subject, reason: str | None, measured: Mapping[str, Any] | None = None
+) -> None:
+    """Leave `subject.synbt_outcome`.
 
-def set_outcome(subject: tio.Subject, outcome: Synthesis | str) -> None:
-    """Leave `subject.synbt_outcome`: what was painted, or the reason why nothing was."""
-    if isinstance(outcome, str):
-        found: dict[str, Any] = {"painted": False, "reason": outcome, "measured": {}}
-    else:
-        found = {
-            "painted": outcome.painted,
-            "reason": outcome.reason,
-            "measured": outcome.measured,
-        }
+    Args:
+        subject: Gets the attribute.
+        reason: Why nothing was painted; None where something was.
+        measured: What came out.
+    """
+    found = {"painted": reason is None, "reason": reason, "measured": dict(measured or {})}
     setattr(subject, OUTCOME, found)

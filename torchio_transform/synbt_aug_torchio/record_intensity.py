@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 import torchio as tio
@@ -11,9 +11,10 @@ from torchio.transforms import Transform
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.intensity import IntensityReference, measure_reference, reference_of
-from synbt_aug_torchio.exchange import plain_numpy
+from synbt_aug.transform import Notices, checked_keywords
+from synbt_aug_torchio.exchange import pair_of, plain_numpy
 from synbt_aug_torchio.fields import find_fields
-from synbt_aug_torchio.history import changed_since, warn_once, was_cropped
+from synbt_aug_torchio.history import changed_since, was_cropped
 
 #: The subject's key.
 INTENSITY_KEY = "synbt_intensity"
@@ -39,18 +40,39 @@ class RecordIntensity(Transform):
         post: Likewise; the same name twice for two channels of one image.
         pre_channel: Channel of pre, where one image holds both.
         post_channel: Likewise.
-        **kwargs: As for every TorchIO transform.
+        p: As for every TorchIO transform, like the rest.
+
+    Raises:
+        SynBTError: If a name is unknown; on a subject, if its images are not found or are no
+            signal.
     """
 
+    @checked_keywords(keys="TorchIO's newer name of it is include.")
     def __init__(
         self,
         pre: str | None = None,
         post: str | None = None,
         pre_channel: int = 0,
         post_channel: int = 1,
-        **kwargs: Any,
+        *,
+        p: float = 1,
+        copy: bool = True,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        keep: Mapping[str, str] | None = None,
+        parse_input: bool = True,
+        label_keys: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            p=p,
+            copy=copy,
+            include=include,
+            exclude=exclude,
+            keep=keep,
+            parse_input=parse_input,
+            label_keys=label_keys,
+        )
+        self.notices = Notices()
         self.pre, self.post = pre, post
         self.pre_channel, self.post_channel = pre_channel, post_channel
         self.args_names = ["pre", "post", "pre_channel", "post_channel"]
@@ -66,37 +88,42 @@ class RecordIntensity(Transform):
             self.exclude,
             with_label=False,
         )
-        pre = subject[f.pre].data[f.pre_channel]
-        post = subject[f.post].data[f.post_channel]
-        dtype = torch.promote_types(pre.dtype, post.dtype)
+        pair = pair_of(subject, f)
         try:
             with plain_numpy():
-                image = torch.stack([pre.to(dtype), post.to(dtype)])
-                found = measure_reference(image)
-            values = found.to_tensor()
+                values = measure_reference(pair).to_tensor()
         except SynBTError as error:
-            warn_once(f"SynBT: a case without intensity references: {error}")
+            self.notices.warn(f"SynBT: a case without intensity references: {error}")
             values = torch.full((2, 2), torch.nan, dtype=torch.float64)
         subject[INTENSITY_KEY] = values
         subject.update_attributes()
         return subject
 
 
-def recorded_reference(subject: tio.Subject, images: tuple[str, str]) -> IntensityReference | None:
+def recorded_reference(
+    subject: tio.Subject, images: tuple[str, str], notices: Notices
+) -> IntensityReference | None:
     """The references to paint with; None measures what is there.
 
-    Warns once where that is a crop, and where the recorded ones are of another signal.
+    Args:
+        subject: Which may hold them.
+        images: Names of pre and post.
+        notices: Are told where the subject is a crop without them, and where the recorded ones
+            are of another signal.
+
+    Raises:
+        SynBTError: If what is recorded is not one case's.
     """
     values = subject.get(INTENSITY_KEY)
     if not isinstance(values, Tensor):
         if was_cropped(subject):
-            warn_once(
+            notices.warn(
                 "SynBT: the subject was cropped, and its intensity references are measured on "
                 "the crop. Put RecordIntensity() before the crop to use the whole case's."
             )
         return None
     if changer := changed_since(subject, RecordIntensity.__name__, images):
-        warn_once(
+        notices.warn(
             f"SynBT: {changer} came between RecordIntensity and the painting, so the recorded "
             f"intensity references are of another signal and are not used. Put RecordIntensity "
             f"after {changer}, or the painting before it."

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torchio as tio
 from torchio.transforms.augmentation import RandomTransform
 
-from synbt_aug.clipping import CLIPPED_SHARE, clipped_advice, clipped_share, order_advice
-from synbt_aug.errors import SynBTError, first_line
+from synbt_aug.clipping import order_advice
 from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.shared_synthesizer import shared_synthesizer
-from synbt_aug.tumor.placement import draw_seed
-from synbt_aug.volume import BreastVolume, Synthesis
-from synbt_aug_torchio.exchange import (
-    check_label_type,
-    plain_numpy,
-    read_volume,
-    write_synthesis,
+from synbt_aug.ranges import Range, WholeRange
+from synbt_aug.transform import (
+    NOT_DRAWN,
+    NOT_GIVEN,
+    Notices,
+    checked_keywords,
+    inject,
+    look_at_unpainted,
+    merged_settings,
 )
-from synbt_aug_torchio.fields import Fields, ensure_label, find_fields
-from synbt_aug_torchio.history import bent_by, warn_once
+from synbt_aug.volume import Synthesis
+from synbt_aug_torchio.exchange import plain_numpy, read_sample, write_synthesis
+from synbt_aug_torchio.fields import Fields, channels_of, ensure_label, find_fields
+from synbt_aug_torchio.history import bent_by
 from synbt_aug_torchio.paint_tumor import PaintTumor, set_outcome
 from synbt_aug_torchio.record_intensity import recorded_reference
-
-logger = logging.getLogger(__name__)
-
-#: Arguments of TorchIO's own base class; `p` is ours.
-_TORCHIO = ("copy", "include", "exclude", "keys", "keep", "parse_input", "label_keys")
 
 
 class SynBTTumor(RandomTransform):
@@ -49,6 +46,10 @@ class SynBTTumor(RandomTransform):
     is an attribute, not an item: batches do not hold it. Where nothing can be painted (no room,
     no tissue, constant or NaN signal, out of memory) the subject stays as it is, with the reason.
 
+    A tumor is painted into pre and post. Further channels and ScalarImages of the subject in
+    which a real one would show (later phases, subtractions) are refused, unless
+    `unpainted_channels` is "allow".
+
     Put it before gamma, clipping, histogram and noise transforms, and with `RecordIntensity`
     before any crop. Networks are loaded on first use, once a process; the transform pickles as
     its settings.
@@ -63,7 +64,8 @@ class SynBTTumor(RandomTransform):
             spatial transforms before this one move it along.
         p: Probability of painting; the same as `probability`, .5 unless given.
         settings: `InjectionSettings`; those given by name go before.
-        **kwargs: Fields of `InjectionSettings` by name, and what every TorchIO transform takes.
+        probability: This and the next are settings, as `InjectionSettings` describes them.
+        copy: This and the rest are what every TorchIO transform takes.
 
     Raises:
         SynBTError: If a name is unknown or a value is out of range.
@@ -72,6 +74,11 @@ class SynBTTumor(RandomTransform):
         >>> transform = tio.Compose([tio.RandomFlip(), SynBTTumor(p=0.5), tio.RandomGamma()])
     """
 
+    @checked_keywords(
+        prob="TorchIO's name of it is p.",
+        seed="Randomness is torch's: call torch.manual_seed(...).",
+        keys="TorchIO's newer name of it is include.",
+    )
     def __init__(
         self,
         pre: str | None = None,
@@ -81,22 +88,54 @@ class SynBTTumor(RandomTransform):
         roi: str | None = None,
         p: float | None = None,
         settings: InjectionSettings | None = None,
-        **kwargs: Any,
+        probability: float = NOT_GIVEN,
+        tumors: int | WholeRange = NOT_GIVEN,
+        multifocal: float = NOT_GIVEN,
+        diameter_mm: float | Range | None = NOT_GIVEN,
+        enhancement: float | Range | None = NOT_GIVEN,
+        rim: float | Range | None = NOT_GIVEN,
+        heterogeneity: float | Range | None = NOT_GIVEN,
+        pre_contrast: float | Range | None = NOT_GIVEN,
+        category: str | None = NOT_GIVEN,
+        texture: str = NOT_GIVEN,
+        guidance: float = NOT_GIVEN,
+        steps: int = NOT_GIVEN,
+        weights: str = NOT_GIVEN,
+        bank: str | None = NOT_GIVEN,
+        tissue: str = NOT_GIVEN,
+        pre_channel: int = NOT_GIVEN,
+        post_channel: int = NOT_GIVEN,
+        unpainted_channels: str = NOT_GIVEN,
+        tumor_label: int = NOT_GIVEN,
+        paint_over: tuple[int, ...] = NOT_GIVEN,
+        roi_labels: tuple[int, ...] = NOT_GIVEN,
+        only_tumor_free: bool = NOT_GIVEN,
+        only_free_side: bool = NOT_GIVEN,
+        null_paint: float = NOT_GIVEN,
+        distractors: float = NOT_GIVEN,
+        precision: str = NOT_GIVEN,
+        generator_device: str = NOT_GIVEN,
+        copy: bool = True,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        keep: Mapping[str, str] | None = None,
+        parse_input: bool = True,
+        label_keys: Sequence[str] | None = None,
     ) -> None:
-        values, torchio_values = _split(kwargs)
-        if settings is not None and not isinstance(settings, InjectionSettings):
-            raise SynBTError(
-                f"settings needs InjectionSettings, got {type(settings).__name__}. A dictionary "
-                f"is given as SynBTTumor(**dictionary)."
-            )
-        if p is not None and values.setdefault("probability", p) != p:
-            raise SynBTError(
-                f"p and probability are one setting, got {p} and {values['probability']}. Give one."
-            )
+        merged = merged_settings("SynBTTumor", settings, locals(), {"p": p})
         # With p here, too, a subject that is passed by would get no label of zeros.
-        super().__init__(p=1, **torchio_values)
+        super().__init__(
+            p=1,
+            copy=copy,
+            include=include,
+            exclude=exclude,
+            keep=keep,
+            parse_input=parse_input,
+            label_keys=label_keys,
+        )
         self.pre, self.post, self.label, self.roi = pre, post, label, roi
-        self.settings = dataclasses.replace(settings or InjectionSettings(), **values)
+        self.settings = merged
+        self.notices = Notices()
 
     def _get_named_arguments(self) -> dict[str, Any]:
         """What differs from the defaults, for `repr` and configuration files."""
@@ -113,7 +152,7 @@ class SynBTTumor(RandomTransform):
     def apply_transform(self, subject: tio.Subject) -> tio.Subject:
         """Draw, paint, and record."""
         s = self.settings
-        generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
+        seed = int(torch.randint(2**62, (1,)))
         fields = find_fields(
             subject,
             self.name,
@@ -123,58 +162,35 @@ class SynBTTumor(RandomTransform):
             self.exclude,
             roi=self.roi,
         )
+        look_at_unpainted(*channels_of(subject, fields), s, self.notices)
         ensure_label(subject, fields, s.tumor_label)
-        chance, null = torch.rand(2, generator=generator).tolist()
-        if chance >= s.probability:
-            set_outcome(subject, "not drawn")
+        if float(torch.rand((), generator=_seeded(seed))) >= s.probability:
+            set_outcome(subject, NOT_DRAWN)
             return subject
-        check_label_type(subject, fields, s.tumor_label)
         with plain_numpy():
-            painted = self._painted(subject, fields, null, draw_seed(generator))
-        if isinstance(painted, str) or not painted.painted:
-            set_outcome(subject, painted)
+            painted = self._painted(subject, fields, _seeded(seed))
+        set_outcome(subject, painted.reason, painted.measured)
+        if not painted.painted:
             return subject
         write_synthesis(subject, fields, painted, s.tumor_label)
-        set_outcome(subject, painted)
         # Painted already: the history gets the transform that would do it again.
         paint = self._paint(fields, painted)
         subject.add_transform(paint, paint._get_reproducing_arguments())
         return subject
 
     def _painted(
-        self, subject: tio.Subject, fields: Fields, null: float, seed: int
-    ) -> Synthesis | str:
-        """A synthesis, or the reason why there is none."""
-        s = self.settings
-        try:
-            volume = read_volume(subject, fields, s.tumor_label, s.open_labels, s.roi_labels)
-        except SynBTError as error:
-            warn_once(f"SynBT: an unusable subject stays as it is: {error}")
-            return f"unusable subject: {error}"
-        if s.only_tumor_free and volume.tumor is not None and bool(volume.tumor.any()):
-            return "not drawn: it has a tumor"
+        self, subject: tio.Subject, fields: Fields, generator: torch.Generator
+    ) -> Synthesis:
         images = (fields.pre, fields.post)
-        _look_at_order(subject, images, volume)
-        reference = recorded_reference(subject, images)
-        synthesizer = shared_synthesizer(s)
-        asked = s.request("null" if null < s.null_paint else "tumor")
-        try:
-            return synthesizer(
-                volume,
-                seed=seed,
-                tumors=asked.tumors,
-                diameter_mm=asked.diameter_mm,
-                appearance=asked.appearance,
-                kind=asked.kind,
-                multifocal=asked.multifocal,
-                distractors=asked.distractors,
-                reference=reference,
-                only_free_side=asked.only_free_side,
-            )
-        except (RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError) as error:
-            # torch's own for "out of memory" is a RuntimeError, ours are ValueErrors.
-            logger.warning("SynBT: painting failed, the subject stays as it is: %s", error)
-            return f"error: {type(error).__name__}: {first_line(error)}"
+        reference = recorded_reference(subject, images, self.notices)
+        sample = read_sample(subject, fields, self.settings.tumor_label, reference)
+        bender = bent_by(subject, images)
+        if bender is not None:
+            self.notices.warn(order_advice(f"{bender} came before the tumor"))
+        painted, _ = inject(
+            sample, self.settings, generator, self.notices, look_for_clipping=bender is None
+        )
+        return painted
 
     def _paint(self, fields: Fields, painted: Synthesis) -> PaintTumor:
         s = self.settings
@@ -197,25 +213,6 @@ class SynBTTumor(RandomTransform):
         )
 
 
-def _split(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings, and what TorchIO's base class takes."""
-    known = {f.name for f in dataclasses.fields(InjectionSettings)} - {"seed"}
-    if "seed" in given:
-        raise SynBTError("seed has no effect in TorchIO. Call torch.manual_seed(...) instead.")
-    if unknown := sorted(set(given) - known - set(_TORCHIO)):
-        raise SynBTError(
-            f"SynBTTumor has no setting called {', '.join(unknown)}. There are: pre, post, label, "
-            f"roi, p, settings, {', '.join(sorted(known))}; and TorchIO's {', '.join(_TORCHIO)}."
-        )
-    settings = {k: v for k, v in given.items() if k in known}
-    for name in {"paint_over", "roi_labels"} & set(settings):
-        settings[name] = tuple(settings[name])
-    return settings, {k: v for k, v in given.items() if k in _TORCHIO}
-
-
-def _look_at_order(subject: tio.Subject, images: tuple[str, str], volume: BreastVolume) -> None:
-    """Warn once where intensities were bent or clipped before."""
-    if bender := bent_by(subject, images):
-        warn_once(order_advice(f"{bender} came before the tumor"))
-    elif (share := clipped_share(volume.image, volume.valid)) >= CLIPPED_SHARE:
-        warn_once(clipped_advice(share))
+def _seeded(seed: int) -> torch.Generator:
+    """All that is random of one subject."""
+    return torch.Generator().manual_seed(seed)

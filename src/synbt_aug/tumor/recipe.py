@@ -21,7 +21,7 @@ from synbt_aug.tumor.placement import Pose
 from synbt_aug.window import Window
 
 #: Raised when a recipe's meaning changes.
-RECIPE_FORMAT = 2
+RECIPE_FORMAT = 1
 
 KINDS = ("tumor", "null", "removal", "distractor")
 
@@ -68,7 +68,7 @@ class TumorRecipe:
         return {
             "kind": self.kind,
             "site": list(self.window.origin),
-            "window_mm": list(self.window.shape),
+            "window_mm": self.window.side,
             "noise_seed": self.noise_seed,
             "appearance": self.appearance.to_dict(),
             "diameter_mm": self.diameter_mm,
@@ -87,14 +87,13 @@ class TumorRecipe:
         try:
             d, h, w = (int(v) for v in values["site"])
             sd, sh, sw = (float(v) for v in spacing)
-            wd, wh, ww = (int(v) for v in values["window_mm"])
             if values["kind"] not in KINDS:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
             voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
             return cls(
                 kind=str(values["kind"]),
-                window=Window((d, h, w), (wd, wh, ww), (sd, sh, sw)),
+                window=Window((d, h, w), int(values["window_mm"]), (sd, sh, sw)),
                 noise_seed=int(values["noise_seed"]),
                 appearance=Appearance.from_dict(values["appearance"]),
                 diameter_mm=None if diameter is None else float(diameter),

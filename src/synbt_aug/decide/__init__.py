@@ -1,1 +1,0 @@
-"""What to paint, how it looks and where: everything random, as plans without pixels."""

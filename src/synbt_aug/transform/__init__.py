@@ -1,0 +1,34 @@
+"""What the transforms of TorchIO and of MONAI share: all that is not about their containers.
+
+An adapter reads its container's fields into a `Sample`, calls `inject` or `replay`, and writes
+back with `painted_image` and `painted_label`.
+"""
+
+from synbt_aug.transform.arrays import (
+    calculable,
+    check_holds,
+    painted_image,
+    painted_label,
+    signal_of,
+)
+from synbt_aug.transform.keywords import NOT_GIVEN, checked_keywords, merged_settings
+from synbt_aug.transform.notices import Notices
+from synbt_aug.transform.sample import NOT_DRAWN, Sample, inject, replay
+from synbt_aug.transform.unpainted import look_at_unpainted
+
+__all__ = [
+    "NOT_DRAWN",
+    "NOT_GIVEN",
+    "Notices",
+    "Sample",
+    "calculable",
+    "check_holds",
+    "checked_keywords",
+    "inject",
+    "look_at_unpainted",
+    "merged_settings",
+    "painted_image",
+    "painted_label",
+    "replay",
+    "signal_of",
+]

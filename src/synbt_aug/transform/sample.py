@@ -1,0 +1,126 @@
+"""One sample of a transform: painted by the injector, as a batch of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synbt_aug.clipping import CLIPPED_SHARE, clipped_advice, clipped_share
+from synbt_aug.errors import SynBTError
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.injector import SynBTInjector
+from synbt_aug.intensity import IntensityReference
+from synbt_aug.transform.label import read_label
+from synbt_aug.transform.notices import Notices
+from synbt_aug.volume import Spacing, Synthesis, unchanged
+
+#: The reason where chance left a sample as it is.
+NOT_DRAWN = "not drawn"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pre, post and label of one sample, in the axis order of its arrays.
+
+    Args:
+        pair: Pre and post, shape `(2, D, H, W)`, of a type that torch calculates with.
+        label: Shape `(D, H, W)`, any type.
+        spacing: Voxel size along D, H and W, in mm.
+        roi: Where tumors may go, shape `(D, H, W)`; None: nobody said.
+        reference: Intensity references of the case; None measures what is there.
+    """
+
+    pair: Tensor
+    label: Tensor
+    spacing: Spacing
+    roi: Tensor | None = None
+    reference: IntensityReference | None = None
+
+
+def inject(
+    sample: Sample,
+    settings: InjectionSettings,
+    generator: torch.Generator,
+    notices: Notices,
+    *,
+    look_for_clipping: bool = True,
+) -> tuple[Synthesis, Counter[str]]:
+    """Paint into a sample what the generator draws.
+
+    Args:
+        sample: It is not changed.
+        settings: What. Whether is the host's to decide, and the channels are the sample's.
+        generator: On the CPU; all that is random follows from it.
+        notices: Are given what was found odd about the sample.
+        look_for_clipping: False where the host knows of it already.
+
+    Returns:
+        What was painted, or the pair as it is with the reason; and the injector's counts.
+    """
+    try:
+        label = read_label(sample.label, sample.pair[1], settings, notices)
+    except SynBTError as error:
+        return _unusable(sample, str(error), notices), Counter({"unusable sample": 1})
+    if settings.only_tumor_free and bool((label == settings.tumor_label).any()):
+        reason = f"{NOT_DRAWN}: it has a tumor"
+        return unchanged(sample.pair, reason), Counter({NOT_DRAWN: 1})
+    injector = SynBTInjector(replace(_of_a_pair(settings), probability=1.0))
+    (result,) = injector(
+        sample.pair[None],
+        label[None, None],
+        sample.spacing,
+        generator=generator,
+        references=[sample.reference],
+        roi=None if sample.roi is None else sample.roi[None],
+    ).results
+    assert result is not None
+    if str(result.reason).startswith("unusable sample"):
+        notices.warn(f"SynBT: {result.reason} It stays as it is.")
+    elif look_for_clipping:
+        _tell_clipping(sample.pair, label, notices)
+    return result, injector.counts
+
+
+def replay(
+    sample: Sample, settings: InjectionSettings, recipe: Mapping[str, Any], notices: Notices
+) -> Synthesis:
+    """Paint into a sample what a recipe says.
+
+    Args:
+        sample: It is not changed.
+        settings: With weights, bank and device; the channels are the sample's.
+        recipe: As `Synthesis.recipe`, or read from its JSON.
+        notices: As for `inject`.
+
+    Raises:
+        SynBTError: If the recipe does not belong to the sample or the weights.
+    """
+    label = read_label(sample.label, sample.pair[1], settings, notices)
+    injector = SynBTInjector(_of_a_pair(settings))
+    (result,) = injector.replay(
+        sample.pair[None], label[None, None], [recipe], sample.spacing
+    ).results
+    assert result is not None
+    return result
+
+
+def _of_a_pair(settings: InjectionSettings) -> InjectionSettings:
+    return replace(settings, pre_channel=0, post_channel=1)
+
+
+def _unusable(sample: Sample, why: str, notices: Notices) -> Synthesis:
+    reason = f"unusable sample: {why}"
+    notices.warn(f"SynBT: {reason} It stays as it is.")
+    return unchanged(sample.pair, reason)
+
+
+def _tell_clipping(pair: Tensor, label: Tensor, notices: Notices) -> None:
+    seen = label >= 0
+    share = clipped_share(pair, None if bool(seen.all()) else seen)
+    if share >= CLIPPED_SHARE:
+        notices.warn(clipped_advice(share))

@@ -1,0 +1,35 @@
+"""Channels of a sample that a transform leaves as they are, named once a pipeline or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from synbt_aug.data.unpainted import check_unpainted, contradicting
+from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.transform.notices import Notices
+
+
+def look_at_unpainted(
+    names: Sequence[str], painted: Sequence[int], settings: InjectionSettings, notices: Notices
+) -> None:
+    """Name the channels that are not painted.
+
+    Args:
+        names: Of all channels that a network may see.
+        painted: Positions of pre and post among them.
+        settings: With `unpainted_channels`.
+        notices: Warn of channels that contradict the label where these are allowed; other
+            sequences, such as T2, are only logged.
+
+    Raises:
+        SynBTError: If a channel would contradict the label and the setting is "refuse".
+    """
+    told = check_unpainted(
+        names, painted, settings.unpainted_channels, allow='unpainted_channels="allow"'
+    )
+    if told is None:
+        return
+    if contradicting(names, painted):
+        notices.warn(told)
+    else:
+        notices.log(told)
