@@ -66,6 +66,13 @@ def test_a_tumor_label_that_is_not_there_is_refused() -> None:
         tumor_label_of(labels, 7)
 
 
+def test_the_value_asked_for_may_be_one_of_a_region() -> None:
+    labels = labelled(whole=[1, 2], core=2)
+    assert tumor_label_of(labels, 1) == 1
+    with pytest.raises(SynBTError, match=r"whole \(1, 2\), core \(2\)\), got 3"):
+        tumor_label_of(labels, 3)
+
+
 @pytest.mark.parametrize("value", [1.5, "one", None, True, -1, [1, 2.5]])
 def test_a_label_that_is_no_whole_number_is_refused_by_name(value: Any) -> None:
     with pytest.raises(SynBTError, match="need whole numbers from 0 on, but Breast has tumor: "):

@@ -91,9 +91,9 @@ def tumor_label_of(
     }
     single = {name: values for name, values in named.items() if len(values) == 1}
     if asked is not None:
-        if single and (asked,) not in single.values():
+        if named and not any(asked in values for values in named.values()):
             raise SynBTError(
-                f"tumor_label needs a label of {where} ({_listed(single)}), got {asked}."
+                f"tumor_label needs a label of {where} ({_listed(named)}), got {asked}."
             )
         return asked
     if not named:
