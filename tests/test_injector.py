@@ -75,7 +75,7 @@ class OutOfMemory(FlatTexture):
         ({"pre_channel": -1}, "pre_channel needs a number from 0 on, got -1"),
         ({"steps": 0}, "steps needs a number from 1 to 1000, got 0"),
         ({"precision": "int8"}, "precision needs one of .*'bf16'.*got 'int8'"),
-        ({"tumor_label": 0}, "tumor_label needs a number from 1 on, got 0"),
+        ({"tumor_label": 0}, "tumor_label needs a number from 1 to 2147483647, got 0"),
         ({"diameter_mm": 5.0}, "diameter_mm needs a number from 6 to 90, got 5"),
         ({"rim": 0.0}, "rim needs a number from 0.05 to 20, got 0"),
         ({"diameter_mm": (30, 10)}, "diameter_mm needs the smaller .* first, got 30:10. Type 10:3"),
@@ -107,8 +107,8 @@ OPTIONAL = {"diameter_mm", "enhancement", "rim", "heterogeneity", "pre_contrast"
 def test_what_is_no_number_is_refused_by_the_setting_s_name(name: str, value: Any) -> None:
     if value is None and name in OPTIONAL:
         return
-    if value == 1e30 and name in ("pre_channel", "post_channel", "tumor_label"):
-        return  # The images and labels that come say how large these may be.
+    if value == 1e30 and name in ("pre_channel", "post_channel"):
+        return  # The images that come say how large these may be.
     with pytest.raises(SynBTError, match=rf"^{name} needs a (whole )?number"):
         InjectionSettings(**{name: value})
 
@@ -533,6 +533,61 @@ def test_what_does_not_fit_the_images_is_refused(more: dict[str, Any], message: 
     given = {"labels": torch.zeros(1, 1, 8, 8, 8), **more}
     with pytest.raises(SynBTError, match=message):
         inject(images=torch.rand(1, 2, 8, 8, 8), **given)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.complex64, torch.bool])
+def test_images_of_a_type_without_arithmetic_are_refused_for_the_whole_batch(
+    dtype: torch.dtype,
+) -> None:
+    images = torch.zeros(1, 2, 8, 8, 8).to(dtype)
+    with pytest.raises(SynBTError, match=rf"SynBTInjector needs real-valued .* got {dtype}\. Conv"):
+        inject(images=images, labels=torch.zeros(1, 1, 8, 8, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint64, torch.complex64])
+def test_labels_of_a_type_without_arithmetic_are_refused(dtype: torch.dtype) -> None:
+    labels = torch.zeros(1, 1, 8, 8, 8).to(dtype)
+    with pytest.raises(SynBTError, match=rf"SynBTInjector needs labels.* got {dtype}\. Convert"):
+        inject(images=torch.rand(1, 2, 8, 8, 8), labels=labels)
+
+
+@pytest.mark.parametrize(
+    "dtype, value",
+    [(torch.uint8, 300), (torch.int8, 128), (torch.bool, 2), (torch.float16, 70_000)],
+)
+def test_a_label_s_type_that_cannot_hold_the_tumor_s_value_is_refused(
+    dtype: torch.dtype, value: int
+) -> None:
+    images, labels = batch(1)
+    before = images.clone()
+    settings = dataclasses.replace(ALWAYS, tumor_label=value)
+    with pytest.raises(
+        SynBTError, match=rf"hold tumor_label={value}, got {dtype}\. Convert them with labels.to"
+    ):
+        inject(settings, images=images, labels=labels.to(dtype))
+    assert torch.equal(images, before)
+
+
+def test_labels_of_booleans_are_masks_of_tumors() -> None:
+    images, labels = batch(2)
+    labels[0, 0, REAL] = 1
+    plain = inject(images=images, labels=labels)[1]
+    masks = inject(images=images, labels=labels.bool())[1]
+    assert masks.labels.dtype == torch.bool
+    assert torch.equal(masks.labels, plain.labels.bool())
+    assert torch.equal(masks.images, plain.images)
+
+
+def test_images_that_ask_for_gradients_are_painted_all_the_same() -> None:
+    images, labels = batch(1)
+    plain = inject(images=images, labels=labels)[1]
+    asking = images.clone().requires_grad_()
+    gland = ellipsoid(breast().shape, (34, 36, 36), (12, 12, 12))
+    roi = (0.5 * gland[None]).requires_grad_()
+    done = inject(images=asking, labels=labels.float().requires_grad_())[1]
+    assert torch.equal(done.images, plain.images)
+    assert not done.images.requires_grad and asking.requires_grad
+    assert inject(images=asking, labels=labels, roi=roi)[1].painted == (True,)
 
 
 # --- failures ---

@@ -153,6 +153,12 @@ def test_a_sampler_s_number_out_of_range_is_refused_by_its_name(
             TumorSynthesizer(tiny_weights(), texture=texture, tissue=find_tissue, **{name: value})
 
 
+def test_a_scan_that_asks_for_gradients_is_painted_all_the_same() -> None:
+    asking = replace(breast(), image=breast().image.clone().requires_grad_())
+    plain = painter()(breast(), seed=1, diameter_mm=8.0)
+    assert same(painter()(asking, seed=1, diameter_mm=8.0), plain)
+
+
 def test_a_given_mask_is_painted_in_its_place() -> None:
     result = painter()(breast(), seed=0, tumor_mask=lump())
     assert bool((result.tumor & lump()).sum() > 0.9 * lump().sum())

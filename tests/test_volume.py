@@ -66,9 +66,17 @@ def test_what_is_no_signal_is_refused(dtype: torch.dtype) -> None:
 
 def test_types_that_torch_cannot_calculate_with_are_refused_with_a_way_out() -> None:
     with pytest.raises(
-        SynBTError, match=r"got torch.uint16. Convert it with image.to\(torch.int32\)"
+        SynBTError, match=r"got torch.uint16. Convert it with tensor.to\(torch.int32\)"
     ):
         BreastVolume(image(torch.uint16))
+
+
+def test_no_gradient_goes_through_a_volume() -> None:
+    asking = image(torch.float32).requires_grad_()
+    volume = BreastVolume(asking, roi=torch.rand(asking.shape[1:]).requires_grad_())
+    assert volume.roi is not None
+    assert not volume.image.requires_grad and not volume.roi.requires_grad
+    assert asking.requires_grad and volume.image.data_ptr() == asking.data_ptr()
 
 
 @pytest.mark.parametrize(

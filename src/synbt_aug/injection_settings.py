@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import MAX_SEED, check_number, check_whole
+from synbt_aug.number import MAX_LABEL, MAX_SEED, check_number, check_whole
 from synbt_aug.painting import Wish
 from synbt_aug.ranges import Range, WholeRange, check_whole_range
 from synbt_aug.settings_reading import from_section, from_variables, type_setting
@@ -173,7 +173,10 @@ class InjectionSettings:
         for name, limit in limits.items():
             object.__setattr__(self, name, check_number(name, getattr(self, name), 0, limit))
         object.__setattr__(self, "tumors", check_whole_range("tumors", self.tumors, 1, 8))
-        whole = {"steps": (1, MAX_STEPS), "tumor_label": (1, None)}
+        whole: dict[str, tuple[int, int | None]] = {
+            "steps": (1, MAX_STEPS),
+            "tumor_label": (1, MAX_LABEL),
+        }
         whole |= {"pre_channel": (0, None), "post_channel": (0, None), "seed": (0, MAX_SEED)}
         for name, (least, most) in whole.items():
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least, most))
@@ -182,7 +185,7 @@ class InjectionSettings:
             if isinstance(given, str) or not isinstance(given, Iterable):
                 raise SynBTError(f"{name} needs label values, such as (2, 3), got {given!r}.")
             # Negative labels mark voxels without signal.
-            values = tuple(check_whole(f"Each value of {name}", v, 0) for v in given)
+            values = tuple(check_whole(f"Each value of {name}", v, 0, MAX_LABEL) for v in given)
             object.__setattr__(self, name, values)
 
     def request(self, kind: str = "tumor") -> Request:

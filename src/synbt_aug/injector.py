@@ -28,7 +28,7 @@ from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.placement import draw_seed
-from synbt_aug.volume import BreastVolume, Spacing, Synthesis, unchanged
+from synbt_aug.volume import BreastVolume, Spacing, Synthesis, check_type, unchanged
 
 logger = logging.getLogger(__name__)
 
@@ -282,6 +282,8 @@ class SynBTInjector:
         roi: Tensor | None,
     ) -> BreastVolume:
         s = self.settings
+        # A mask of booleans is the label 1; torch compares it with no set of numbers.
+        label = label.to(torch.uint8) if label.dtype == torch.bool else label
         open_labels = torch.tensor((0, s.tumor_label, *s.open_labels), device=label.device)
         if roi is None and s.roi_labels:
             roi = torch.isin(label[0], torch.tensor(s.roi_labels, device=label.device))
@@ -315,11 +317,13 @@ class SynBTInjector:
                 f"{s.pre_channel} (pre) and {s.post_channel} (post), got {tuple(images.shape)}. "
                 f"Set pre_channel and post_channel."
             )
+        check_type(images, "SynBTInjector")
         expected = (images.shape[0], 1, *images.shape[2:])
         if tuple(labels.shape) != expected:
             raise SynBTError(
                 f"SynBTInjector needs labels of shape {expected}, got {tuple(labels.shape)}."
             )
+        check_label_type(labels, s.tumor_label, "SynBTInjector")
         expected = (images.shape[0], *images.shape[2:])
         for name, mask in (("valid", valid), ("roi", roi)):
             if mask is not None and tuple(mask.shape) != expected:
@@ -342,6 +346,26 @@ class SynBTInjector:
             images[k, s.pre_channel], images[k, s.post_channel] = result.image
             labels[k, 0][result.tumor.to(labels.device)] = s.tumor_label
         return Injected(images, labels, tuple(results))
+
+
+def check_label_type(labels: Tensor, tumor_label: int, who: str) -> None:
+    """See that labels can hold a tumor's value.
+
+    Args:
+        labels: Of any shape.
+        tumor_label: What a tumor is to be.
+        who: What the user called.
+
+    Raises:
+        SynBTError: If they cannot, or torch does not calculate with their type.
+    """
+    if labels.dtype != torch.bool:
+        check_type(labels, who, "labels")
+    if torch.tensor(tumor_label).to(labels.dtype).item() != tumor_label:
+        raise SynBTError(
+            f"{who} needs labels that can hold tumor_label={tumor_label}, got {labels.dtype}. "
+            f"Convert them with labels.to(torch.int16), or set another tumor_label."
+        )
 
 
 def _outcome(wish: Wish, result: Synthesis) -> str:

@@ -12,6 +12,9 @@ from synbt_aug.errors import SynBTError
 #: Seeds that `torch.Generator.manual_seed` takes.
 MAX_SEED = 2**64 - 1
 
+#: Largest value of a label.
+MAX_LABEL = 2**31 - 1
+
 _LARGEST = sys.float_info.max
 
 

@@ -114,7 +114,7 @@ class Prepared:
         blocked = self.host.blocked
         if self.recipe.kind == "removal" and self.recipe.mask is not None and blocked is not None:
             # What is removed is an existing tumor: it alone stops being blocked.
-            blocked = blocked & ~unpack_mask(self.recipe.mask).to(blocked.device)
+            blocked = blocked & ~unpack_mask(self.recipe.mask, blocked.shape).to(blocked.device)
         return blocked
 
     def retry(self) -> Prepared | None:
@@ -284,6 +284,11 @@ def from_recipe(
         SynBTError: If the recipe does not belong to this host or bank.
     """
     window = recipe.window
+    if any(part.start >= part.stop for part in window.host_box(host.volume.shape)):
+        raise SynBTError(
+            f"The recipe's site {list(window.origin)} lies outside the scan, which has the shape "
+            f"{list(host.volume.shape)}. Pass an unchanged recipe.json."
+        )
     if recipe.pose is not None and recipe.diameter_mm is not None:
         if not 0 <= recipe.pose.template < len(bank):
             raise SynBTError(
@@ -301,7 +306,7 @@ def from_recipe(
     elif recipe.distractor is not None:
         distance = distractor_distance(recipe.distractor, window.side)
     elif recipe.mask is not None:
-        distance = _distance_of_mask(unpack_mask(recipe.mask), recipe)
+        distance = _distance_of_mask(unpack_mask(recipe.mask, host.volume.shape), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
     return _prepared(host, recipe, distance)

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from synbt_aug.device import check_device
 from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -65,11 +66,11 @@ def shared_synthesizer(
             another place.
 
     Raises:
-        SynBTError: If the weights cannot be loaded, a forked process asks for a GPU, or the
-            texture pastes voxels and the bank has none.
+        SynBTError: If the weights cannot be loaded, the device is not there, a forked process
+            asks for a GPU, or the texture pastes voxels and the bank has none.
     """
-    where = device if settings.generator_device == "auto" else settings.generator_device
-    place = _place(torch.device(where))
+    asked = settings.generator_device
+    place = _place(torch.device(device if asked == "auto" else asked))
     networks = settings.texture == "diffusion"
     weights_key = (networks, *_weights_key(settings.weights))
     key = (
@@ -132,7 +133,7 @@ def settings_of_recipe(
     Returns:
         These settings with the recipe's texture, steps, guidance and precision.
     """
-    texture = recipe.get("texture")
+    texture = recipe.get("texture") if isinstance(recipe, Mapping) else None
     if not isinstance(texture, Mapping):
         return settings
     known = ("steps", "guidance", "precision")
@@ -160,15 +161,16 @@ def forget_shared_synthesizers() -> None:
 
 def _place(device: torch.device) -> torch.device:
     """The device by its full name, "cuda:0" for "cuda", if this process may use it."""
-    if device.type != "cuda":
-        return device
-    if torch.cuda._is_in_bad_fork():
+    if device.type == "cuda" and torch.cuda._is_in_bad_fork():
         raise SynBTError(
             "The networks cannot run on a GPU in a forked worker process. Use "
             "monai.data.ThreadDataLoader(dataset, num_workers=0), or "
             'multiprocessing_context="spawn", or generator_device="cpu".'
         )
-    return torch.device("cuda", torch.cuda.current_device()) if device.index is None else device
+    check_device(device, "generator_device")
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def _weights_key(name: str) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug import __version__
+from synbt_aug.device import check_device
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
@@ -87,14 +88,14 @@ class TumorSynthesizer:
         precision: str = "fp32",
         tissue: str | Path | Segments = SHIPPED,
     ) -> None:
-        self.segmenter = _segmenter(tissue, torch.device(device))
+        self.device = check_device(device)
+        self.segmenter = _segmenter(tissue, self.device)
         texture = "diffusion" if texture is None else texture
         self.weights = load_for(texture, weights)
         bank_name = None if isinstance(bank, TumorBank) else bank or SHIPPED
         if bank is None or bank == SHIPPED:
             bank = self.weights.bank
         self.bank = bank if isinstance(bank, TumorBank) else load_bank(bank)
-        self.device = torch.device(device)
         self.texture: Texture = (
             make_texture(
                 texture,

@@ -81,15 +81,12 @@ class BreastVolume:
                 f"For 1 mm voxels pass spacing=(1.0, 1.0, 1.0)."
             )
         object.__setattr__(self, "spacing", spacing)
+        check_type(image, "BreastVolume")
+        # What is painted is data: no gradient goes through it.
+        object.__setattr__(self, "image", image.detach() if image.requires_grad else image)
+        image = self.image
         for name in ("tumor", "forbidden", "valid", "roi"):
             self._check_mask(name)
-        if image.is_complex() or image.dtype == torch.bool:
-            raise SynBTError(f"BreastVolume needs real-valued signal, got {image.dtype}.")
-        if image.dtype in (torch.uint16, torch.uint32, torch.uint64):
-            raise SynBTError(
-                f"BreastVolume needs a type that torch can calculate with, got {image.dtype}. "
-                f"Convert it with image.to(torch.int32) or image.float()."
-            )
         if image.is_floating_point() and not bool(torch.isfinite(image).all()):
             count = int((~torch.isfinite(image)).sum())
             raise SynBTError(
@@ -117,6 +114,7 @@ class BreastVolume:
                 f"BreastVolume needs {name} of shape {tuple(self.image.shape[1:])}, the image's "
                 f"grid, got {tuple(mask.shape)}. Resample the mask to the image first."
             )
+        mask = mask.detach()
         if name == "roi":
             mask = _mask_or_weights(mask)
         dtype = torch.float32 if mask.is_floating_point() and name == "roi" else torch.bool
@@ -127,6 +125,29 @@ class BreastVolume:
         """Voxels along D, H and W."""
         d, h, w = self.image.shape[1:]
         return int(d), int(h), int(w)
+
+
+def check_type(tensor: Tensor, who: str, what: str = "real-valued signal") -> None:
+    """See that a tensor holds real numbers of a type that torch calculates with.
+
+    Args:
+        tensor: Of any shape.
+        who: What the user called.
+        what: What it needs.
+
+    Raises:
+        SynBTError: If it does not.
+    """
+    if tensor.is_complex() or tensor.is_quantized or tensor.dtype == torch.bool:
+        raise SynBTError(
+            f"{who} needs {what}, got {tensor.dtype}. Convert it, for example with "
+            f"tensor.abs() of complex signal or tensor.float()."
+        )
+    if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        raise SynBTError(
+            f"{who} needs {what} of a type that torch can calculate with, got {tensor.dtype}. "
+            f"Convert it with tensor.to(torch.int32) or tensor.float()."
+        )
 
 
 def _mask_or_weights(roi: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def test_a_recipe_with_a_mask_survives_json() -> None:
     before = TumorRecipe("tumor", Window((0, 0, 0), 64, SPACING), 3, mask=pack_mask(mask))
     after = TumorRecipe.from_dict(json.loads(json.dumps(before.to_dict())), SPACING)
     assert after == before and after.mask is not None
-    assert torch.equal(unpack_mask(after.mask), mask)
+    assert torch.equal(unpack_mask(after.mask, mask.shape), mask)
 
 
 def test_other_noise_is_all_that_changes() -> None:
@@ -82,7 +82,7 @@ def test_a_packed_mask_is_unpacked_as_it_was(
 ) -> None:
     mask = torch.rand(shape, generator=seeded(seed)) < share
     mask[shape[0] // 2, 0, -1] = True
-    assert torch.equal(unpack_mask(json.loads(json.dumps(pack_mask(mask)))), mask)
+    assert torch.equal(unpack_mask(json.loads(json.dumps(pack_mask(mask))), shape), mask)
 
 
 def test_a_packed_mask_is_small() -> None:
@@ -103,4 +103,4 @@ def test_a_packed_mask_is_small() -> None:
 def test_a_damaged_mask_is_refused(change: dict[str, object]) -> None:
     packed = {**pack_mask(ellipsoid((9, 9, 9), (4, 4, 4), (3, 3, 3))), **change}
     with pytest.raises(SynBTError, match="The recipe's mask is damaged .*Pass an unchanged one"):
-        unpack_mask(packed)
+        unpack_mask(packed, (9, 9, 9))

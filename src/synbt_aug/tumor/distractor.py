@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synbt_aug.number import check_number
 from synbt_aug.posing import rotation_matrix
-from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.appearance import LIMITS, Appearance
+from synbt_aug.tumor.shape import read_quaternion
 
 SHAPES = ("mass", "node", "vessel")
 
@@ -82,12 +84,13 @@ class Distractor:
         Raises:
             ValueError: If there is no such shape, or it is not of these sizes.
         """
-        w, x, y, z = (float(v) for v in values["quaternion"])
+        quaternion = read_quaternion(values["quaternion"])
         a, b, c = (float(v) for v in values["size_mm"])
         if values["shape"] not in SHAPES or not 0 < min(a, b, c) <= max(a, b, c) <= 32:
             raise ValueError(f"no distractor of shape {values['shape']!r} and {a, b, c} mm")
-        turn, enhancement = float(values["turn"]), float(values["enhancement"])
-        return cls(str(values["shape"]), (w, x, y, z), (a, b, c), turn, enhancement)
+        turn = check_number("turn", values["turn"], 0, math.pi)
+        enhancement = check_number("enhancement", values["enhancement"], *LIMITS["enhancement"])
+        return cls(str(values["shape"]), quaternion, (a, b, c), turn, enhancement)
 
     @property
     def appearance(self) -> Appearance:

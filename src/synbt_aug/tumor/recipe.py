@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,13 +15,17 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import bounding_box
+from synbt_aug.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.distractor import Distractor
-from synbt_aug.tumor.placement import Pose
-from synbt_aug.window import Window
+from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM, Pose
+from synbt_aug.window import WINDOW_SIDES_MM, Window
 
 #: Raised when a recipe's meaning changes.
 RECIPE_FORMAT = 1
+
+#: Host voxels; no site lies farther out.
+_FAR = 100_000
 
 KINDS = ("tumor", "null", "removal", "distractor")
 
@@ -85,24 +89,27 @@ class TumorRecipe:
             SynBTError: If something is missing or of the wrong kind.
         """
         try:
-            d, h, w = (int(v) for v in values["site"])
+            d, h, w = (check_whole("site", v, -_FAR, _FAR) for v in values["site"])
             sd, sh, sw = (float(v) for v in spacing)
+            side = check_whole("window_mm", values["window_mm"], 1, WINDOW_SIDES_MM[-1])
             if values["kind"] not in KINDS:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
             voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
             return cls(
                 kind=str(values["kind"]),
-                window=Window((d, h, w), int(values["window_mm"]), (sd, sh, sw)),
-                noise_seed=int(values["noise_seed"]),
+                window=Window((d, h, w), side, (sd, sh, sw)),
+                noise_seed=check_seed(values["noise_seed"], "noise_seed"),
                 appearance=Appearance.from_dict(values["appearance"]),
-                diameter_mm=None if diameter is None else float(diameter),
+                diameter_mm=None
+                if diameter is None
+                else check_number("diameter_mm", diameter, SMALLEST_MM, LARGEST_MM),
                 pose=None if values["pose"] is None else Pose.from_dict(values["pose"]),
                 mask=values["mask"],
-                voxels_of=None if voxels_of is None else int(voxels_of),
+                voxels_of=None if voxels_of is None else check_whole("voxels_of", voxels_of, 0),
                 distractor=None if distractor is None else Distractor.from_dict(distractor),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SynBTError(
                 f"A recipe needs the fields that `synbt synthesize` writes, but this one cannot be "
                 f"read ({type(error).__name__}: {error}). Pass an unchanged recipe.json."
@@ -121,24 +128,36 @@ def pack_mask(mask: Tensor) -> dict[str, Any]:
     }
 
 
-def unpack_mask(packed: Mapping[str, Any]) -> Tensor:
+def unpack_mask(packed: Mapping[str, Any], grid: Sequence[int]) -> Tensor:
     """The inverse of `pack_mask`, boolean, CPU.
 
+    Args:
+        packed: From a recipe.
+        grid: Shape of the scan that the mask belongs to, `(D, H, W)`. Nothing larger is made.
+
     Raises:
-        SynBTError: If it is damaged.
+        SynBTError: If it is damaged, or belongs to another scan.
     """
     try:
-        shape = tuple(int(n) for n in packed["shape"])
-        box = tuple(slice(int(a), int(b)) for a, b in packed["box"])
-        if not len(shape) == len(box) == 3:
-            raise ValueError(f"{len(shape)} sides and {len(box)} pairs in place of three")
-        sides = tuple(s.stop - s.start for s in box)
-        bits = np.frombuffer(zlib.decompress(base64.b64decode(packed["bits"])), np.uint8)
-        mask = torch.zeros(shape, dtype=torch.bool)
-        inside = np.unpackbits(bits, count=math.prod(sides)).reshape(sides).astype(bool)
-        mask[box] = torch.from_numpy(inside)
-        return mask
-    except (KeyError, TypeError, ValueError, zlib.error, RuntimeError) as error:
+        shape = [int(n) for n in packed["shape"]]
+        if shape != list(grid):
+            raise ValueError(f"it has the shape {shape}, the scan has {list(grid)}")
+        box = [(int(a), int(b)) for a, b in packed["box"]]
+        if len(box) != 3 or not all(0 <= a < b <= n for (a, b), n in zip(box, shape, strict=True)):
+            raise ValueError(f"its box {box} does not lie in {shape}")
+        sides = [b - a for a, b in box]
+        size = math.ceil(math.prod(sides) / 8)
+        # A few hundred bytes may unpack to gigabytes: no more is unpacked than the box holds.
+        unpacking = zlib.decompressobj()
+        content = unpacking.decompress(base64.b64decode(packed["bits"], validate=True), size + 1)
+        if len(content) != size:
+            raise ValueError(f"its bits do not fill the box {box}")
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error) as error:
         raise SynBTError(
             f"The recipe's mask is damaged ({error}). Pass an unchanged one."
         ) from error
+    inside = np.unpackbits(np.frombuffer(content, np.uint8), count=math.prod(sides))
+    mask = torch.zeros(shape, dtype=torch.bool)
+    d, h, w = (slice(a, b) for a, b in box)
+    mask[d, h, w] = torch.from_numpy(inside.reshape(sides).astype(bool))
+    return mask

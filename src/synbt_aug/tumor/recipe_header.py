@@ -8,6 +8,9 @@ from typing import Any
 from synbt_aug.errors import SynBTError
 from synbt_aug.tumor.recipe import RECIPE_FORMAT
 
+#: Most tumors and distractors in a recipe: 100 groups of lesions are fewer.
+MAX_THINGS = 1000
+
 
 def check_header(
     recipe: Mapping[str, Any],
@@ -31,6 +34,11 @@ def check_header(
     Raises:
         SynBTError: If it was not, or is no recipe.
     """
+    if not isinstance(recipe, Mapping):
+        raise SynBTError(
+            f"A recipe is a dictionary, as `synbt synthesize` writes it, got "
+            f"{type(recipe).__name__}. Read a file with json.loads(path.read_text())."
+        )
     needed = ("format", "weights", "bank", "texture", "reference", "shape", "spacing", "tumors")
     missing = [name for name in (*needed, "seed") if name not in recipe]
     if missing:
@@ -64,6 +72,11 @@ def check_header(
         raise SynBTError(
             f"The recipe was made with texture settings {dict(recipe['texture'])}, these are "
             f"{dict(texture)}. Pass the same."
+        )
+    if len(recipe["tumors"]) > MAX_THINGS:
+        raise SynBTError(
+            f"A recipe holds at most {MAX_THINGS} things, this one has {len(recipe['tumors'])}. "
+            f"Pass an unchanged recipe.json."
         )
     if list(recipe["shape"]) != list(shape) or list(recipe["spacing"]) != list(spacing):
         raise SynBTError(

@@ -7,7 +7,7 @@ is done in the box that the tumor fills, not in its window.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -27,12 +27,16 @@ from synbt_aug.mask import (
     smoothed_mask,
     sphere_voxels,
 )
+from synbt_aug.number import check_number, check_seed, check_whole
 from synbt_aug.posing import pose, rotation_matrix
 from synbt_aug.tumor.bank import TumorBank, template_distance
 from synbt_aug.window import WINDOW_SIDES_MM, fitting_side
 
 #: Points a side of the grid of the elastic displacement, which spans the window.
 _ELASTIC_POINTS = 4
+
+#: Most of the elastic displacement that a recipe may ask for, in mm.
+_MAX_ELASTIC_MM = 10.0
 
 #: How far the level may move when a size is met, in mm.
 _LEVEL_REACH_MM = 1.0
@@ -78,9 +82,34 @@ class Pose:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Pose:
-        """Read what `to_dict` wrote."""
-        w, x, y, z = (float(v) for v in values["quaternion"])
-        return cls(**{**values, "quaternion": (w, x, y, z)})
+        """Read what `to_dict` wrote.
+
+        Raises:
+            KeyError: If something is missing.
+            TypeError: If something is of another kind.
+            ValueError: If a number is out of range.
+        """
+        if not isinstance(values["flip"], bool):
+            raise TypeError(f"flip needs true or false, got {values['flip']!r}")
+        return cls(
+            template=check_whole("template", values["template"], 0),
+            quaternion=read_quaternion(values["quaternion"]),
+            flip=values["flip"],
+            elastic_mm=check_number("elastic_mm", values["elastic_mm"], 0, _MAX_ELASTIC_MM),
+            elastic_seed=check_seed(values["elastic_seed"], "elastic_seed"),
+        )
+
+
+def read_quaternion(values: Sequence[Any]) -> tuple[float, float, float, float]:
+    """A rotation from JSON: four numbers from -1 to 1, not all of them 0.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    w, x, y, z = (check_number("quaternion", v, -1.001, 1.001) for v in values)
+    if math.hypot(w, x, y, z) < 0.5:
+        raise ValueError(f"a rotation needs a unit quaternion, got {(w, x, y, z)}")
+    return w, x, y, z
 
 
 class Raster(NamedTuple):
