@@ -49,7 +49,10 @@ Precision = Annotated[
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 Fold = Annotated[
-    int | None, typer.Option(min=0, help="Only the training cases of this nnU-Net fold.")
+    int | None,
+    typer.Option(
+        min=0, help="Only the training cases of this nnU-Net fold; also before nnU-Net split it."
+    ),
 ]
 Split = Annotated[
     str | None, typer.Option(help="Only this part of the dataset's own split: train or test.")

@@ -1,11 +1,12 @@
 """nnU-Net v2 raw datasets: `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`, `dataset.json`.
 
-Reads the files' names, not their voxels. Folds come from nnU-Net's own `splits_final.json`: a
-split made here could put a case of nnU-Net's validation fold into our training.
+Reads the files' names, not their voxels. Folds come from nnU-Net's own `splits_final.json`; where
+it has not made one yet, they are those that it will make (`standard_split`).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -16,9 +17,12 @@ from synbt_aug.data.channels import channels_of
 from synbt_aug.data.dataset_json import read_dataset_json
 from synbt_aug.data.label_names import tumor_label_of
 from synbt_aug.data.layout import CaseFiles, DatasetFiles, shorten
-from synbt_aug.errors import SynBTError
+from synbt_aug.data.standard_split import standard_fold
+from synbt_aug.errors import ExtraMissingError, SynBTError
 from synbt_aug.files import read_json_list, write_json
 from synbt_aug.number import check_whole
+
+logger = logging.getLogger(__name__)
 
 
 def read_nnunet_raw(folder: str | os.PathLike[str], *, split: str = "train") -> DatasetFiles:
@@ -80,10 +84,11 @@ def read_nnunet_raw(folder: str | os.PathLike[str], *, split: str = "train") -> 
 def read_fold(folder: str | os.PathLike[str], fold: int) -> tuple[frozenset[str], frozenset[str]]:
     """Training and validation names of a fold, from nnU-Net's `splits_final.json`.
 
-    Looked for in the dataset's folder, then in `$nnUNet_preprocessed/<dataset>`.
+    Looked for in the dataset's folder, then in `$nnUNet_preprocessed/<dataset>`. Where neither
+    has one the fold is of nnU-Net's standard split, if that is what nnU-Net will make.
 
     Raises:
-        SynBTError: If there is no such file, or no such fold.
+        SynBTError: If there is no such file and nnU-Net may make another one, or no such fold.
     """
     folder = Path(folder)
     places = [folder / "splits_final.json"]
@@ -102,10 +107,19 @@ def read_fold(folder: str | os.PathLike[str], fold: int) -> tuple[frozenset[str]
                 f"{place} was to be nnU-Net's list of folds, each with train and val, but fold "
                 f"{fold} has not both. Delete it: nnU-Net makes it again."
             ) from error
-    raise SynBTError(
-        f"A fold needs nnU-Net's splits_final.json; looked for {shorten([str(p) for p in places])}."
-        f" Run nnUNetv2_plan_and_preprocess and start one training, or copy the file there."
-    )
+    try:
+        beside = places[1].parent if len(places) > 1 else None
+        found = standard_fold(read_nnunet_raw(folder), read_dataset_json(folder), beside, fold)
+    except ExtraMissingError:
+        raise
+    except SynBTError as error:
+        raise SynBTError(
+            f"A fold needs nnU-Net's splits_final.json; looked for "
+            f"{shorten([str(p) for p in places])}. {error} Run nnUNetv2_plan_and_preprocess and "
+            f"start one training, or copy the file there."
+        ) from error
+    logger.info("Fold %d of nnU-Net's standard split: it has made none of its own yet", fold)
+    return found
 
 
 def write_dataset_json(
