@@ -31,6 +31,7 @@ from table1_run import run_row
 from synbt_aug.cli.console import log_to_screen
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import check_output_folder, read_json, written_whole
+from synbt_aug.interruption import exit_code
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -109,5 +110,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1 if not torch.cuda.is_available() else torch.get_num_threads())
     try:
         main()
+    except KeyboardInterrupt as stop:
+        print("Stopped before its end. The same command goes on with it.", file=sys.stderr)
+        raise SystemExit(exit_code(stop)) from None
     except SynBTError as error:
         raise SystemExit(f"Error: {error}") from error

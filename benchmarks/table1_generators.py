@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from table1_config import Configuration, Training
 
 from synbt_aug.data import Cohort
@@ -46,22 +45,12 @@ def weights_of(which: str, configuration: Configuration, cases: Cohort, folder: 
     second = denoiser_preset(preset)
     second = replace(second, steps=training.denoiser or second.steps)
     train_autoencoder(cases, first, codec, init=start, resume=_started(codec), precision=precision)
-    _check_finished(codec, "volumes", volumes.steps)
     train_denoiser(
         cases, codec, second, denoiser, init=start, resume=_started(denoiser), precision=precision
     )
-    _check_finished(denoiser, "denoiser", second.steps)
     card = {"cases": [case.name for case in cases], "generator": which}
     return assemble_weights(codec, denoiser, bank_of(cases), weights, card=card)
 
 
 def _started(folder: Path) -> bool:
     return any(checkpoint_path(folder, name).exists() for name in ("crops", "volumes", "denoiser"))
-
-
-def _check_finished(folder: Path, name: str, steps: int) -> None:
-    """Stop where a signal ended a training before its last step."""
-    path = checkpoint_path(folder, name)
-    state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else {}
-    if state.get("step", 0) < steps:
-        raise SystemExit(f"{folder} is not finished. The same command goes on with it.")

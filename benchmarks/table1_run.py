@@ -40,7 +40,7 @@ def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) ->
 
     Raises:
         SynBTError: If it is there, but was painted by other settings or another version.
-        SystemExit: If a signal ended the training; the same command goes on with it.
+        Interrupted: If a signal ended the training; the same command goes on with it.
     """
     result = folder / f"{row.path}.json"
     method, work = METHODS[row.method], folder / row.path
@@ -75,9 +75,7 @@ def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) ->
         log_every=min(50, configuration.preset.steps(len(data.labelled))),
         precision=configuration.precisions.get(row.network),
     )
-    facts = read_json(work / "best.json") if (work / "best.json").is_file() else {}
-    if not facts.get("training", {}).get("finished"):
-        raise SystemExit(f"{work} is not finished. The same command goes on with it.")
+    facts = read_json(work / "best.json", "what a row's training wrote")
     segmenter = load_trained(work).to(device())
     predictor = Predictor(segmenter, configuration.preset, method.field_of_view)
     scores = summarize(score_cases(predictor, data.test))

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from synbt_aug import progress
-from synbt_aug.progress import Reporter, clock
+from synbt_aug.progress import Reporter, clock, each
 
 
 @pytest.fixture
@@ -59,3 +59,9 @@ def test_a_terminal_gets_a_bar() -> None:
 
 def test_times_are_read_as_on_a_clock() -> None:
     assert [clock(s) for s in (7.4, 750, 3750)] == ["0:07", "12:30", "1:02:30"]
+
+
+def test_each_item_is_told_when_it_is_done() -> None:
+    said: list[str] = []
+    assert list(each("Tumor bank", "abc", said.append)) == ["a", "b", "c"]
+    assert said == ["Tumor bank: 0 of 3", "Tumor bank: 3 of 3"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from processes import is_alive, wait_until
 from synbt_aug.errors import SynBTError
 from synbt_aug.workers import each_done
 
@@ -90,19 +91,3 @@ def test_no_worker_outlives_a_parent_that_is_killed(tmp_path: Path, number: sign
     parent.send_signal(number)
     parent.wait(10)
     wait_until(lambda: not any(map(is_alive, pids)), 10)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(happened, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)

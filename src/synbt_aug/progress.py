@@ -6,7 +6,8 @@ A log of a cluster's job shows the same as a terminal: what is done, of how much
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +18,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Item = TypeVar("Item")
 
 #: Seconds between two lines where nobody watches.
 EVERY_S = 30.0
@@ -86,6 +89,24 @@ class Reporter:
         if made <= 0 or done >= total:
             return ""
         return f", about {clock((now - self._started) / made * (total - done))} left"
+
+
+def each(what: str, items: Sequence[Item], say: Callable[[str], None]) -> Iterator[Item]:
+    """The items, one after the other, telling how many were done.
+
+    Args:
+        what: The work that is done with each, in a few words.
+        items: All of them.
+        say: Takes a line where there is no terminal.
+    """
+    reporter = Reporter(what, Console(stderr=True), say)
+    reporter.tell(0, len(items))
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            reporter.tell(done, len(items))
+    finally:
+        reporter.close()
 
 
 def clock(seconds: float) -> str:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from processes import is_alive, wait_until
 from synbt_aug.errors import SynBTError
+from synbt_aug.folder_lock import refuse_locked
 from synbt_aug.tissue.labels_to_image import AIR, FAT, GLAND, REST, LabelMap
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.train.tissue import ExamplePool, Examples, train_tissue
@@ -86,3 +92,44 @@ def test_no_maps_are_told(tmp_path: Path) -> None:
 def test_an_unknown_preset_is_told() -> None:
     with pytest.raises(SynBTError, match="shipped, tiny, got 'paper'"):
         tissue_preset("paper")
+
+
+KILLED = """
+import multiprocessing, sys, threading, time
+from dataclasses import replace
+from pathlib import Path
+import torch
+from synbt_aug.tissue.labels_to_image import FAT, LabelMap
+from synbt_aug.train.tissue import train_tissue
+from synbt_aug.train.tissue_preset import tissue_preset
+
+def tell():
+    while not multiprocessing.active_children():
+        time.sleep(0.05)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    threading.Thread(target=tell, daemon=True).start()
+    maps = [LabelMap(torch.full((32, 32, 32), FAT, dtype=torch.uint8), torch.rand(16, 16, 16))]
+    train_tissue(maps, replace(tissue_preset("tiny"), steps=10**6), sys.argv[1], accelerator="cpu")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_a_training_that_is_ended(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(KILLED, encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", str(script), str(tmp_path / "run")]
+    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert trainer.stdout is not None
+    workers = [int(pid) for pid in trainer.stdout.readline().split()]
+    assert workers and all(map(is_alive, workers))
+    trainer.send_signal(number)
+    trainer.communicate(timeout=60)
+    assert trainer.returncode in (-number, 1)
+    wait_until(lambda: not any(map(is_alive, workers)), 20)
+    refuse_locked(tmp_path / "run")

@@ -11,6 +11,7 @@ import typer
 from synbt_aug.cli.console import counting, note, seconds
 from synbt_aug.cli.training import check_folder, first_rank, told_how_to_go_on, told_weights
 from synbt_aug.errors import ExtraMissingError, SynBTError
+from synbt_aug.progress import each
 
 if TYPE_CHECKING:
     from synbt_aug.data import Cohort
@@ -167,7 +168,7 @@ def denoiser(
     with told_how_to_go_on(output, "denoiser", resume):
         cohort = _cases(data, fold=fold, split=split, seed=seed)
         # Before the training: a cohort without a template of 6 mm would be told of hours later.
-        bank = bank_of(cohort)
+        bank = bank_of(each("Tumor bank", cohort, note))
         train_denoiser(
             cohort,
             vqvae,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synbt_aug.interruption import Interrupted
 from synbt_aug.train.autoencoder import train_autoencoder
 from synbt_aug.train.crops import TrainingCase
 from synbt_aug.train.denoiser import train_denoiser
@@ -16,6 +17,7 @@ from synbt_aug.train.presets import (
 __all__ = [
     "AutoencoderPreset",
     "DenoiserPreset",
+    "Interrupted",
     "TrainingCase",
     "autoencoder_preset",
     "denoiser_preset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +19,14 @@ from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import IntensityReference, inverse_knee
 from synbt_aug.leaks import leaks
+from synbt_aug.progress import each
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.train.crops import Crop
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import Weights, WithoutNetworks
+
+logger = logging.getLogger(__name__)
 
 MODES = ("replace", "add")
 #: What maps linear intensities, as `Painter` hands them over, to themselves.
@@ -189,7 +193,8 @@ def make_painter(
     chosen = bank if bank is not None else settings.bank
     synthesizer = TumorSynthesizer(
         settings.weights,
-        bank=chosen or bank_of(cases, voxels=plan.texture == "copy_paste"),
+        bank=chosen
+        or bank_of(each("Tumor bank", cases, logger.info), voxels=plan.texture == "copy_paste"),
         texture=settings.texture,
         device=device if settings.generator_device == "auto" else settings.generator_device,
         steps=settings.steps,

@@ -8,12 +8,18 @@ result is a folder with `tissue.safetensors`, the running average of the weights
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
+import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
 
 import torch
 from monai.losses import DiceCELoss
@@ -22,7 +28,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from synbt_aug.case_ids import PRIVACY, case_key
 from synbt_aug.errors import SynBTError
-from synbt_aug.interruption import SIGNALS
 from synbt_aug.tissue.labels_to_image import LabelMap, draw_crop, draw_image
 from synbt_aug.tissue.network import TissueNetwork
 from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
@@ -75,6 +80,7 @@ class ExamplePool:
     ) -> None:
         self.added, self.uses = added, uses
         self.made = max(0, self._wanted(most) - most)
+        self._ending = multiprocessing.Event()
         self._kept: deque[Example] = deque(maxlen=most)
         self._most = most
         self._ahead: Iterator[Example] = iter(
@@ -84,9 +90,14 @@ class ExamplePool:
                 sampler=range(self.made, 2**31),
                 num_workers=workers,
                 prefetch_factor=4 if workers else None,
-                worker_init_fn=_leave_signals_to_the_trainer,
+                worker_init_fn=partial(_leave_signals_to_the_trainer, self._ending),
             )
         )
+
+    def close(self) -> None:
+        """Let the workers end, whatever still refers to them, such as a traceback."""
+        self._ending.set()
+        self._ahead = iter(())
 
     def _wanted(self, most: int) -> int:
         return most // 2 + int(self.added * self.uses)
@@ -113,13 +124,18 @@ class ExamplePool:
         return torch.stack(images)[:, None].float(), torch.stack(answers)[:, None].long()
 
 
-def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the trainer ends well, and its workers after it.
+def _leave_signals_to_the_trainer(ending: Event, _worker: int) -> None:
+    """Signals reach the whole process group; the trainer ends well, and its workers after it.
 
     A trainer that is killed takes its workers along.
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if ending.is_set():  # by the trainer, which waits for this process
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, stop)
     end_with_parent()
 
 
@@ -222,7 +238,7 @@ def train_tissue(
         save_every_s=save_every_s,
         on_save=write,
     )
-    with run:
+    with run, contextlib.ExitStack() as stack:
         pools = [
             ExamplePool(
                 Examples(maps, size.sides_mm, (seed, fabric.global_rank, index)),
@@ -233,6 +249,8 @@ def train_tissue(
             )
             for index, size in enumerate(preset.crops)
         ]
+        for pool in pools:
+            stack.callback(pool.close)
         drawn = itertools.chain.from_iterable(pool.fill() for pool in pools)
         run.prepare("drawing examples", drawn, sum(pool.missing for pool in pools))
         for step in run:
