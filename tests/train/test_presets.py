@@ -13,6 +13,7 @@ from synbt_aug.train.presets import (
     autoencoder_preset,
     denoiser_preset,
 )
+from synbt_aug.train.tissue_preset import tissue_preset
 
 
 def test_the_autoencoder_of_the_paper() -> None:
@@ -83,3 +84,9 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(find: object) -> None:
 @pytest.mark.parametrize("name", ["paper", "shipped", "tiny"])
 def test_the_shares_of_the_windows_add_up(name: str) -> None:
     assert sum(pool.share for pool in denoiser_preset(name).pools) == pytest.approx(1.0)
+
+
+def test_what_makes_weights_is_what_the_documentation_says() -> None:
+    assert autoencoder_preset("shipped").min_steps == autoencoder_preset("paper").min_steps == 300
+    assert denoiser_preset("shipped").min_steps == denoiser_preset("paper").min_steps == 100
+    assert tissue_preset("shipped").min_steps == 100
