@@ -23,7 +23,7 @@ from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob
 from synbt_aug.tumor.request import AppearanceRequest
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
-from synbt_aug_monai import PaintTumor, PaintTumord
+from synbt_aug_monai import PaintTumor, PaintTumord, SynBTTumor
 
 TEXTURES: dict[str, Callable[[], TumorSynthesizer]] = {
     "formula": lambda: painter(FlatTexture()),
@@ -152,26 +152,65 @@ def test_what_an_injector_draws_the_core_paints_from_the_same_seed(
     assert torch.equal(core.image, done.images[0])
 
 
+RANGES: dict[str, Any] = {"tumors": (1, 3), "diameter_mm": (7.0, 12.0), "enhancement": (0.8, 1.6)}
+
+Drawn = tuple[Tensor, Tensor, dict[str, Any]]
+
+
+def drawn_by_the_injector(volume: BreastVolume, settings: InjectionSettings, seed: int) -> Drawn:
+    label = empty_label(volume)[None]
+    injector = SynBTInjector(settings)
+    done = injector(volume.image[None], label, volume.spacing, generator=seeded(seed))
+    (result,) = done.results
+    assert result is not None and result.recipe is not None
+    return done.images[0], done.labels[0, 0], result.recipe
+
+
+def drawn_by_monai(volume: BreastVolume, settings: InjectionSettings, seed: int) -> Drawn:
+    transform = SynBTTumor(settings=settings, spacing=volume.spacing).set_random_state(seed)
+    image, label = transform(volume.image.numpy(), empty_label(volume).numpy())
+    return torch.from_numpy(image), torch.from_numpy(label)[0], transform.outcome["recipe"]
+
+
+def drawn_by_torchio(volume: BreastVolume, settings: InjectionSettings, seed: int) -> Drawn:
+    tio = pytest.importorskip("torchio")
+    from synbt_aug_torchio import SynBTTumor as SynBTSubject
+
+    affine = affine_of(volume)
+    subject = tio.Subject(
+        pre=tio.ScalarImage(tensor=volume.image[:1], affine=affine),
+        post=tio.ScalarImage(tensor=volume.image[1:], affine=affine),
+        label=tio.LabelMap(tensor=empty_label(volume), affine=affine),
+    )
+    torch.manual_seed(seed)
+    found = SynBTSubject(settings=settings)(subject)
+    image = torch.cat([found["pre"].data, found["post"].data])
+    return image, found["label"].data[0], found.applied_transforms[-1][1]["recipe"]
+
+
 @pytest.mark.parametrize("seed", [1, 2])
-def test_ranges_draw_the_same_in_the_injector_and_in_the_core(
-    synthesizer: TumorSynthesizer, seed: int
+@pytest.mark.parametrize("host", [drawn_by_the_injector, drawn_by_monai, drawn_by_torchio])
+def test_what_a_host_draws_from_ranges_the_core_draws_from_the_same_seed(
+    synthesizer: TumorSynthesizer,
+    host: Callable[[BreastVolume, InjectionSettings, int], Drawn],
+    seed: int,
 ) -> None:
     volume = volume_of(MM, torch.float32)
-    asked: dict[str, Any] = {"tumors": (1, 3), "diameter_mm": (7.0, 12.0)}
-    look = {"enhancement": (0.8, 1.6)}
-    injector = SynBTInjector(InjectionSettings(probability=1.0, **asked, **look), synthesizer)
-    label = empty_label(volume)[None]
-    (drawn,) = injector(volume.image[None], label, generator=seeded(seed)).results
-    assert drawn is not None and drawn.painted and drawn.recipe is not None
+    image, label, recipe = host(volume, InjectionSettings(probability=1.0, **RANGES), seed)
     core = synthesizer(
-        volume, seed=drawn.recipe["seed"], appearance=AppearanceRequest(**look), **asked
+        volume,
+        seed=recipe["seed"],
+        tumors=(1, 3),
+        diameter_mm=(7.0, 12.0),
+        appearance=AppearanceRequest(enhancement=(0.8, 1.6)),
     )
-    assert core.recipe == drawn.recipe and torch.equal(core.image, drawn.image)
+    assert core.recipe == recipe
+    assert torch.equal(core.image, image) and torch.equal(core.tumor, label == 1)
     # The recipe holds what was drawn, and replays without the ranges.
-    for tumor in drawn.recipe["tumors"]:
+    for tumor in recipe["tumors"]:
         assert 7.0 <= tumor["diameter_mm"] <= 12.0
         assert isinstance(tumor["appearance"]["enhancement"], float)
-    assert torch.equal(synthesizer.replay(volume, drawn.recipe).image, drawn.image)
+    assert torch.equal(synthesizer.replay(volume, recipe).image, image)
 
 
 class FailsFor(FlatTexture):

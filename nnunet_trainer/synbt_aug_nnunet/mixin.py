@@ -26,6 +26,7 @@ from synbt_aug.dataset_settings import unpainted_line
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import Fit, FitCase, measure_fit, spread_first
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.shared_synthesizer import check_files
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.choice import load_for, refuse_shapes_only
 from synbt_aug.tumor.bank import load_bank
@@ -96,11 +97,12 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         synthesizer, fit = None, None
         cohort = FoldCohort({}, ())
         if settings.probability > 0:
+            # Now, not after an hour of measuring.
+            check_files(settings)
             names, validation = self.do_split()
             # Textures without a network leave them unread.
             weights = load_for(settings.texture, settings.weights)
             if settings.texture == "copy_paste" and settings.bank is not None:
-                # Now, not after an hour of measuring.
                 given = weights.bank if settings.bank == SHIPPED else load_bank(settings.bank)
                 refuse_shapes_only(given, settings.bank)
             learned_from |= {"weights": weights.digest, "bank": _bank_in_words(settings, names)}

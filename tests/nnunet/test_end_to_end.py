@@ -48,7 +48,7 @@ def test_plan_train_predict_and_export_with_nnunets_commands(tmp_path: Path) -> 
         SYNBT_FIT_CASES="1", SYNBT_STEPS="4", SYNBT_PROBABILITY="1", SYNBT_DIAMETER_MM="15",
     )  # fmt: skip
     assert "SynBT fit:" in said and "fit: unknown" not in said
-    line = re.search(r"SynBT: (\d+) injected.*an iteration", said)
+    line = re.search(r"SynBT: painted (\d+) of 12 samples.*an iteration", said)
     assert line is not None and int(line[1]) >= 1, said
     assert "error" not in line[0], line[0]
     model = tmp_path / "results" / DATASET / f"{TRAINER}__nnUNetPlansTiny__3d_fullres"

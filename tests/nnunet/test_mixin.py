@@ -276,6 +276,17 @@ def test_later_phases_are_refused_before_anything_is_computed_unless_they_are_al
     assert "SynBT paints 0: pre, 1: post 1; not painted: 2: post 2; they contradict" in log
 
 
+@pytest.mark.parametrize("name", ["WEIGHTS", "BANK", "TISSUE"])
+def test_a_file_that_is_not_there_is_told_before_the_cohort_is_measured(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"SYNBT_{name}", "/nonexistent")
+    trainer = nnunet()
+    with pytest.raises(SynBTError, match="/nonexistent"):
+        trainer.on_train_start()
+    assert not list(Path(trainer.preprocessed_dataset_folder_base).glob("synbt_*"))
+
+
 def test_the_second_stage_of_a_cascade_is_refused(nnunet: Make) -> None:
     with pytest.raises(SynBTError, match="second stage of a cascade.*Train 3d_fullres"):
         nnunet(Dataset(previous_stage="3d_lowres")).initialize()
