@@ -19,11 +19,13 @@ import numpy as np
 import torch
 
 from synbt_aug import BreastVolume, TumorSynthesizer
+from synbt_aug.decide.decide import decide
 from synbt_aug.host import Host
-from synbt_aug.painting import Wish, prepare
+from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import make_phantom
 from synbt_aug.texture.names import DEFAULT_STEPS
-from synbt_aug.writing import finish, measure, visibility
+from synbt_aug.tumor.wish import Wish
+from synbt_aug.write import write
 
 
 def resident_mb() -> float:
@@ -59,20 +61,20 @@ def main() -> None:
         seed += 1
         margin = synthesizer.texture.hole_margin_mm
         wish = Wish(diameter_mm=options.diameter_mm)
-        prepared = prepare(host, wish, synthesizer.bank, margin, generator, synthesizer.segmenter)
+        plan = decide(host, wish, synthesizer.bank, margin, generator, synthesizer.segmenter)
         marks.append(time.process_time())
-        if isinstance(prepared, str) or prepared.recipe.window.side != 64:
+        if isinstance(plan, str):
             continue
-        painted = synthesizer.texture(prepared.job(margin))[0]
+        window = Cut.of([host], [plan])
+        painted = synthesizer.texture(window.job(margin))
         marks.append(time.process_time())
-        result = finish(prepared, painted)
-        measure(prepared, result, visibility(prepared, result))
+        write(window, painted, replaces=synthesizer.texture.replaces)
         marks.append(time.process_time())
         for name, start, end in zip(("placing", "networks", "blending"), marks, marks[1:]):
             seconds[name].append(end - start)
         seconds["all of it"].append(marks[-1] - marks[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{options.diameter_mm:g} mm, 64 mm window, {options.steps} steps, {options.precision}")
+    print(f"{options.diameter_mm:g} mm, {options.steps} steps, {options.precision}")
     for name, values in seconds.items():
         print(f"{name:>10}: {statistics.median(values[1:]):.2f} CPU-s")
     print(

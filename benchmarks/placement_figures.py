@@ -30,7 +30,7 @@ from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import Placement, place_tumor
 from synbt_aug.tumor.room import room_of
 from synbt_aug.weights import load_weights
-from synbt_aug.window import write_change
+from synbt_aug.window import footprint
 
 FIRST_SEED = 1_000_000
 
@@ -86,10 +86,10 @@ def sites_of(host: Host, phantom: Phantom, known: bool) -> SiteMap:
 
 def look(tally: Tally, phantom: Phantom, near_gland: np.ndarray, placed: Placement) -> None:
     """What one placement's label touches."""
-    n = placed.window.side
-    image = torch.zeros(2, *phantom.labels.shape)
-    label = write_change(image, torch.zeros(2, n, n, n), placed.distance, placed.window).label
-    mask = label.numpy()
+    d, h, w = phantom.labels.shape
+    where = footprint((d, h, w), placed.distance, placed.window)
+    mask = np.zeros((d, h, w), bool)
+    mask[where.box] = where.label.numpy()
     found = np.bincount(phantom.labels[mask], minlength=len(Tissue))
     tally.all_voxels += int(mask.sum())
     for name, tissues in WRONG.items():

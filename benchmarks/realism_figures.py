@@ -54,7 +54,7 @@ from synbt_aug.evaluate.realism.training import TrainingSettings
 from synbt_aug.evaluate.realism.windows import join
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.page import Gallery, Section
-from synbt_aug.texture.correction import CORRECTION
+from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tumor.bank import load_bank
 from synbt_aug.weights import load_without_networks

@@ -36,7 +36,7 @@ from synbt_aug.evaluate.realism.segmenter import (
 from synbt_aug.evaluate.realism.windows import cut_windows, join, lesions_of
 from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.phantom import PhantomSettings, make_phantom
-from synbt_aug.texture.correction import CORRECTION
+from synbt_aug.texture.gains import CORRECTION
 
 FIRST_SEED, FIRST_TEST_SEED = 1_150_000, 1_160_000
 STEPS = (10, 6, 4, 2, 1)

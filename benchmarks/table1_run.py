@@ -22,7 +22,7 @@ from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.segmentation import CaseScore, Scores, summarize
 from synbt_aug.files import read_json, write_json
-from synbt_aug.texture.correction import CORRECTION
+from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.train.segmentation import train_segmentation
 from synbt_aug.train.segmentation_predict import Predictor, score_cases
 from synbt_aug.train.segmenters import load_trained

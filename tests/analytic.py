@@ -160,18 +160,19 @@ class FlatTexture:
 
     name = "flat"
     needs_signal = False
+    replaces = False
     hole_margin_mm = 2.0
 
     def __init__(self, contrast: tuple[float, float] = (0.2, 1.5), grain: float = 0.02) -> None:
         self.contrast = contrast
         self.grain = grain
-        self.sides: list[tuple[int, int]] = []
+        self.batches: list[tuple[int, tuple[int, int, int]]] = []
 
     def __call__(self, job: PaintingJob) -> Tensor:
-        self.sides.append((len(job), job.side))
+        self.batches.append((len(job), job.shape))
         contrast = torch.tensor(self.contrast).view(1, 2, 1, 1, 1)
         painted = inverse_knee(job.q) + contrast * job.mask.unsqueeze(1)
-        return painted + self.grain * job.noise(2, job.side)
+        return painted + self.grain * job.noise(2, job.shape)
 
     def recipe(self) -> dict[str, object]:
         return {"name": self.name, "contrast": list(self.contrast), "grain": self.grain}

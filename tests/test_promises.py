@@ -51,6 +51,7 @@ from analytic import (
     with_image,
 )
 from synbt_aug.data.nifti import read_pair, write_painted
+from synbt_aug.decide.decide import decide, plan_of_recipe
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import fill_hole
 from synbt_aug.host import Host
@@ -58,12 +59,13 @@ from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import measure_reference
 from synbt_aug.mask import sphere_voxels
-from synbt_aug.painting import Wish, from_recipe, prepare
+from synbt_aug.paint.cut import Cut
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.placement import rasterize
 from synbt_aug.tumor.recipe import TumorRecipe
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis
 from synbt_aug.vqvae import VQVAE, VQVAESettings
 
@@ -211,7 +213,7 @@ class Half(FlatTexture):
 def test_a_label_of_which_half_shows_is_redrawn_and_then_dropped() -> None:
     texture = Half((0.0, 3.0))
     result = painter(texture)(breast(), seed=1, diameter_mm=12.0)
-    assert len(texture.sides) == 3
+    assert len(texture.batches) == 3
     assert not result.painted and not result.tumor.any()
     assert torch.equal(result.image, breast().image)
     # Nor does a wish for a certain contrast excuse it.
@@ -231,7 +233,7 @@ class Rim(FlatTexture):
 def test_a_necrotic_core_keeps_its_label() -> None:
     texture = Rim((0.0, 3.0))
     result = painter(texture)(breast(), seed=1, diameter_mm=16.0)
-    assert len(texture.sides) == 1 and result.painted
+    assert len(texture.batches) == 1 and result.painted
     (measured,) = result.measured["tumors"]
     assert measured["visible_share"] >= 0.9
     assert measured["appearance"]["category"] == "rim"
@@ -255,7 +257,7 @@ def test_a_contrast_below_the_noise_needs_to_be_asked_for(asked: bool) -> None:
     result = painter(texture)(even, seed=1, diameter_mm=12.0, appearance=wish)
     assert result.painted is asked
     assert bool(result.tumor.any()) is asked
-    assert len(texture.sides) == (1 if asked else 3)
+    assert len(texture.batches) == (1 if asked else 3)
 
 
 # --------------------------------------------------------------------------------------- scale
@@ -457,9 +459,16 @@ def test_site_pose_mask_and_noise_do_not_depend_on_threads() -> None:
         for count in (1, 2):
             torch.set_num_threads(count)
             wish = Wish(diameter_mm=13.0)
-            result = prepare(Host.of(breast()), wish, small_bank(), 2.0, seeded(5), find_tissue)
+            host = Host.of(breast())
+            result = decide(host, wish, small_bank(), 2.0, seeded(5), find_tissue)
             assert not isinstance(result, str)
-            found.append((result.recipe, result.distance <= 0, result.job(2.0).noise(8, 16)))
+            found.append(
+                (
+                    result.recipe,
+                    result.distance <= 0,
+                    Cut.of([host], [result]).job(2.0).noise(8, (16, 16, 16)),
+                )
+            )
     finally:
         torch.set_num_threads(threads)
     (recipe, mask, noise), (other, mask_there, noise_there) = found
@@ -480,8 +489,9 @@ def test_painting_nothing_leaves_the_mean_of_the_tissue_within_its_noise() -> No
         # The same place with a tumor asked for changes by far more.
         (recipe,) = (result.recipe or {})["tumors"]
         thing = replace(TumorRecipe.from_dict(recipe, MM), kind="tumor")
-        prepared = from_recipe(Host.of(breast()), thing, small_bank(), 2.0)
-        assert texture(prepared.job(2.0))[0, 1].max() > prepared.linear[1].max() + 1
+        host = Host.of(breast())
+        window = Cut.of([host], [plan_of_recipe(host, thing, small_bank(), 2.0)])
+        assert texture(window.job(2.0))[0, 1].max() > window.linear[0, 1].max() + 1
 
 
 def test_nothing_is_asked_of_the_network_where_nothing_is_painted() -> None:
@@ -534,7 +544,7 @@ def test_nowhere_to_go_is_the_case_unchanged_with_a_reason(case: str, kind: str)
     assert str(result.reason).startswith(f"no site: {reason}")
     assert result.image is volume.image
     assert not result.tumor.any() and not result.support.any()
-    assert texture.sides == []
+    assert texture.batches == []
 
 
 def test_a_window_full_of_tumor_is_unchanged_with_a_reason() -> None:
@@ -560,7 +570,7 @@ def test_retries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     texture = FlatTexture((0.0, 0.0))
     even = BreastVolume(breast_image(with_gland=False), roi=deep())
     assert not painter(texture)(even, seed=0, diameter_mm=9.0).painted
-    assert len(texture.sides) == 3
+    assert len(texture.batches) == 3
 
 
 @given(
@@ -740,9 +750,10 @@ def jobs(count: int = 3) -> list[PaintingJob]:
     found = []
     for k in range(count):
         wish = Wish(diameter_mm=8.0 + 2 * k, appearance=Appearance(enhancement=0.2 * k))
-        result = prepare(Host.of(breast(seed=k)), wish, small_bank(), 2.0, seeded(k), find_tissue)
-        assert not isinstance(result, str)
-        found.append(result.job(2.0))
+        host = Host.of(breast(seed=k))
+        plan = decide(host, wish, small_bank(), 2.0, seeded(k), find_tissue)
+        assert not isinstance(plan, str)
+        found.append(Cut.of([host], [plan]).job(2.0))
     return found
 
 
@@ -781,8 +792,10 @@ def test_several_cases_at_once_are_painted_as_one_by_one(
 def test_the_noise_of_a_tumor_is_drawn_on_the_cpu_and_is_its_own() -> None:
     single = jobs(2)
     together = join(single)
-    assert torch.equal(together.noise(8, 16), torch.cat([j.noise(8, 16) for j in single]))
-    assert together.noise(8, 16).device.type == "cpu"
+    assert torch.equal(
+        together.noise(8, (16, 16, 16)), torch.cat([j.noise(8, (16, 16, 16)) for j in single])
+    )
+    assert together.noise(8, (16, 16, 16)).device.type == "cpu"
 
 
 # ---------------------------------------------------------------------------------- a real scan

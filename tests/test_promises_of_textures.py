@@ -35,10 +35,10 @@ from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import measure_reference
-from synbt_aug.painting import Wish
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis
 
 Make = Callable[[], TumorSynthesizer]

@@ -4,8 +4,8 @@ import torch
 
 from analytic import breast_image, seeded, small_bank
 from synbt_aug.host import Host
-from synbt_aug.painting import Wish
 from synbt_aug.series import Series
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
 
 

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from analytic import digest, find_tissue, seeded, with_image
+from synbt_aug.decide.decide import decide
 from synbt_aug.hole import fill_hole
 from synbt_aug.host import Host
 from synbt_aug.intensity import measure_reference
-from synbt_aug.painting import Wish, prepare
+from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis
 from synbt_aug.weights import Weights, load_weights, shipped_folder
 
@@ -120,9 +122,9 @@ def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights)
     for k in range(2):
         wish = Wish(diameter_mm=12.0 + 3 * k)
         host = Host.of(phantom(1))
-        prepared = prepare(host, wish, shipped.bank, 2.0, seeded(k), find_tissue)
-        assert not isinstance(prepared, str)
-        jobs.append(prepared.job(shipped.contract.hole_margin_mm))
+        plan = decide(host, wish, shipped.bank, 2.0, seeded(k), find_tissue)
+        assert not isinstance(plan, str)
+        jobs.append(Cut.of([host], [plan]).job(shipped.contract.hole_margin_mm))
 
     def latents(which: list[int]) -> Tensor:
         job = join([jobs[k] for k in which])

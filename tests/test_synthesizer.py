@@ -25,11 +25,11 @@ from analytic import (
 from geometric_tissue import geometric_tissue as find_tissue
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.painting import Wish
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
 
 
@@ -54,7 +54,7 @@ class Failing(FlatTexture):
 
     def __call__(self, job: PaintingJob) -> Tensor:
         painted = super().__call__(job)
-        return self.wrong(painted) if len(self.sides) <= self.times else painted
+        return self.wrong(painted) if len(self.batches) <= self.times else painted
 
 
 def nan(painted: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ def test_a_tumor_that_came_out_wrong_is_painted_again_with_other_noise(failures:
     texture = Failing(failures, nan)
     result = painter(texture)(breast(), seed=1, diameter_mm=10.0)
     first = painter()(breast(), seed=1, diameter_mm=10.0)
-    assert result.painted and len(texture.sides) == failures + 1
+    assert result.painted and len(texture.batches) == failures + 1
     (kept,), (plain,) = (result.recipe or {})["tumors"], (first.recipe or {})["tumors"]
     assert kept["noise_seed"] != plain["noise_seed"]
     # And brighter, since it may have drowned in what lies around.
@@ -233,7 +233,7 @@ def test_a_tumor_that_came_out_wrong_is_painted_again_with_other_noise(failures:
 def test_after_three_attempts_the_case_stays_as_it_is() -> None:
     texture = Failing(99, nan)
     result = painter(texture)(breast(), seed=1, diameter_mm=10.0)
-    assert len(texture.sides) == 3
+    assert len(texture.batches) == 3
     assert result.reason == "the networks returned NaN or infinite numbers"
     assert result.image is breast().image and not result.tumor.any()
 
@@ -241,7 +241,7 @@ def test_after_three_attempts_the_case_stays_as_it_is() -> None:
 def test_a_tumor_that_does_not_show_is_dropped_with_its_label() -> None:
     texture = FlatTexture((0.0, 0.0))
     result = painter(texture)(breast(), seed=1, diameter_mm=10.0)
-    assert len(texture.sides) == 3
+    assert len(texture.batches) == 3
     assert not result.painted and not result.tumor.any() and not result.support.any()
     assert "not visible enough" in str(result.reason) and "at least 90%" in str(result.reason)
 
@@ -263,14 +263,14 @@ def test_a_tumor_wholly_on_other_tumors_is_dropped() -> None:
 # --- many at once ---
 
 
-def test_windows_of_one_size_go_through_in_one_batch() -> None:
+def test_windows_of_one_shape_go_through_in_one_batch() -> None:
     texture = FlatTexture()
     hosts = [Host.of(breast(seed=k)) for k in range(3)]
     long = ellipsoid(breast().shape, (40, 36, 36), (6, 24, 6))
     wishes = [Wish(diameter_mm=10.0), Wish(mask=long), Wish(diameter_mm=9.0)]
     results = painter(texture).paint(hosts, wishes, [seeded(k) for k in range(3)])
     assert [r.painted for r in results] == [True] * 3
-    assert texture.sides == [(2, 64), (1, 96)]
+    assert texture.batches == [(2, (48, 48, 48)), (1, (48, 80, 48))]
 
 
 def test_one_case_without_room_does_not_keep_the_others() -> None:
@@ -337,7 +337,7 @@ def painted_recipe() -> dict[str, Any]:
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"format": 99}, r"is of format 99, this version reads format 1. Use synbt-aug 0"),
+        ({"format": 99}, r"is of format 99, this version reads format 2. Use synbt-aug 0"),
         ({"weights": "abc"}, r"other weights \(SHA-256 abc.*Pass those with weights="),
         ({"bank": "abc"}, r"another tumor bank \(SHA-256 abc.*Pass that one with bank="),
         (

@@ -47,7 +47,7 @@ class Contract:
         tissue_level: Mapped level above which voxels are tissue.
         smoothing_mm: Of a template before it is painted.
         blend_half_width_mm: Of the blend.
-        window_sides_mm: Window sizes.
+        window_sides_mm: Sides of the cubes that the denoiser was trained on.
         appearance_inputs: Order of the appearance.
         appearance_centre: Its scaling.
         appearance_spread: Its scaling.
@@ -69,7 +69,7 @@ class Contract:
     tissue_level: float = hole.TISSUE_LEVEL
     smoothing_mm: float = mask.SMOOTHING_MM
     blend_half_width_mm: float = mask.BLEND_HALF_WIDTH_MM
-    window_sides_mm: tuple[int, ...] = window.WINDOW_SIDES_MM
+    window_sides_mm: tuple[int, ...] = window.TRAINED_SIDES_MM
     appearance_inputs: tuple[str, ...] = appearance.APPEARANCE_INPUTS
     appearance_centre: tuple[float, ...] = appearance.CENTRE
     appearance_spread: tuple[float, ...] = appearance.SPREAD

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
@@ -62,9 +63,9 @@ class Host:
         Nothing is painted below it, removals included: a scan of magnitudes, or one that was
         cut off at zero, holds no value there.
         """
-        image, valid = self.volume.image.flatten(1), self.volume.valid
-        known = image if valid is None else image[:, valid.flatten()]
-        return known.amin(1).view(2, 1, 1, 1)
+        image, valid = self.volume.image, self.volume.valid
+        known = image if valid is None else torch.where(valid, image, image.amax())
+        return known.amin((1, 2, 3), keepdim=True)
 
     def sites_by(self, segmenter: Segments | None, only_free_side: bool = False) -> SiteMap:
         """Where a tumor may go; found on first use.

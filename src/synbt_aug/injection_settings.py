@@ -13,7 +13,6 @@ import torch
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.number import MAX_LABEL, MAX_SEED, check_number, check_whole
-from synbt_aug.painting import Wish
 from synbt_aug.ranges import Range, WholeRange, check_whole_range
 from synbt_aug.settings_reading import from_section, from_variables, type_setting
 from synbt_aug.texture.diffusion import PRECISIONS
@@ -25,6 +24,7 @@ from synbt_aug.texture.names import (
 )
 from synbt_aug.tumor.appearance import LIMITS
 from synbt_aug.tumor.request import AppearanceRequest, Request
+from synbt_aug.tumor.wish import Wish
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -22,12 +22,12 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.intensity import IntensityReference, references_of
-from synbt_aug.painting import Wish
 from synbt_aug.series import FAILURES, Series, failed
 from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.placement import draw_seed
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis, check_type, unchanged
 
 logger = logging.getLogger(__name__)

@@ -214,13 +214,15 @@ def gaussian_matrix(length: int, sigma: float, device: torch.device | None = Non
 
     Rows do not sum to 1 near the ends: what lies outside counts as zero. `sigma` is in voxels.
     """
-    index = torch.arange(length, dtype=torch.float32, device=device)
+    # Made on the CPU, and once: a device would be asked for a dozen small things.
+    index = torch.arange(length, dtype=torch.float32)
     kernel = torch.exp(-0.5 * ((index[:, None] - index[None, :]) / sigma) ** 2)
     kernel[(index[:, None] - index[None, :]).abs() > math.ceil(4 * sigma)] = 0
     full = torch.exp(
         -0.5 * (torch.arange(-math.ceil(4 * sigma), math.ceil(4 * sigma) + 1) / sigma) ** 2
     )
-    return kernel / float(full.sum())
+    matrix = kernel / float(full.sum())
+    return matrix if device is None else matrix.to(device)
 
 
 def separable(volume: Tensor, matrices: tuple[Tensor, Tensor, Tensor]) -> Tensor:

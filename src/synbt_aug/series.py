@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import torch
 
+from synbt_aug.decide.decide import satellite_wishes
 from synbt_aug.errors import first_line
 from synbt_aug.host import Host
-from synbt_aug.painting import Wish, satellite_wishes
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis, unchanged
 
 #: Errors that cost one painting, not the run. torch's own for "out of memory" is a RuntimeError,

@@ -7,8 +7,10 @@ the recipe.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,18 @@ import torch
 from torch import Tensor
 
 from synbt_aug import __version__
+from synbt_aug.decide.decide import decide, plan_of_recipe
+from synbt_aug.decide.plan import Plan
 from synbt_aug.device import check_device
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference
 from synbt_aug.number import check_seed
-from synbt_aug.painting import Prepared, Wish, from_recipe, prepare
+from synbt_aug.paint.cut import Cut
 from synbt_aug.ranges import Range, WholeRange
 from synbt_aug.series import FAILURES, Series, failed
 from synbt_aug.surroundings import plain_torch
-from synbt_aug.texture import SynTumor, Texture, join
+from synbt_aug.texture import SynTumor, Texture
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tissue.segmenter import load_segmenter
@@ -37,13 +41,14 @@ from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
 from synbt_aug.tumor.recipe_header import check_header
 from synbt_aug.tumor.request import AppearanceRequest, Request
 from synbt_aug.tumor.stretched_signal import signal_for
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
 from synbt_aug.weights import (
     SHIPPED,
     Weights,
     WithoutNetworks,
 )
-from synbt_aug.writing import finish, judge, measure, visibility
+from synbt_aug.write import Finished, paint_and_write
 
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
 #: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
@@ -240,15 +245,11 @@ class TumorSynthesizer:
         first = host
         for values in recipe["tumors"]:
             thing = TumorRecipe.from_dict(values, recipe["spacing"])
+            margin = self.texture.hole_margin_mm
             with plain_torch((volume.image.device, self.device)):
-                prepared = self._with_signal(
-                    from_recipe(host, thing, self.bank, self.texture.hole_margin_mm)
-                )
-                (painted,) = self._texture_at_once([prepared])
-                result = finish(prepared, painted)
-                measured = measure(prepared, result, visibility(prepared, result))
-            recipe_of_it = {"tumors": [thing.to_dict()]}
-            result = replace(result, recipe=recipe_of_it, measured=measured)
+                plan = self._with_signal(plan_of_recipe(host, thing, self.bank, margin))
+                result = self._painted([host], [plan])[0].result
+            result = replace(result, recipe={"tumors": [thing.to_dict()]})
             results.append(result)
             host = host.after(result)
         return self.together(first, results, recipe["seed"])
@@ -279,46 +280,34 @@ class TumorSynthesizer:
         generators: Sequence[torch.Generator],
     ) -> list[Synthesis]:
         results: dict[int, Synthesis] = {}
-        waiting: dict[int, Prepared] = {}
+        waiting: dict[int, Plan] = {}
         margin = self.texture.hole_margin_mm
         for k, (host, wish, generator) in enumerate(zip(hosts, wishes, generators, strict=True)):
-            prepared = prepare(host, wish, self.bank, margin, generator, self.segmenter)
-            if isinstance(prepared, str):
-                results[k] = unchanged(host.volume.image, prepared)
+            plan = decide(host, wish, self.bank, margin, generator, self.segmenter)
+            if isinstance(plan, str):
+                results[k] = unchanged(host.volume.image, plan)
             else:
-                waiting[k] = self._with_signal(prepared)
+                waiting[k] = self._with_signal(plan)
         while waiting:
-            for key in sorted({_batch_key(p) for p in waiting.values()}):
-                group = {k: p for k, p in waiting.items() if _batch_key(p) == key}
-                painted = self._texture(list(group.values()), key[0])
-                for (k, prepared), signal in zip(group.items(), painted, strict=True):
-                    result, again = judge(prepared, signal)
+            for group in _batches(hosts, waiting):
+                finished = self._painted([hosts[k] for k in group], [waiting[k] for k in group])
+                for k, one in zip(group, finished, strict=True):
+                    results[k], again = _judge(hosts[k], waiting.pop(k), one)
                     if again is not None:
                         waiting[k] = again
-                        continue
-                    results[k] = result
-                    del waiting[k]
         return [results[k] for k in range(len(hosts))]
 
-    def _with_signal(self, prepared: Prepared) -> Prepared:
-        if not self.texture.needs_signal or prepared.recipe.kind != "tumor":
-            return prepared
-        margin, device = self.texture.hole_margin_mm, prepared.linear.device
-        recipe, signal = signal_for(prepared.recipe, prepared.distance, self.bank, margin)
-        return replace(prepared, recipe=recipe, signal=signal.to(device))
-
-    def _texture(self, group: Sequence[Prepared], side: int) -> list[Tensor]:
-        """Paint windows of one size, on the networks' device, as many at once as memory takes."""
-        most = max(1, _VOXELS_AT_ONCE // side**3)
-        parts = (group[k : k + most] for k in range(0, len(group), most))
-        return [painted for part in parts for painted in self._texture_at_once(part)]
-
-    def _texture_at_once(self, group: Sequence[Prepared]) -> list[Tensor]:
+    def _with_signal(self, plan: Plan) -> Plan:
+        if not self.texture.needs_signal or plan.recipe.kind != "tumor":
+            return plan
         margin = self.texture.hole_margin_mm
-        job = join([prepared.job(margin) for prepared in group])
-        benign = group[0].recipe.kind == "distractor"
-        painted = (self.benign if benign else self.texture)(job.to(self.device))
-        return [p.to(g.linear.device) for p, g in zip(painted, group, strict=True)]
+        recipe, signal = signal_for(plan.recipe, plan.distance, self.bank, margin)
+        return replace(plan, recipe=recipe, signal=signal)
+
+    def _painted(self, hosts: Sequence[Host], plans: Sequence[Plan]) -> list[Finished]:
+        """Paint and write windows of one shape."""
+        texture = self.benign if plans[0].recipe.kind == "distractor" else self.texture
+        return paint_and_write(Cut.of(hosts, plans), texture, self.device)
 
     def together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
         """Several things painted one after the other, as one synthesis with a whole recipe.
@@ -337,10 +326,8 @@ class TumorSynthesizer:
             tumor, support = tumor | result.tumor, support | result.support
         recipe = self._header(host, seed)
         recipe["tumors"] = [t for r in done for t in (r.recipe or {})["tumors"]]
-        measured: dict[str, Any] = {"tumors": [r.measured for r in done if r.measured]}
-        if len(done) < len(results):
-            measured["left_out"] = [r.reason for r in results if not r.painted]
-        return Synthesis(done[-1].image, tumor, support, recipe, measured=measured)
+        measure = partial(_measured_together, done, results)
+        return Synthesis(done[-1].image, tumor, support, recipe, measure=measure)
 
     def _header(self, host: Host, seed: int) -> dict[str, Any]:
         return {
@@ -374,6 +361,38 @@ def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:
     return mask.to(device=volume.image.device, dtype=torch.bool)
 
 
-def _batch_key(prepared: Prepared) -> tuple[int, bool]:
-    """Windows of one key are painted in one batch: one size, one texture."""
-    return prepared.recipe.window.side, prepared.recipe.kind == "distractor"
+def _batches(hosts: Sequence[Host], plans: Mapping[int, Plan]) -> Iterator[list[int]]:
+    """Keys of plans that are painted together: one window, one kind of host, one texture."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for k, plan in plans.items():
+        window, image = plan.recipe.window, hosts[k].volume.image
+        benign = plan.recipe.kind == "distractor"
+        key = (window.shape, window.spacing, image.dtype, image.device, benign)
+        groups.setdefault(key, []).append(k)
+    for group in groups.values():
+        most = max(1, _VOXELS_AT_ONCE // math.prod(plans[group[0]].recipe.window.shape))
+        for start in range(0, len(group), most):
+            yield group[start : start + most]
+
+
+def _measured_together(done: Sequence[Synthesis], results: Sequence[Synthesis]) -> dict[str, Any]:
+    measured: dict[str, Any] = {"tumors": [r.measured for r in done if r.measured]}
+    if len(done) < len(results):
+        measured["left_out"] = [r.reason for r in results if not r.painted]
+    return measured
+
+
+def _judge(host: Host, plan: Plan, one: Finished) -> tuple[Synthesis, Plan | None]:
+    """A result, or the next attempt. A tumor that cannot be seen goes with its label."""
+    image, kind = host.volume.image, plan.recipe.kind
+    if not one.finite:
+        return unchanged(image, "the networks returned NaN or infinite numbers"), plan.retry()
+    if kind == "tumor" and one.labelled == 0:
+        return unchanged(image, "no free voxel is left under the tumor"), None
+    if one.seen is None:
+        if not one.changed:
+            reason = f"nothing changed: this texture leaves a {kind} as it was"
+            return unchanged(image, reason), None
+    elif (complaint := one.seen.complaint(plan.contrast_was_asked)) is not None:
+        return unchanged(image, complaint), plan.retry()
+    return replace(one.result, recipe={"tumors": [plan.recipe.to_dict()]}), None

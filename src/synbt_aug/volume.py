@@ -6,7 +6,9 @@ random state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -175,7 +177,7 @@ class Synthesis:
         recipe: What is needed to paint the same again, JSON-ready; None where nothing was
             painted.
         reason: Why nothing was painted; None where something was.
-        measured: What came out, JSON-ready: diameters in mm, appearance, visibility.
+        measure: Measures what came out.
     """
 
     image: Tensor
@@ -183,7 +185,19 @@ class Synthesis:
     support: Tensor
     recipe: dict[str, Any] | None = None
     reason: str | None = None
-    measured: dict[str, Any] = field(default_factory=dict)
+    measure: Callable[[], dict[str, Any]] = field(default=dict, repr=False, compare=False)
+
+    @cached_property
+    def measured(self) -> dict[str, Any]:
+        """What came out, JSON-ready: diameters in mm, appearance, visibility.
+
+        Measured when it is first read: training does not read it.
+        """
+        return self.measure()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What measures holds the whole case.
+        return {**self.__dict__, "measured": self.measured, "measure": dict}
 
     @property
     def painted(self) -> bool:

@@ -1,30 +1,29 @@
-"""The 1 mm isotropic window around a tumor: cut it out of a host, write a change back.
+"""The 1 mm isotropic window around a tumor: cut it out of a host, write back into it.
 
-The host is never resampled. Only the change is, and it is added to the host's own voxels.
+The host is never resampled: what was painted is.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.mask import (
-    ISLET_MM,
-    ISLET_SHARE,
-    blend_weight,
-    distance_mm,
-    islets,
-    separable,
-    sphere_voxels,
-)
+from synbt_aug.mask import separable
 from synbt_aug.volume import Spacing
 
-#: Sides that the shipped networks were trained on, in mm and voxels.
-WINDOW_SIDES_MM = (64, 96, 128)
+#: Sides that a window may have along each axis, in mm and voxels. The denoiser's latent sides
+#: divide by 4, hence steps of 16. Trained on cubes (below), it paints boxes as well.
+WINDOW_SIDES_MM = (48, 64, 80, 96, 112, 128)
+
+#: Sides of the cubes that the shipped networks were trained on, in mm: part of the contract.
+TRAINED_SIDES_MM = (64, 96, 128)
+
+#: Voxels along each axis of a window.
+Shape = tuple[int, int, int]
 
 #: Least tissue between the hole and the window's face, in mm.
 WINDOW_MARGIN_MM = 12.0
@@ -39,38 +38,84 @@ class Window:
 
     Args:
         origin: Host voxel under the window's first voxel; may lie outside the host.
-        side: Voxels of 1 mm along each axis.
+        shape: Voxels of 1 mm along each axis.
         spacing: The host's voxel size, in mm.
     """
 
     origin: tuple[int, int, int]
-    side: int
+    shape: Shape
     spacing: Spacing
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        """The middle of the window, in host voxels."""
+        d, h, w = (
+            first + (side - 1) / 2 / mm
+            for first, side, mm in zip(self.origin, self.shape, self.spacing, strict=True)
+        )
+        return d, h, w
+
+    @property
+    def region_shape(self) -> Shape:
+        """Host voxels whose centres lie in the window, along each axis."""
+        d, h, w = (
+            _voxels_under(side, mm) for side, mm in zip(self.shape, self.spacing, strict=True)
+        )
+        return d, h, w
+
+    def inside_region(self, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+        """The part of the region that lies in a host of this shape."""
+        d, h, w = (
+            slice(part.start - first, part.stop - first)
+            for part, first in zip(self.host_box(shape), self.origin, strict=True)
+        )
+        return d, h, w
 
     def host_box(self, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
         """Host voxels whose centres lie in the window, cut to the host."""
         box = []
-        for first, step_mm, length in zip(self.origin, self.spacing, shape, strict=True):
-            end = first + int((self.side - 1) / step_mm + 1e-6) + 1
+        for first, voxels, length in zip(self.origin, self.region_shape, shape, strict=True):
+            end = first + voxels
             box.append(slice(max(first, 0), max(min(end, length), max(first, 0))))
         return box[0], box[1], box[2]
 
 
-def fitting_side(extent_mm: float) -> int | None:
-    """Smallest window for a hole of this extent along its longest axis; None when none fits."""
-    for side in WINDOW_SIDES_MM:
-        if extent_mm + 2 * WINDOW_MARGIN_MM <= side:
-            return side
-    return None
+def fitting_shape(extents_mm: Sequence[float]) -> Shape | None:
+    """Smallest window for a hole of these extents along the axes; None when none fits."""
+    sides = [
+        next((side for side in WINDOW_SIDES_MM if extent + 2 * WINDOW_MARGIN_MM <= side), None)
+        for extent in extents_mm
+    ]
+    d, h, w = sides
+    if d is None or h is None or w is None:
+        return None
+    return d, h, w
+
+
+def shape_for_mask(extents_mm: Sequence[float], hole_margin_mm: float) -> Shape | None:
+    """Window for a given mask's box; None when none fits.
+
+    Args:
+        extents_mm: Of the mask's box along the axes.
+        hole_margin_mm: Dilation of the mask that gives the hole.
+    """
+    # 2 mm more: the smoothed shape may reach a voxel farther on either side.
+    return fitting_shape([extent + 2 * hole_margin_mm + 2 for extent in extents_mm])
+
+
+def cube(side: int) -> Shape:
+    """A window of one side along all axes."""
+    return side, side, side
 
 
 def window_around(
-    centre: tuple[float, float, float], side: int, spacing: Spacing = (1.0, 1.0, 1.0)
+    centre: tuple[float, float, float], shape: Shape, spacing: Spacing = (1.0, 1.0, 1.0)
 ) -> Window:
     """The window whose middle lies nearest to a host position, given in voxels."""
-    half_mm = (side - 1) / 2
-    origin = [round(c - half_mm / mm) for c, mm in zip(centre, spacing, strict=True)]
-    return Window((origin[0], origin[1], origin[2]), side, spacing)
+    d, h, w = (
+        round(c - (side - 1) / 2 / mm) for c, side, mm in zip(centre, shape, spacing, strict=True)
+    )
+    return Window((d, h, w), shape, spacing)
 
 
 def _resampling(source: Tensor, target: Tensor, step_mm: float, out_step_mm: float) -> Tensor:
@@ -91,24 +136,26 @@ def _resampling(source: Tensor, target: Tensor, step_mm: float, out_step_mm: flo
     return weight / weight.sum(1, keepdim=True)
 
 
-def _axis_positions(
-    window: Window, axis: int, host: slice, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Positions of host voxels and of window voxels along one axis, in mm from the origin."""
+def _axis_positions(window: Window, axis: int, host: slice) -> tuple[Tensor, Tensor]:
+    """Positions of host voxels and of window voxels along one axis, in mm from the origin.
+
+    On the CPU: what is read from them must not wait for a device.
+    """
     step_mm = window.spacing[axis]
-    voxels = torch.arange(host.start, host.stop, dtype=torch.float32, device=device)
+    voxels = torch.arange(host.start, host.stop, dtype=torch.float32)
     host_mm = (voxels - window.origin[axis]) * step_mm
-    window_mm = torch.arange(window.side, dtype=torch.float32, device=device)
-    return host_mm, window_mm
+    return host_mm, torch.arange(window.shape[axis], dtype=torch.float32)
 
 
 def _padded_box(window: Window, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
     """Host voxels that the window's voxels touch, at least one an axis (for edge padding)."""
     box = []
-    for first, step_mm, length in zip(window.origin, window.spacing, shape, strict=True):
+    for first, side, step_mm, length in zip(
+        window.origin, window.shape, window.spacing, shape, strict=True
+    ):
         reach = int(1 / step_mm) + 1
         start = min(max(first - reach, 0), length - 1)
-        stop = max(min(first + int((window.side - 1) / step_mm) + 2 + reach, length), start + 1)
+        stop = max(min(first + int((side - 1) / step_mm) + 2 + reach, length), start + 1)
         box.append(slice(start, stop))
     return box[0], box[1], box[2]
 
@@ -121,16 +168,17 @@ def cut(volume: Tensor, window: Window) -> Tensor:
         window: Where.
 
     Returns:
-        Shape `(..., side, side, side)`, float32.
+        Shape `(..., *window.shape)`, float32.
     """
     d, h, w = volume.shape[-3:]
     box = _padded_box(window, (d, h, w))
     matrices = []
     for axis, part in enumerate(box):
-        host_mm, window_mm = _axis_positions(window, axis, part, volume.device)
-        matrices.append(_resampling(host_mm, window_mm, window.spacing[axis], 1.0))
-    region = volume[(..., *box)].to(torch.float32)
-    return separable(region, (matrices[0], matrices[1], matrices[2]))
+        host_mm, window_mm = _axis_positions(window, axis, part)
+        matrix = _resampling(host_mm, window_mm, window.spacing[axis], 1.0)
+        matrices.append(matrix.to(volume.device))
+    there = volume[(..., *box)].to(torch.float32)
+    return separable(there, (matrices[0], matrices[1], matrices[2]))
 
 
 def resample_to_mm(volume: Tensor, spacing: Spacing, shape: tuple[int, int, int]) -> Tensor:
@@ -143,9 +191,9 @@ def resample_to_mm(volume: Tensor, spacing: Spacing, shape: tuple[int, int, int]
     """
     matrices = []
     for length, mm, wanted in zip(volume.shape[-3:], spacing, shape, strict=True):
-        source = torch.arange(length, dtype=torch.float32, device=volume.device) * mm
-        target = torch.arange(wanted, dtype=torch.float32, device=volume.device)
-        matrices.append(_resampling(source, target, mm, 1.0))
+        source = torch.arange(length, dtype=torch.float32) * mm
+        target = torch.arange(wanted, dtype=torch.float32)
+        matrices.append(_resampling(source, target, mm, 1.0).to(volume.device))
     return separable(volume, (matrices[0], matrices[1], matrices[2]))
 
 
@@ -157,142 +205,83 @@ def cut_mask(mask: Tensor, window: Window) -> Tensor:
         window: Where.
 
     Returns:
-        Boolean, shape `(side, side, side)`.
+        Boolean, shape `window.shape`.
     """
-    steps = torch.arange(window.side, device=mask.device)
     result = mask
     for axis, (first, mm, length) in enumerate(
         zip(window.origin, window.spacing, mask.shape, strict=True)
     ):
+        steps = torch.arange(window.shape[axis], device=mask.device)
         index = (first + steps / mm).round().to(torch.long)
         inside = (index >= 0) & (index < length)
         shape = [1, 1, 1]
-        shape[axis] = window.side
+        shape[axis] = window.shape[axis]
         result = result.index_select(axis, index.clamp(0, length - 1)) & inside.view(shape)
     return result
 
 
 def inside_host(window: Window, shape: tuple[int, int, int], device: torch.device) -> Tensor:
-    """Window voxels that lie over the host, boolean, shape `(side, side, side)`."""
+    """Window voxels that lie over the host, boolean, shape `window.shape`."""
     return cut_mask(torch.ones((1, 1, 1), dtype=torch.bool, device=device).expand(shape), window)
 
 
-def to_host(content: Tensor, window: Window, shape: tuple[int, int, int]) -> Tensor:
-    """Resample window content to the host voxels of `window.host_box(shape)`.
+@lru_cache(maxsize=256)
+def _between(side: int, mm: float, to_window: bool, device: torch.device) -> Tensor:
+    """Interpolation along one axis between a window and the host voxels under it."""
+    host_mm = torch.arange(_voxels_under(side, mm), dtype=torch.float32) * mm
+    window_mm = torch.arange(side, dtype=torch.float32)
+    if to_window:
+        return _resampling(host_mm, window_mm, mm, 1.0).to(device)
+    return _resampling(window_mm, host_mm, 1.0, mm).to(device)
+
+
+def _voxels_under(side: int, mm: float) -> int:
+    """Host voxels whose centres lie in a window, along one axis."""
+    return int((side - 1) / mm + 1e-6) + 1
+
+
+def to_region(content: Tensor, window: Window) -> Tensor:
+    """Resample windows to the host voxels under them.
 
     Args:
-        content: Shape `(..., side, side, side)`, float32.
-        window: Where.
-        shape: The host's shape.
+        content: Shape `(..., *window.shape)`, float32.
+        window: Any one of that shape and spacing.
 
     Returns:
-        Shape `(..., d, h, w)`: that of the host box.
+        Shape `(..., *window.region_shape)`.
     """
-    matrices = []
-    for axis, part in enumerate(window.host_box(shape)):
-        host_mm, window_mm = _axis_positions(window, axis, part, content.device)
-        matrices.append(_resampling(window_mm, host_mm, 1.0, window.spacing[axis]))
-    return separable(content.to(torch.float32), (matrices[0], matrices[1], matrices[2]))
+    d, h, w = (
+        _between(side, mm, False, content.device)
+        for side, mm in zip(window.shape, window.spacing, strict=True)
+    )
+    return content if window.spacing == (1.0, 1.0, 1.0) else separable(content, (d, h, w))
 
 
-@dataclass(frozen=True)
-class Written:
-    """A host after a change was written into it.
+def to_window(region: Tensor, window: Window) -> Tensor:
+    """Resample the host voxels under windows to 1 mm: the inverse of `to_region`, nearly."""
+    d, h, w = (
+        _between(side, mm, True, region.device)
+        for side, mm in zip(window.shape, window.spacing, strict=True)
+    )
+    return region if window.spacing == (1.0, 1.0, 1.0) else separable(region, (d, h, w))
+
+
+def region(volume: Tensor, window: Window) -> Tensor:
+    """The host voxels under a window, edge-repeated where it overhangs the host.
 
     Args:
-        image: A copy of the host that differs inside `support` only, dtype kept; values that
-            the dtype cannot hold are cut to its largest.
-        label: Blend weight of at least .5, boolean, shape `(D, H, W)`.
-        support: Blend weight above 0, boolean, shape `(D, H, W)`.
-    """
-
-    image: Tensor
-    label: Tensor
-    support: Tensor
-
-
-def write_change(
-    image: Tensor,
-    change: Tensor,
-    distance: Tensor,
-    window: Window,
-    blocked: Tensor | None = None,
-    floor: Tensor | None = None,
-    drop_islets: bool = False,
-) -> Written:
-    """Add a change to the host, by index, inside the tumor's support only.
-
-    Args:
-        image: The host, shape `(2, D, H, W)`, any real dtype.
-        change: What to add where the weight is 1, in the host's units, shape
-            `(2, n, n, n)` at 1 mm.
-        distance: Signed distance to the tumor's surface, in mm, shape `(n, n, n)`.
+        volume: Shape `(..., D, H, W)`.
         window: Where.
-        blocked: Voxels that stay as they are (other tumors, no signal), boolean,
-            shape `(D, H, W)`.
-        floor: Smallest value that may be written in each channel, shape `(2, 1, 1, 1)`.
-        drop_islets: Leave out pieces that nobody would see, which thick slices and blocked
-            voxels cut off.
 
     Returns:
-        The painted copy with its label and support. The support ends at most 2 mm, or one
-        voxel an axis, beyond the label. The label's volume is that of the shape's part over
-        the host, to a voxel.
+        Shape `(..., *window.region_shape)`.
     """
-    shape = (int(image.shape[1]), int(image.shape[2]), int(image.shape[3]))
-    box = window.host_box(shape)
-    free = torch.ones_like(image[(0, *box)], dtype=torch.bool)
-    if blocked is not None:
-        free = ~blocked[box]
-    on_host = to_host(distance, window, shape)
-    if window.spacing != (1.0, 1.0, 1.0) and on_host.numel():
-        # Resampling moves the surface a little: put it back where the volume is right. What
-        # overhangs the host is not to be made up for inside it.
-        over_host = (distance <= 0) & inside_host(window, shape, distance.device)
-        wanted = round(int(over_host.sum()) / math.prod(window.spacing))
-        wanted = min(max(wanted, 1), on_host.numel())
-        on_host = on_host - on_host.flatten().kthvalue(wanted).values
-    weight = blend_weight(on_host)
-    label = (weight >= 0.5) & free
-    support = (weight > 0) & free
-    if drop_islets and label.numel():
-        smallest = sphere_voxels(ISLET_MM, window.spacing)
-        if (specks := islets(label, smallest, ISLET_SHARE)) is not None:
-            label &= ~specks
-            support &= ~_touched(specks) | _touched(label)
-            support &= ~specks
-    support &= _beside(label, window.spacing)
-
-    region = image[(slice(None), *box)]
-    painted = image.clone()
-    if bool(support.any()):
-        added = weight * to_host(change, window, shape)
-        if region.is_floating_point():
-            working = torch.float64 if region.dtype == torch.float64 else torch.float32
-            most = torch.finfo(region.dtype).max
-            new = (region.to(working) + added.to(working)).clamp(-most, most)
+    for axis, (first, length) in enumerate(zip(window.origin, window.region_shape, strict=True)):
+        axis -= 3
+        n = volume.shape[axis]
+        if first >= 0 and first + length <= n:
+            volume = volume.narrow(axis, first, length)
         else:
-            # In integers: float32 holds those above 2^24 only roughly.
-            bounds = torch.iinfo(region.dtype)
-            new = region.to(torch.int64) + added.round().to(torch.int64)
-            new = new.clamp(bounds.min, bounds.max)
-        if floor is not None:
-            new = torch.maximum(new, floor.to(new.dtype))
-        painted[(slice(None), *box)] = torch.where(support, new.to(region.dtype), region)
-    whole_label = torch.zeros(shape, dtype=torch.bool, device=image.device)
-    whole_support = whole_label.clone()
-    whole_label[box], whole_support[box] = label, support
-    return Written(painted, whole_label, whole_support)
-
-
-def _beside(label: Tensor, spacing: Spacing) -> Tensor:
-    """Voxels within 2 mm, or one voxel an axis, of the label."""
-    if not label.numel():
-        return label
-    near = distance_mm(label, spacing, 2.0 + max(spacing)) <= 2.0
-    return near | _touched(label)
-
-
-def _touched(mask: Tensor) -> Tensor:
-    """The mask and the voxels beside it, over corners, too."""
-    return F.max_pool3d(mask[None].to(torch.float32), 3, 1, 1)[0] > 0
+            index = torch.arange(first, first + length, device=volume.device).clamp(0, n - 1)
+            volume = volume.index_select(axis, index)
+    return volume

@@ -53,6 +53,7 @@ class PlainTexture:
 
     name = "diffusion"
     needs_signal = False
+    replaces = False
 
     def __init__(self, *networks: Any, hole_margin_mm: float, **settings: Any) -> None:
         self.hole_margin_mm, self.settings = hole_margin_mm, settings

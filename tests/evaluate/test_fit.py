@@ -51,6 +51,7 @@ class Repeat:
     name = "repeat"
     hole_margin_mm = 2.0
     needs_signal = False
+    replaces = False
 
     def __init__(self, less: float = 0.0, noise: float = 0.0) -> None:
         self.less, self.noise = less, noise
@@ -61,7 +62,7 @@ class Repeat:
         self.wishes += job.appearance
         painted = inverse_knee(job.q)
         painted[:, 1] -= self.less * job.mask
-        return painted + self.noise * job.noise(2, job.side)
+        return painted + self.noise * job.noise(2, job.shape)
 
     def recipe(self) -> dict[str, object]:
         return {"name": self.name}

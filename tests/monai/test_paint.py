@@ -97,10 +97,10 @@ def test_a_cache_keeps_what_it_painted(sample: Sample, flat: TumorSynthesizer) -
     painted = painted_from(sample())
     given = sample() | {"synbt_recipe": painted["synbt_recipe"]}
     dataset = CacheDataset([given], Compose([PaintTumord()]), progress=False)
-    calls = len(flat.texture.sides)  # type: ignore[attr-defined]
+    calls = len(flat.texture.batches)  # type: ignore[attr-defined]
     for _ in range(2):
         assert torch.equal(dataset[0]["image"], painted["image"])
-    assert len(flat.texture.sides) == calls  # type: ignore[attr-defined]
+    assert len(flat.texture.batches) == calls  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_without_an_injector_a_batch_is_only_augmented() -> None:
 
 def test_out_of_memory_leaves_the_real_sample_and_is_counted() -> None:
     class OutOfMemory:
-        name, hole_margin_mm, needs_signal = "full", 2.0, False
+        name, hole_margin_mm, needs_signal, replaces = "full", 2.0, False, False
 
         def __call__(self, job: PaintingJob) -> torch.Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory")

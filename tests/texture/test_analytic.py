@@ -132,9 +132,9 @@ def test_a_tumor_does_not_depend_on_its_batch() -> None:
 
 
 def test_the_noise_is_in_clumps_between_zero_and_one() -> None:
-    noise = noise_texture(48, seeded(3), torch.device("cpu"))
+    noise = noise_texture((48, 48, 48), seeded(3), torch.device("cpu"))
     assert noise.shape == (48, 48, 48) and 0 <= float(noise.min()) < float(noise.max()) <= 1
     # Blurred by 4 or 7 mm: neighbours are nearly equal, voxels 20 mm apart are not.
     step = (noise[1:] - noise[:-1]).abs().mean()
     assert float(step) < 0.1 * float((noise[20:] - noise[:-20]).abs().mean())
-    assert torch.equal(noise, noise_texture(48, seeded(3), torch.device("cpu")))
+    assert torch.equal(noise, noise_texture((48, 48, 48), seeded(3), torch.device("cpu")))

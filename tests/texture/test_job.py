@@ -25,7 +25,7 @@ def job(seed: int, tumor: bool = True) -> PaintingJob:
 
 def test_joined_jobs_keep_their_order() -> None:
     both = join([job(1), job(2, tumor=False)])
-    assert len(both) == 2 and both.side == SIDE
+    assert len(both) == 2 and both.shape == (SIDE,) * 3
     assert torch.equal(both.q, torch.cat([job(1).q, job(2).q]))
     assert both.noise_seeds == (1, 2)
     assert [a.enhancement for a in both.appearance] == [0.1, 0.2]
@@ -34,15 +34,15 @@ def test_joined_jobs_keep_their_order() -> None:
 
 
 def test_noise_does_not_depend_on_the_batch() -> None:
-    both = join([job(1), job(2)]).noise(8, 4)
+    both = join([job(1), job(2)]).noise(8, (4, 4, 4))
     assert both.shape == (2, 8, 4, 4, 4)
-    assert torch.equal(both[:1], job(1).noise(8, 4))
-    assert torch.equal(both[1:], job(2).noise(8, 4))
+    assert torch.equal(both[:1], job(1).noise(8, (4, 4, 4)))
+    assert torch.equal(both[1:], job(2).noise(8, (4, 4, 4)))
 
 
 def test_noise_is_standard_normal_and_leaves_the_global_state_alone() -> None:
     before = torch.random.get_rng_state()
-    noise = job(3).noise(8, 16)
+    noise = job(3).noise(8, (16, 16, 16))
     assert torch.equal(torch.random.get_rng_state(), before)
     # 32768 numbers: the mean is known to .006, the SD to .004.
     assert abs(noise.mean().item()) < 0.03 and abs(noise.std().item() - 1) < 0.02

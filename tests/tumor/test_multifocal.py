@@ -24,10 +24,10 @@ from synbt_aug.tumor.multifocal import (
     satellites_of,
 )
 from synbt_aug.tumor.placement import Pose
-from synbt_aug.window import Window
+from synbt_aug.window import Window, cube
 
 SHAPE = (96, 96, 96)
-MIDDLE = Window((16, 16, 16), 64, MM)  # its middle: 47.5
+MIDDLE = Window((16, 16, 16), cube(64), MM)  # its middle: 47.5
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 
 
@@ -104,7 +104,7 @@ def test_offsets_are_turned_as_the_shapes_are() -> None:
 
 
 def test_offsets_are_in_mm_whatever_the_host() -> None:
-    window = Window((8, 20, 5), 64, (2.0, 1.0, 4.0))
+    window = Window((8, 20, 5), cube(64), (2.0, 1.0, 4.0))
     found = satellites_of(group_bank(), pose_of(0, UPRIGHT, False), 16.0, window, seeded())
     zoom = 16.0 / group_bank().diameters_mm[0]
     assert found[0].centre == pytest.approx((8 + 15.75, 20 + 31.5, 5 + 7.875 + 5 * zoom))
@@ -146,7 +146,7 @@ def test_a_satellite_goes_where_it_belongs() -> None:
     everywhere = torch.ones(48, 48, 48, dtype=torch.bool)
     found = place_satellite(sites_of(everywhere), SHAPE, group_bank(), 2.0, satellite((70.5,) * 3))
     assert found is not None
-    assert [o + 31.5 for o in found.window.origin] == [70.5, 70.5, 70.5]
+    assert list(found.window.centre) == [70.5, 70.5, 70.5]
     assert found.diameter_mm == 8.0
 
 
@@ -157,7 +157,7 @@ def test_a_satellite_without_room_goes_to_the_nearest_place() -> None:
         sites_of(allowed), SHAPE, group_bank(), 2.0, satellite((47.5, 47.5, 75.5))
     )
     assert found is not None
-    d, h, w = (o + 31.5 for o in found.window.origin)
+    d, h, w = found.window.centre
     # Allowed up to 60 mm, the ball's radius is 4 mm.
     assert abs(d - 47.5) <= 1.5 and abs(h - 47.5) <= 1.5 and 54 <= w <= 58
 
@@ -172,7 +172,7 @@ def test_a_satellite_stays_in_its_breast() -> None:
         sites_of(allowed), SHAPE, group_bank(), 2.0, satellite((47.5, 47.5, 84.5))
     )
     assert found is not None
-    assert found.window.origin[2] + 31.5 < 60
+    assert found.window.centre[2] < 60
 
 
 def test_a_satellite_without_a_place_is_left_out() -> None:

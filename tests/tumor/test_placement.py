@@ -274,7 +274,6 @@ def test_a_place_is_found_at_any_spacing(spacing: Spacing) -> None:
     sites = Host.of(volume).sites_by(find_tissue)
     found = place_tumor(sites, volume.shape, small_bank(), MARGIN, seeded(), 9.0)
     assert found is not None and found.window.spacing == spacing
-    half = (found.window.side - 1) / 2
-    middle = [o * mm + half for o, mm in zip(found.window.origin, spacing, strict=True)]
+    middle = [c * mm for c, mm in zip(found.window.centre, spacing, strict=True)]
     # In the breast: 48 mm deep, within 32.4 mm of its axis.
     assert 4 < middle[0] < 48 and math.dist(middle[1:], (36, 36)) < 32.4

@@ -16,7 +16,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.placement import draw_pose
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
-from synbt_aug.window import Window
+from synbt_aug.window import Window, cube
 
 SPACING = (0.7, 1.0, 1.3)
 
@@ -24,7 +24,7 @@ SPACING = (0.7, 1.0, 1.3)
 def recipe(kind: str = "tumor", seed: int = 5) -> TumorRecipe:
     return TumorRecipe(
         kind,
-        Window((-3, 10, 20), 64, SPACING),
+        Window((-3, 10, 20), cube(64), SPACING),
         seed,
         Appearance(enhancement=0.1 + 0.2, category="rim"),
         1 / 3 + 10,
@@ -40,7 +40,7 @@ def test_a_recipe_survives_json_to_the_last_bit(kind: str) -> None:
 
 def test_a_recipe_with_a_mask_survives_json() -> None:
     mask = ellipsoid((20, 20, 20), (10, 9, 11), (4, 5, 6))
-    before = TumorRecipe("tumor", Window((0, 0, 0), 64, SPACING), 3, mask=pack_mask(mask))
+    before = TumorRecipe("tumor", Window((0, 0, 0), cube(64), SPACING), 3, mask=pack_mask(mask))
     after = TumorRecipe.from_dict(json.loads(json.dumps(before.to_dict())), SPACING)
     assert after == before and after.mask is not None
     assert torch.equal(unpack_mask(after.mask, mask.shape), mask)

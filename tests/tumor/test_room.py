@@ -14,7 +14,7 @@ from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.room import AXIS_RATIOS, draw_place, fits, nearest_place, room_of
 from synbt_aug.volume import Spacing
-from synbt_aug.window import Window, cut_mask
+from synbt_aug.window import Window, cube, cut_mask
 
 SHAPE = (60, 60, 60)
 
@@ -35,7 +35,7 @@ def everywhere() -> Tensor:
 
 
 def middle_of(window: Window) -> list[float]:
-    return [o + (window.side - 1) / 2 / mm for o, mm in zip(window.origin, window.spacing)]
+    return list(window.centre)
 
 
 # --- how much there is ---
@@ -163,7 +163,7 @@ def test_a_shape_fits_where_its_voxels_do_whatever_the_grid(
         under = cut_mask(on_host, place.window)[mask]
         assert under.float().mean() >= 0.97
         assert fits(room, place.window, mask)
-        away = Window((0, 0, 0), 64, spacing)
+        away = Window((0, 0, 0), cube(64), spacing)
         assert not fits(room, away, mask) or cut_mask(on_host, away)[mask].float().mean() >= 0.97
 
 
@@ -171,18 +171,18 @@ def test_a_shape_may_lie_three_hundredths_beside_and_no_farther() -> None:
     allowed = ~everywhere()
     allowed[:15] = True
     room = room_of(sites_of(allowed), SHAPE)
-    # Allowed up to 30 mm; a cube of 20 mm whose end sticks out by 1 mm: 5 % beside.
-    cube = torch.zeros(64, 64, 64, dtype=torch.bool)
-    cube[22:42, 22:42, 22:42] = True
-    assert fits(room, Window((-12, -10, -10), 64, MM), cube)
-    assert not fits(room, Window((-11, -10, -10), 64, MM), cube)
+    # Allowed up to 30 mm; a block of 20 mm whose end sticks out by 1 mm: 5 % beside.
+    block = torch.zeros(64, 64, 64, dtype=torch.bool)
+    block[22:42, 22:42, 22:42] = True
+    assert fits(room, Window((-12, -10, -10), cube(64), MM), block)
+    assert not fits(room, Window((-11, -10, -10), cube(64), MM), block)
     # One voxel in 4096, but 3 mm away from all that is allowed.
-    thorn = cube.clone()
+    thorn = block.clone()
     thorn[42:46, 32, 32] = True
-    assert not fits(room, Window((-12, -10, -10), 64, MM), thorn)
-    shorter = cube.clone()
+    assert not fits(room, Window((-12, -10, -10), cube(64), MM), thorn)
+    shorter = block.clone()
     shorter[42:44, 32, 32] = True
-    assert fits(room, Window((-12, -10, -10), 64, MM), shorter)
+    assert fits(room, Window((-12, -10, -10), cube(64), MM), shorter)
 
 
 # --- the nearest place ---

@@ -97,7 +97,7 @@ def sample_ddim(
     times = ddim_timesteps(steps, schedule.steps).tolist()
     alpha_bar = schedule.alpha_bar.to(z.device)
     # After the last step everything is signal.
-    signal = [*alpha_bar[times[1:]], alpha_bar.new_ones(())]
+    signal = [*(alpha_bar[t] for t in times[1:]), alpha_bar.new_ones(())]
     for t, a_s in zip(times, signal, strict=True):
         prediction = predict(z, torch.full((len(z),), t, device=z.device)).to(z.dtype)
         _, noise = split(predicts, prediction, z, alpha_bar[t])

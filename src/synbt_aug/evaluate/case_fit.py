@@ -15,20 +15,23 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from synbt_aug.decide.decide import decide
 from synbt_aug.errors import SynBTError
 from synbt_aug.hole import tissue
 from synbt_aug.host import Host
 from synbt_aug.intensity import IntensityReference, knee, to_linear
-from synbt_aug.mask import blend_weight, bounding_box, dilate_mm, gaussian
-from synbt_aug.painting import Prepared, Wish, prepare
+from synbt_aug.mask import bounding_box, dilate_mm, gaussian
+from synbt_aug.paint.cut import Cut
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.template import SMALLEST_VOXELS
 from synbt_aug.tumor.visibility import measure_visibility
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing
 from synbt_aug.weights import Weights
-from synbt_aug.window import WINDOW_SIDES_MM, Window, cut, cut_mask, fitting_side, window_around
+from synbt_aug.window import Window, cube, cut, cut_mask, shape_for_mask, window_around
+from synbt_aug.write import paint_and_write
 
 #: Of the mapped signal: [-1, 1] is ordinary tissue.
 RANGE = 2.0
@@ -41,6 +44,9 @@ _AWAY_MM = 3.0
 #: Width of the Gaussian that tells grain from structure, in mm, and the edge left out, in mm.
 _GRAIN_SIGMA = 0.8
 _EDGE_MM = 2.0
+
+#: Side of the part of a window that codec and pooling are compared on, in mm.
+_VIEW_MM = 64
 
 #: Mean difference of mapped pre and post below which they are one scan.
 _SAME = 1e-3
@@ -183,33 +189,33 @@ def measure_case(
         SynBTError: If the case has no signal, or neither tissue nor a tumor.
     """
     host = Host.of(case.volume, case.reference)
-    prepared = _over_the_tumor(host, synthesizer, generator)
+    over = _over_the_tumor(host, synthesizer, generator)
     windows = [
         w for w in (_ordinary_window(host, synthesizer.segmenter, generator),) if w is not None
     ]
-    if prepared is not None:
-        windows.append(prepared.recipe.window)
+    if over is not None:
+        windows.append(over.plans[0].recipe.window)
     if not windows:
         raise SynBTError("no breast tissue was found, and no tumor mask that a window holds")
     views = [_View.of(host, window, synthesizer) for window in windows]
     ordinary = [view.ordinary for view in views]
     same = all(bool((v.q[0] - v.q[1]).abs().mean() < _SAME) for v in views)
     tissue_fit = _compare(views, ordinary)
-    if prepared is None:
+    if over is None:
         return CaseFit(case.name, tissue_fit, same)
-    distance, view = prepared.distance, views[-1]
-    rebuilt = _compare([view], [view.middle((distance <= 0) & prepared.inside)])
-    around = prepared.known & (distance > 0)
+    distance, view = over.label.distance[0], views[-1]
+    rebuilt = _compare([view], [view.middle((distance <= 0) & over.inside[0])])
+    around = over.known[0] & (distance > 0)
     if case.volume.tumor is not None:
-        around &= ~cut_mask(case.volume.tumor, prepared.recipe.window)
-    real = Look.at(prepared.linear, distance, around)
-    linear = _paint(synthesizer, prepared, real.appearance)
+        around &= ~cut_mask(case.volume.tumor, over.plans[0].recipe.window)
+    real = Look.at(over.linear[0], distance, around)
+    linear = _paint(synthesizer, over, real.appearance)
     painted = Look.at(linear, distance, around)
     return CaseFit(case.name, tissue_fit, same, TumorFit(rebuilt, real, painted))
 
 
 def largest_lesion(tumor: Tensor, spacing: Spacing, margin_mm: float) -> Tensor | None:
-    """The largest lesion of 6 mm or more that a window holds; one of 96 mm before one of 128.
+    """The largest lesion of 6 mm or more that a window holds; windows of up to 96^3 mm first.
 
     Args:
         tumor: Boolean, shape `(D, H, W)`.
@@ -230,12 +236,12 @@ def largest_lesion(tumor: Tensor, spacing: Spacing, margin_mm: float) -> Tensor 
     best: tuple[int, float, int] | None = None
     for number, part in enumerate(ndimage.find_objects(parts), 1):
         volume_mm3 = int((parts[part] == number).sum()) * math.prod(spacing)
-        extent = max((s.stop - s.start) * mm for s, mm in zip(part, spacing, strict=True))
-        side = fitting_side(extent + 2 * margin_mm + 2)
-        if volume_mm3 < SMALLEST_VOXELS or side is None:
+        extents = [(s.stop - s.start) * mm for s, mm in zip(part, spacing, strict=True)]
+        shape = shape_for_mask(extents, margin_mm)
+        if volume_mm3 < SMALLEST_VOXELS or shape is None:
             continue
-        # The time of a window grows with its volume: 64 and 96 mm are cheap enough.
-        rank = (-max(side, WINDOW_SIDES_MM[1]), volume_mm3, number)
+        # The time of a window grows with its volume: up to 96^3 mm is cheap enough.
+        rank = (-max(math.prod(shape), 96**3), volume_mm3, number)
         best = rank if best is None else max(best, rank)
     if best is None:
         return None
@@ -246,8 +252,8 @@ def largest_lesion(tumor: Tensor, spacing: Spacing, margin_mm: float) -> Tensor 
 
 def _over_the_tumor(
     host: Host, synthesizer: TumorSynthesizer, generator: torch.Generator
-) -> Prepared | None:
-    """The real tumor as something to paint; None where there is none that a window holds."""
+) -> Cut | None:
+    """The window of the real tumor; None where there is none that a window holds."""
     volume, margin = host.volume, synthesizer.texture.hole_margin_mm
     if volume.tumor is None:
         return None
@@ -256,8 +262,8 @@ def _over_the_tumor(
         return None
     # In training, too, the hole lies over the real tumor: it alone stops being blocked.
     free = Host(replace(volume, tumor=volume.tumor & ~lesion), host.reference)
-    prepared = prepare(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
-    return None if isinstance(prepared, str) else prepared
+    plan = decide(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
+    return None if isinstance(plan, str) else Cut.of([free], [plan])
 
 
 @dataclass(frozen=True)
@@ -291,10 +297,9 @@ class _View:
     @staticmethod
     def middle(volume: Tensor) -> Tensor:
         """The middle of a window, or its mask, shape `(..., n, n, n)`: 64 mm are cheap."""
-        side = WINDOW_SIDES_MM[0]
-        start = (volume.shape[-1] - side) // 2
-        part = slice(start, start + side)
-        return volume[..., part, part, part]
+        starts = [max(n - _VIEW_MM, 0) // 2 for n in volume.shape[-3:]]
+        d, h, w = (slice(start, start + _VIEW_MM) for start in starts)
+        return volume[..., d, h, w]
 
 
 def _ordinary_window(host: Host, segmenter: Segments, generator: torch.Generator) -> Window | None:
@@ -306,7 +311,7 @@ def _ordinary_window(host: Host, segmenter: Segments, generator: torch.Generator
     chosen = int(torch.multinomial(weight, 1, generator=generator))
     index = np.unravel_index(chosen, tuple(sites.weight.shape))
     d, h, w = (f * (float(i) + 0.5) for i, f in zip(index, sites.factors, strict=True))
-    return window_around((d, h, w), WINDOW_SIDES_MM[0], host.volume.spacing)
+    return window_around((d, h, w), cube(_VIEW_MM), host.volume.spacing)
 
 
 @torch.no_grad()
@@ -361,16 +366,8 @@ def _pair(values: Tensor) -> tuple[float, float]:
     return pre, post
 
 
-def _paint(synthesizer: TumorSynthesizer, prepared: Prepared, wish: Appearance) -> Tensor:
-    """One attempt, blended as in use: the window before the knee, shape `(2, n, n, n)`."""
-    asked = replace(prepared, recipe=replace(prepared.recipe, appearance=wish))
-    job, device = asked.job(synthesizer.texture.hole_margin_mm), synthesizer.device
-    here = replace(
-        job,
-        q=job.q.to(device),
-        mask=job.mask.to(device),
-        hole=job.hole.to(device),
-        known=job.known.to(device),
-    )
-    painted = synthesizer.texture(here)[0].to(prepared.linear.device)
-    return prepared.linear + blend_weight(prepared.distance) * (painted - prepared.linear)
+def _paint(synthesizer: TumorSynthesizer, over: Cut, wish: Appearance) -> Tensor:
+    """One attempt, written as in use: the window before the knee, shape `(2, d, h, w)`."""
+    host, plan = over.hosts[0], over.plans[0]
+    (one,) = paint_and_write(over.asking_for(wish), synthesizer.texture, synthesizer.device)
+    return to_linear(cut(one.result.image, plan.recipe.window), host.reference)

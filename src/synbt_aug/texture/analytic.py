@@ -20,7 +20,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import EllipsisType
 
 import torch
@@ -82,21 +82,21 @@ _RIM = 1.8
 _CORE = (0.40, 0.65)
 
 
-def noise_texture(side: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def noise_texture(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
     """Clumps of blurred noise.
 
     Args:
-        side: Of the window, in mm and voxels.
+        shape: Of the window, in mm and voxels.
         generator: On the CPU.
         device: Where to blur.
 
     Returns:
-        In [0, 1], shape `(side, side, side)`, float32.
+        In [0, 1], shape `(*shape,)`, float32.
 
     Source:
         Hu et al., CVPR 2023, section 3.
     """
-    first, second = torch.rand((2, side, side, side), generator=generator).to(device)
+    first, second = torch.rand((2, *shape), generator=generator).to(device)
     sites_mm, clumps_mm, mean = torch.rand(3, generator=generator).tolist()
     blurred = smoothed(first[None], SITES_MM[int(sites_mm * len(SITES_MM))])[0]
     least, most = blurred.amin(), blurred.amax()
@@ -118,6 +118,7 @@ class SynTumor:
     """
 
     name = "syntumor"
+    replaces = False
     needs_signal = False
 
     def __init__(self, *, hole_margin_mm: float) -> None:
@@ -144,10 +145,10 @@ class SynTumor:
 
 
 def _painted(level: Tensor, mask: Tensor, known: Tensor, wish: Appearance, seed: int) -> Tensor:
-    """One tumor: levels of one window, shape `(2, n, n, n)`."""
+    """One tumor: levels of one window, shape `(2, d, h, w)`."""
     generator = torch.Generator().manual_seed(seed)
     softness, gain, spread = torch.rand(3, generator=generator).tolist()
-    texture = noise_texture(int(mask.shape[-1]), generator, level.device)
+    texture = noise_texture(mask.shape, generator, level.device)
     rim = wish.rim or (_RIM if wish.category == "rim" else 1.0)
     radius_mm = (0.75 / torch.pi * float(mask.sum())) ** (1 / 3)
     place = Surroundings(mask, known, max(radius_mm if rim != 1 else 0.0, _BIAS_MM + 1))
@@ -199,7 +200,7 @@ def _between(limits: tuple[float, float], share: float) -> float:
 
 
 def _profile(place: Surroundings, rim: float) -> Tensor:
-    """1 in the periphery, 1 / rim in the core, shape `(n, n, n)`."""
+    """1 in the periphery, 1 / rim in the core, shape `(d, h, w)`."""
     if rim == 1:
         return torch.ones_like(place.depth)
     deepest = place.depth.amax().clamp_min(1)
@@ -209,7 +210,7 @@ def _profile(place: Surroundings, rim: float) -> Tensor:
 
 
 def _bias(post: Tensor, place: Surroundings, known: Tensor) -> Tensor:
-    """How the signal of the tissue around slopes across the tumor, shape `(n, n, n)`.
+    """How the signal of the tissue around slopes across the tumor, shape `(d, h, w)`.
 
     A plane through the voxels within 16 mm: a coil's field varies no faster. 1 in the middle.
     """
@@ -217,8 +218,8 @@ def _bias(post: Tensor, place: Surroundings, known: Tensor) -> Tensor:
     flat = torch.ones_like(post)
     if int(around.sum()) < 1000:
         return flat
-    axis = torch.linspace(-1, 1, post.shape[0], dtype=torch.float64, device=post.device)
-    terms = [flat.double(), *torch.meshgrid(axis, axis, axis, indexing="ij")]
+    axes = [torch.linspace(-1, 1, n, dtype=torch.float64, device=post.device) for n in post.shape]
+    terms = [flat.double(), *torch.meshgrid(*axes, indexing="ij")]
     x = torch.stack([term[around] for term in terms])
     # A little of a ridge: tissue in one plane alone has no slope across it.
     ridge = 1e-3 * len(x[0]) * torch.eye(4, dtype=x.dtype, device=x.device)

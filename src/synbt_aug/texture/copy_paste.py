@@ -61,6 +61,7 @@ class CopyPaste:
     """
 
     name = "copy_paste"
+    replaces = False
     needs_signal = True
 
     def __init__(self, *, hole_margin_mm: float) -> None:
@@ -97,7 +98,7 @@ class CopyPaste:
 def _pasted(
     level: Tensor, source: Tensor, mask: Tensor, hole: Tensor, known: Tensor, wish: Appearance
 ) -> Tensor:
-    """One tumor: levels of one window, shape `(2, n, n, n)`."""
+    """One tumor: levels of one window, shape `(2, d, h, w)`."""
     place = Surroundings(mask, known)
     around = place.mean_around(level)[:, None, None, None]
     theirs = Surroundings(mask, torch.ones_like(known)).mean_around(source)

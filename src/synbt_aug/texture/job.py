@@ -1,4 +1,4 @@
-"""What a texture is asked to paint: a batch of windows of one size."""
+"""What a texture is asked to paint: a batch of windows of one shape."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synbt_aug.mask import BLEND_HALF_WIDTH_MM, signed_distance_mm
 from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, Appearance
+from synbt_aug.tumor.label_shape import LabelShape
 
 
 @dataclass(frozen=True)
@@ -18,18 +19,18 @@ class PaintingJob:
     """B windows to paint at once.
 
     Args:
-        q: Mapped intensities at 1 mm, shape `(B, 2, n, n, n)`, float32.
-        mask: The tumors to paint, boolean, shape `(B, n, n, n)`; all False paints "nothing":
+        q: Mapped intensities at 1 mm, shape `(B, 2, d, h, w)`, float32.
+        mask: The tumors to paint, boolean, shape `(B, d, h, w)`; all False paints "nothing":
             ordinary tissue.
-        hole: What may change, boolean, shape `(B, n, n, n)`; holds the mask.
-        known: Tissue that the hole is filled from, boolean, shape `(B, n, n, n)`.
+        hole: What may change, boolean, shape `(B, d, h, w)`; holds the mask.
+        known: Tissue that the hole is filled from, boolean, shape `(B, d, h, w)`.
         appearance: One per window; attributes left None are the network's choice.
         noise_seeds: One per window; the noise of one tumor does not depend on its batch.
         removes: One per window: whether its hole is a tumor to be painted away. Empty: none is.
         signal: For a texture that `needs_signal`: a real tumor's signal by `intensity.to_linear`,
-            posed as the mask is, shape `(B, 2, n, n, n)`; anything where the mask is empty.
-        distance: Signed distance to the surface of what will be labelled, in mm, shape
-            `(B, n, n, n)`; the mask reaches 1 mm beyond it. None: taken from the mask.
+            posed as the mask is, shape `(B, 2, d, h, w)`; anything where the mask is empty.
+        label: The shapes of what will be labelled; the mask reaches 1 mm beyond. None: taken
+            from the mask.
     """
 
     q: Tensor
@@ -40,15 +41,16 @@ class PaintingJob:
     noise_seeds: tuple[int, ...]
     removes: tuple[bool, ...] = ()
     signal: Tensor | None = None
-    distance: Tensor | None = None
+    label: LabelShape | None = None
 
     def __len__(self) -> int:
         return int(self.q.shape[0])
 
     @property
-    def side(self) -> int:
-        """Voxels along each side of the windows."""
-        return int(self.q.shape[-1])
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis of the windows."""
+        d, h, w = self.q.shape[2:]
+        return d, h, w
 
     def to(self, device: torch.device) -> PaintingJob:
         """The same on another device."""
@@ -59,46 +61,51 @@ class PaintingJob:
             hole=self.hole.to(device),
             known=self.known.to(device),
             signal=None if self.signal is None else self.signal.to(device),
-            distance=None if self.distance is None else self.distance.to(device),
+            label=None if self.label is None else self.label.to(device),
         )
 
-    def label_distance(self, row: int) -> Tensor:
-        """Signed distance of one window's label, in mm, shape `(n, n, n)`."""
-        if self.distance is not None:
-            return self.distance[row]
-        return signed_distance_mm(self.mask[row]) + BLEND_HALF_WIDTH_MM
+    def label_shape(self) -> LabelShape:
+        """The shapes of the labels."""
+        if self.label is not None:
+            return self.label
+        distance = [signed_distance_mm(mask) + BLEND_HALF_WIDTH_MM for mask in self.mask]
+        return LabelShape.join([LabelShape.of(row) for row in distance])
 
     def appearance_inputs(self) -> tuple[Tensor, Tensor]:
         """The network's appearance values and which are known, shape `(B, 7)` each.
 
         Where the mask is empty nothing is known: there is no tumor to describe.
         """
-        values = torch.zeros(len(self), len(APPEARANCE_INPUTS), device=self.q.device)
+        if self.label is not None:
+            has_mask = [radius > 0 for radius in self.label.radius_mm]
+        else:
+            has_mask = [bool(mask.any()) for mask in self.mask]
+        # Put together on the CPU, and copied once.
+        values = torch.zeros(len(self), len(APPEARANCE_INPUTS))
         known = torch.zeros_like(values)
-        for row, (wish, mask) in enumerate(zip(self.appearance, self.mask, strict=True)):
-            if bool(mask.any()):
-                value, told = wish.to_model()
-                values[row], known[row] = value.to(values), told.to(known)
-        return values, known
+        for row, (wish, described) in enumerate(zip(self.appearance, has_mask, strict=True)):
+            if described:
+                values[row], known[row] = wish.to_model()
+        return values.to(self.q.device), known.to(self.q.device)
 
-    def noise(self, channels: int, side: int) -> Tensor:
-        """Standard normal noise, shape `(B, channels, side, side, side)`, drawn on the CPU."""
+    def noise(self, channels: int, shape: Sequence[int]) -> Tensor:
+        """Standard normal noise, shape `(B, channels, *shape)`, drawn on the CPU."""
         drawn = [
-            torch.randn((channels, side, side, side), generator=torch.Generator().manual_seed(seed))
+            torch.randn((channels, *shape), generator=torch.Generator().manual_seed(seed))
             for seed in self.noise_seeds
         ]
         return torch.stack(drawn).to(self.q.device)
 
 
 def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
-    """One batch of several jobs of one window size."""
+    """One batch of several jobs of one window shape."""
     signals = [job.signal for job in jobs]
     # A removal needs no tumor's signal, and may lie in a batch with windows that do.
     whole = None
     if any(signal is not None for signal in signals):
         pairs = zip(jobs, signals, strict=True)
         whole = torch.cat([torch.zeros_like(j.q) if s is None else s for j, s in pairs])
-    distances = [d for job in jobs if (d := job.distance) is not None]
+    shapes = [shape for job in jobs if (shape := job.label) is not None]
     return PaintingJob(
         q=torch.cat([job.q for job in jobs]),
         mask=torch.cat([job.mask for job in jobs]),
@@ -108,7 +115,7 @@ def join(jobs: Sequence[PaintingJob]) -> PaintingJob:
         noise_seeds=tuple(s for job in jobs for s in job.noise_seeds),
         removes=tuple(r for job in jobs for r in job.removes or (False,) * len(job)),
         signal=whole,
-        distance=torch.cat(distances) if len(distances) == len(jobs) else None,
+        label=LabelShape.join(shapes) if len(shapes) == len(jobs) else None,
     )
 
 
@@ -121,6 +128,10 @@ class Texture(Protocol):
     #: Dilation of the label that gives the hole, in mm.
     hole_margin_mm: float
 
+    #: Whether what it paints takes the host's place, with fresh noise; otherwise its difference to
+    #: the window is added, and the host's own structure stays.
+    replaces: bool
+
     #: Whether it takes `PaintingJob.signal`: a bank that holds shapes only will not do.
     needs_signal: bool
 
@@ -128,11 +139,11 @@ class Texture(Protocol):
         """Paint.
 
         Args:
-            job: B windows of one size.
+            job: B windows of one shape.
 
         Returns:
-            Signal by `intensity.to_linear` (before the knee), shape `(B, 2, n, n, n)`, float32;
-            used inside the hole only.
+            Signal by `intensity.to_linear` (before the knee), shape `(B, 2, d, h, w)`, float32;
+            used inside the hole only. Without noise where it `replaces` the host.
         """
         ...
 

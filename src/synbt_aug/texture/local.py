@@ -34,9 +34,9 @@ def smoothed(volume: Tensor, sigma: float, among: Tensor | None = None) -> Tenso
     """A Gaussian mean, over the whole window or over the voxels of a mask.
 
     Args:
-        volume: Shape `(2, n, n, n)`.
+        volume: Shape `(2, d, h, w)`.
         sigma: In mm.
-        among: What counts, boolean, not empty, shape `(n, n, n)`; far from it, its overall mean.
+        among: What counts, boolean, not empty, shape `(d, h, w)`; far from it, its overall mean.
 
     Returns:
         Same shape.
@@ -56,7 +56,7 @@ class Surroundings:
 
     Attributes:
         depth: Depth under the surface of the painted mask, in mm, negative outside; it is the
-            label's plus 1 mm, shape `(n, n, n)`.
+            label's plus 1 mm, shape `(d, h, w)`.
         label: What will be labelled, boolean.
         weight: The blend that painting ends in, in [0, 1].
         shell: Tissue 2-6 mm around the label, boolean.
@@ -76,12 +76,12 @@ class Surroundings:
             self.shell = known & ~mask if bool((known & ~mask).any()) else ~mask
 
     def mean_around(self, level: Tensor) -> Tensor:
-        """Mean of the shell in each channel of a level, shape `(2, n, n, n)` -> `(2,)`."""
+        """Mean of the shell in each channel of a level, shape `(2, d, h, w)` -> `(2,)`."""
         return level[:, self.shell].mean(1)
 
 
 def grain_of(level: Tensor) -> Tensor:
-    """What varies from voxel to voxel, shape `(2, n, n, n)`."""
+    """What varies from voxel to voxel, shape `(2, d, h, w)`."""
     return level - smoothed(level, GRAIN_SIGMA_MM)
 
 
@@ -89,12 +89,12 @@ def transplanted_grain(level: Tensor, hole: Tensor, known: Tensor) -> Tensor:
     """Grain for a hole, from healthy tissue of the same window: shifted, so that it stays grain.
 
     Args:
-        level: Shape `(2, n, n, n)`.
-        hole: What needs it, boolean, shape `(n, n, n)`.
-        known: Healthy tissue outside the hole, boolean, shape `(n, n, n)`.
+        level: Shape `(2, d, h, w)`.
+        hole: What needs it, boolean, shape `(d, h, w)`.
+        known: Healthy tissue outside the hole, boolean, shape `(d, h, w)`.
 
     Returns:
-        Shape `(2, n, n, n)`, limited to what is grain; zero outside the hole.
+        Shape `(2, d, h, w)`, limited to what is grain; zero outside the hole.
     """
     healthy = known & ~hole
     grain = grain_of(level)
@@ -104,8 +104,7 @@ def transplanted_grain(level: Tensor, hole: Tensor, known: Tensor) -> Tensor:
     middle = among.median(dim=1).values[:, None]
     spread = 1.4826 * (among - middle).abs().median(dim=1).values[:, None]
     best, moved = -1, grain
-    side = int(hole.shape[0])
-    for axis in range(3):
+    for axis, side in enumerate(hole.shape):
         for shift in (side // 6, side // 4, side // 3, side // 2):
             for signed in (shift, -shift):
                 there = torch.roll(healthy, signed, axis)
@@ -121,9 +120,9 @@ def painted_away(level: Tensor, hole: Tensor, known: Tensor) -> Tensor:
     """A hole closed: filled smoothly from the tissue around, with the grain of that tissue.
 
     Args:
-        level: Shape `(2, n, n, n)`.
-        hole: Boolean, shape `(n, n, n)`.
-        known: Tissue to fill from, boolean, shape `(n, n, n)`.
+        level: Shape `(2, d, h, w)`.
+        hole: Boolean, shape `(d, h, w)`.
+        known: Tissue to fill from, boolean, shape `(d, h, w)`.
     """
     fill = fill_hole(level[None], hole[None], known[None])[0]
     return fill + transplanted_grain(level, hole, known)

@@ -8,7 +8,7 @@ leave out is anatomy: a vessel end belongs to no vessel, a node may lie anywhere
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -148,19 +148,19 @@ def _between(limits: tuple[float, float], share: float) -> float:
     return limits[0] + (limits[1] - limits[0]) * share
 
 
-def distractor_distance(what: Distractor, side: int = WINDOW_MM) -> Tensor:
+def distractor_distance(what: Distractor, shape: Sequence[int] = (WINDOW_MM,) * 3) -> Tensor:
     """Its shape in the middle of a window.
 
     Args:
         what: The distractor.
-        side: Of the window, in voxels of 1 mm.
+        shape: Of the window, in voxels of 1 mm.
 
     Returns:
-        Signed distance, shape `(side, side, side)`, float32, CPU, in mm, negative inside;
+        Signed distance, shape `(*shape,)`, float32, CPU, in mm, negative inside;
         exact for vessels, approximate away from the surface of ellipsoids.
     """
-    axis = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
-    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in shape]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     grid = grid @ rotation_matrix(torch.tensor(what.quaternion, dtype=torch.float64))
     distance = _vessel(grid, what) if what.shape == "vessel" else _ellipsoid(grid, what.size_mm)
     return distance.clamp(-8, 8)

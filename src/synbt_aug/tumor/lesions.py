@@ -12,7 +12,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.mask import SMOOTHING_MM, bounding_box, equivalent_diameter_mm
 from synbt_aug.volume import Spacing
-from synbt_aug.window import WINDOW_SIDES_MM, fitting_side
+from synbt_aug.window import WINDOW_SIDES_MM, shape_for_mask
 
 #: A part smaller than a sphere of this diameter is a speck: no lesion is told from noise by it.
 SPECK_MM = 3.0
@@ -132,5 +132,5 @@ def _extent_mm(sides: tuple[int, ...], spacing: Spacing) -> float:
 
 
 def _fits(sides: tuple[int, ...], spacing: Spacing, margin_mm: float) -> bool:
-    # 2 mm more: the smoothed shape may reach a voxel farther on either side.
-    return fitting_side(_extent_mm(sides, spacing) + 2 * margin_mm + 2) is not None
+    extents = [n * mm for n, mm in zip(sides, spacing, strict=True)]
+    return shape_for_mask(extents, margin_mm) is not None

@@ -83,7 +83,7 @@ def satellites_of(
         places; or one to three drawn ones of 6-16 mm, no larger than the largest lesion.
     """
     members = bank.companions(largest.template)
-    middle = _middle(window)
+    middle = window.centre
     reach_mm = diameter_mm / 2 + _AROUND_MM
     if len(members) > 1 and members[0] == largest.template:
         zoom = diameter_mm / bank.diameters_mm[largest.template]
@@ -138,18 +138,9 @@ def place_satellite(
     )
 
 
-def _middle(window: Window) -> tuple[float, float, float]:
-    d, h, w = (
-        first + (window.side - 1) / 2 / mm
-        for first, mm in zip(window.origin, window.spacing, strict=True)
-    )
-    return d, h, w
-
-
 def _moved(window: Window, shift_mm: np.ndarray) -> tuple[float, float, float]:
     d, h, w = (
-        v + float(s) / mm
-        for v, s, mm in zip(_middle(window), shift_mm, window.spacing, strict=True)
+        v + float(s) / mm for v, s, mm in zip(window.centre, shift_mm, window.spacing, strict=True)
     )
     return d, h, w
 

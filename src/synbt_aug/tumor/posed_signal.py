@@ -22,7 +22,7 @@ def posed_signal(bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm:
         hole_margin_mm: As for `rasterize`.
 
     Returns:
-        By `intensity.to_linear` of the template's case, float32, CPU, shape `(2, n, n, n)`; the
+        By `intensity.to_linear` of the template's case, float32, CPU, shape `(2, d, h, w)`; the
         tissue at the edge of what the bank holds is repeated beyond it.
 
     Raises:
@@ -35,9 +35,12 @@ def posed_signal(bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm:
             f"A copied tumor needs a window that holds it; one of {diameter_mm:.0f} mm in this "
             f"pose is too long. Ask for a smaller one."
         )
-    n = shape.distance.shape[0]
     # The pose is known in the window it was made for; the shape's own may reach beyond.
-    d, h, w = (slice(max(start, 0), min(start + n, shape.side)) for start in shape.first)
+    sides = shape.distance.shape
+    d, h, w = (
+        slice(max(start, 0), min(start + n, shape.side))
+        for start, n in zip(shape.first, sides, strict=True)
+    )
     half = torch.tensor([(length - 1) / 2 for length in signal.shape[1:]]).view(3, 1, 1, 1)
     rotation, displacement = rotation_and_displacement(how)
     place = posed_positions(rotation, shape.zoom, displacement, shape.side, (d, h, w), 1 / half)
@@ -50,7 +53,7 @@ def posed_signal(bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm:
     )
     missing = [
         beyond
-        for start, part in zip(reversed(shape.first), (w, h, d), strict=True)
+        for start, part, n in zip(reversed(shape.first), (w, h, d), reversed(sides), strict=True)
         for beyond in (part.start - start, start + n - part.stop)
     ]
     return F.pad(sampled, missing, mode="replicate")[0]

@@ -22,7 +22,7 @@ from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM, Pose
 from synbt_aug.window import WINDOW_SIDES_MM, Window
 
 #: Raised when a recipe's meaning changes.
-RECIPE_FORMAT = 1
+RECIPE_FORMAT = 2
 
 #: Host voxels; no site lies farther out.
 _FAR = 100_000
@@ -72,7 +72,7 @@ class TumorRecipe:
         return {
             "kind": self.kind,
             "site": list(self.window.origin),
-            "window_mm": self.window.side,
+            "window_mm": list(self.window.shape),
             "noise_seed": self.noise_seed,
             "appearance": self.appearance.to_dict(),
             "diameter_mm": self.diameter_mm,
@@ -91,14 +91,16 @@ class TumorRecipe:
         try:
             d, h, w = (check_whole("site", v, -_FAR, _FAR) for v in values["site"])
             sd, sh, sw = (float(v) for v in spacing)
-            side = check_whole("window_mm", values["window_mm"], 1, WINDOW_SIDES_MM[-1])
+            wd, wh, ww = (
+                check_whole("window_mm", v, 1, WINDOW_SIDES_MM[-1]) for v in values["window_mm"]
+            )
             if values["kind"] not in KINDS:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
             voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
             return cls(
                 kind=str(values["kind"]),
-                window=Window((d, h, w), side, (sd, sh, sw)),
+                window=Window((d, h, w), (wd, wh, ww), (sd, sh, sw)),
                 noise_seed=check_seed(values["noise_seed"], "noise_seed"),
                 appearance=Appearance.from_dict(values["appearance"]),
                 diameter_mm=None

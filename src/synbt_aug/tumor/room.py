@@ -19,7 +19,7 @@ from torch import Tensor
 
 from synbt_aug.mask import bounding_box
 from synbt_aug.tissue.sites import SiteMap
-from synbt_aug.window import Window, window_around
+from synbt_aug.window import Shape, Window, window_around
 
 #: Share of a tumor's voxels that must lie on allowed tissue. The rest lies beside it, within one
 #: voxel of the grid: small gaps, such as a node's edge, do not keep a large tumor away.
@@ -150,7 +150,7 @@ def draw_place(
 
     Args:
         room: Of the host.
-        mask: The tumor in the middle of its window, boolean, shape `(n, n, n)`.
+        mask: The tumor in the middle of its window, boolean, shape `(d, h, w)`.
         generator: On the CPU.
         tries: Sites that are checked voxel by voxel.
 
@@ -193,7 +193,7 @@ def nearest_place(
         The place, or None where the shape fits nowhere among them.
     """
     sites = room.sites
-    window = window_around(wanted, mask.shape[0], sites.spacing)
+    window = window_around(wanted, _shape(mask), sites.spacing)
     cell = [
         min(max(math.floor((v + 0.5) / f), 0), n - 1)
         for v, f, n in zip(wanted, sites.factors, among.shape, strict=True)
@@ -259,18 +259,22 @@ class _Footprint(NamedTuple):
         return np.asarray(could)
 
 
-def _site_window(room: Room, site: tuple[int, ...], jitter: list[float], side: int) -> Window:
+def _shape(mask: Tensor) -> Shape:
+    d, h, w = mask.shape
+    return d, h, w
+
+
+def _site_window(room: Room, site: tuple[int, ...], jitter: list[float], shape: Shape) -> Window:
     d, h, w = (
         (int(index) + share) * factor - 0.5
         for index, share, factor in zip(site, jitter, room.sites.factors, strict=True)
     )
-    return window_around((d, h, w), side, room.sites.spacing)
+    return window_around((d, h, w), shape, room.sites.spacing)
 
 
 def _footprint(room: Room, mask: Tensor, jitter: list[float]) -> _Footprint:
-    side = mask.shape[0]
     middle = tuple(n // 2 for n in room.kind.shape)
-    window = _site_window(room, middle, jitter, side)
+    window = _site_window(room, middle, jitter, _shape(mask))
     box = bounding_box(mask)
     content = mask.numpy()[tuple(slice(*b) for b in box)]
     counts = content.astype(np.int32)
@@ -285,6 +289,7 @@ def _footprint(room: Room, mask: Tensor, jitter: list[float]) -> _Footprint:
         cells.append(cell[starts] - middle[axis])
         view = [1, 1, 1]
         view[axis] = -1
+        side = mask.shape[axis]
         square = (np.arange(start, end, dtype=np.float32) - (side - 1) / 2) ** 2
         outside = outside + square.reshape(view)
         nearest = min(nearest, (side + 1) / 2 - start, end - (side - 1) / 2)
@@ -333,7 +338,7 @@ def _first_fitting(
             if under.max() >= _BEYOND or int(voxels[under > 0].sum()) > most_beside:
                 continue
             place = tuple(int(i) for i in np.unravel_index(site, shape))
-            window = _site_window(room, place, footprint.jitter, mask.shape[0])
+            window = _site_window(room, place, footprint.jitter, _shape(mask))
             tried += 1
             if fits(room, window, mask):
                 return Place(window, tried)

@@ -30,13 +30,15 @@ from synbt_aug.mask import (
 from synbt_aug.number import check_number, check_seed, check_whole
 from synbt_aug.posing import pose, rotation_matrix
 from synbt_aug.tumor.bank import TumorBank, template_distance
-from synbt_aug.window import WINDOW_SIDES_MM, fitting_side
+from synbt_aug.window import Shape, fitting_shape
 
 #: Points a side of the grid of the elastic displacement, which spans the window.
 _ELASTIC_POINTS = 4
 
 #: Most of the elastic displacement that a recipe may ask for, in mm.
 _MAX_ELASTIC_MM = 10.0
+#: Cubes that a template is posed in before its box is cut, in mm: the elastic grid spans them.
+_POSED_IN_MM = (64, 96, 128)
 
 #: How far the level may move when a size is met, in mm.
 _LEVEL_REACH_MM = 1.0
@@ -118,8 +120,8 @@ class Raster(NamedTuple):
     Args:
         distance: What `rasterize` gives.
         zoom: Of the template, corrected for what smoothing ate.
-        side: Of the window it was posed in, in mm.
-        first: Where in that window the shape's own begins; negative where it reaches beyond.
+        side: Of the cube it was posed in, in mm.
+        first: Where in that cube the shape's own begins; negative where it reaches beyond.
     """
 
     distance: Tensor
@@ -151,7 +153,7 @@ def rasterize(
         hole_margin_mm: Dilation of the hole, which the window must hold with tissue around.
 
     Returns:
-        Signed distance, shape `(n, n, n)` with n one of `WINDOW_SIDES_MM`, in mm, negative
+        Signed distance, shape `(d, h, w)` with sides of `WINDOW_SIDES_MM`, in mm, negative
         inside, CPU; the volume inside is met to a voxel. None when no window holds it.
     """
     raster = rasterized(bank, how, diameter_mm, hole_margin_mm)
@@ -181,12 +183,12 @@ def rasterized(
     else:
         distance -= _level(near, target)
     hole = bounding_box(distance <= hole_margin_mm)
-    fits = fitting_side(max(end - start for start, end in hole))
+    fits = fitting_shape([end - start for start, end in hole])
     if fits is None:
         return None
     first = [
-        (start + end) // 2 - fits // 2 + corner
-        for (start, end), corner in zip(hole, (d, h, w), strict=True)
+        (start + end) // 2 - side // 2 + corner
+        for (start, end), side, corner in zip(hole, fits, (d, h, w), strict=True)
     ]
     window = (first[0], first[1], first[2])
     return Raster(_in_window(distance, (d, h, w), window, fits), zoom, side, window)
@@ -207,7 +209,7 @@ def _kept(
     first = diameter_mm / bank.diameters_mm[how.template]
     # A tenth to spare, for templates that have to grow.
     most = 1.1 * 2 * float(np.abs(_reached(ends, first, displacement)).max())
-    for side in (s for s in WINDOW_SIDES_MM if s >= min(most, WINDOW_SIDES_MM[-1])):
+    for side in (s for s in _POSED_IN_MM if s >= min(most, _POSED_IN_MM[-1])):
         zoom = first
         rough: _Rough | None = None
         # Smoothing eats thin parts: the template grows until its volume is right again. Every
@@ -240,7 +242,7 @@ def _kept(
 
 def _too_long(part: Box, step: int) -> bool:
     """Whether a shape's box on a coarse grid is evidently longer than any window holds."""
-    return fitting_side(step * (max(p.stop - p.start for p in part) - 2)) is None
+    return fitting_shape([step * (p.stop - p.start - 2) for p in part]) is None
 
 
 class _Rough(NamedTuple):
@@ -353,12 +355,12 @@ def _islets(distance: Tensor) -> Tensor | None:
 
 
 def _in_window(
-    distance: Tensor, corner: tuple[int, int, int], first: tuple[int, int, int], side: int
+    distance: Tensor, corner: tuple[int, int, int], first: tuple[int, int, int], shape: Shape
 ) -> Tensor:
-    """A window of this side from `first` on, where `distance` starts at `corner`."""
-    out = distance.new_full((side,) * 3, float(distance.max()))
+    """A window of this shape from `first` on, where `distance` starts at `corner`."""
+    out = distance.new_full(shape, float(distance.max()))
     source, target = [], []
-    for start, there, length in zip(first, corner, distance.shape, strict=True):
+    for start, there, length, side in zip(first, corner, distance.shape, shape, strict=True):
         low, high = max(start, there), min(start + side, there + length)
         source.append(slice(low - there, high - there))
         target.append(slice(low - start, high - start))

@@ -81,10 +81,10 @@ def stretched_signal(bank: TumorBank, index: int, mask: Tensor) -> Tensor:
     own = F.pad(shape.to(torch.float32), (SIGNAL_MARGIN_MM,) * 6)[None]
     # Both boxes run from face to face; the signal's voxel k lies at k + .5 from its box's face.
     grids = []
-    for (start, stop), inner, whole in zip(
-        bounding_box(mask), shape.shape, signal.shape[1:], strict=True
+    for (start, stop), side, inner, whole in zip(
+        bounding_box(mask), mask.shape, shape.shape, signal.shape[1:], strict=True
     ):
-        at = (torch.arange(mask.shape[0]) + 0.5 - start) * inner / (stop - start)
+        at = (torch.arange(side) + 0.5 - start) * inner / (stop - start)
         grids.append((at + SIGNAL_MARGIN_MM) * 2 / whole - 1)
     d, h, w = torch.meshgrid(*grids, indexing="ij")
     sampled = F.grid_sample(

@@ -11,16 +11,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from synbt_aug.decide.decide import decide
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.painting import Prepared, Wish, prepare
+from synbt_aug.paint.cut import Cut
 from synbt_aug.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.diffusion import TumorInpainter
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
-from synbt_aug.writing import finish
+from synbt_aug.write import paint_and_write, write
 
 
 def inpainter_of(synthesizer: TumorSynthesizer) -> TumorInpainter:
@@ -39,7 +41,7 @@ def inpainter_of(synthesizer: TumorSynthesizer) -> TumorInpainter:
 
 
 def rebuilt(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer) -> Synthesis | None:
-    """A real tumor through encoder, codebook, decoder, grain and blend, as a painted one goes.
+    """A real tumor through the codec and written as a painted one is, with fresh noise.
 
     Args:
         host: With the tumor.
@@ -54,12 +56,12 @@ def rebuilt(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer) -> Synthe
     """
     inpainter = inpainter_of(synthesizer)
     with plain_torch([host.volume.image.device, synthesizer.device]):
-        prepared = _over(host, lesion, synthesizer, 0)
-        if prepared is None:
+        window = _over(host, lesion, synthesizer, 0)
+        if window is None:
             return None
-        job = prepared.job(inpainter.hole_margin_mm).to(synthesizer.device)
-        painted = inpainter.rebuild(job)[0].to(host.volume.image.device)
-        return finish(prepared, painted)
+        job = window.job(inpainter.hole_margin_mm).to(synthesizer.device)
+        painted = inpainter.rebuild(job).to(window.linear.device)
+        return write(window, painted, replaces=inpainter.replaces)[0].result
 
 
 def repainted(
@@ -84,20 +86,19 @@ def repainted(
     """
     texture = texture or synthesizer.texture
     with plain_torch([host.volume.image.device, synthesizer.device]):
-        prepared = _over(host, lesion, synthesizer, seed)
-        if prepared is None:
+        window = _over(host, lesion, synthesizer, seed)
+        if window is None:
             return None
-        tumor = prepared.distance <= 0
-        wish = measure_appearance(prepared.linear, tumor, around=prepared.known & ~tumor)
-        asked = replace(prepared, recipe=replace(prepared.recipe, appearance=wish))
-        painted = texture(asked.job(texture.hole_margin_mm).to(synthesizer.device))[0]
-        return finish(asked, painted.to(host.volume.image.device))
+        tumor = window.label.distance[0] <= 0
+        around = window.known[0] & ~tumor
+        asked = window.asking_for(measure_appearance(window.linear[0], tumor, around=around))
+        return paint_and_write(asked, texture, synthesizer.device)[0].result
 
 
-def _over(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer, seed: int) -> Prepared | None:
+def _over(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer, seed: int) -> Cut | None:
     others = None if host.volume.tumor is None else host.volume.tumor & ~lesion
     free = Host(replace(host.volume, tumor=others), host.reference)
     margin = synthesizer.texture.hole_margin_mm
     generator = torch.Generator().manual_seed(seed)
-    found = prepare(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
-    return None if isinstance(found, str) else found
+    plan = decide(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
+    return None if isinstance(plan, str) else Cut.of([free], [plan])

@@ -24,7 +24,7 @@ from synbt_aug.mask import bounding_box
 from synbt_aug.tensor_files import save_tensors
 from synbt_aug.tumor.template import SMALLEST_VOXELS
 from synbt_aug.volume import BreastVolume, Spacing
-from synbt_aug.window import Window, cut, inside_host, window_around
+from synbt_aug.window import Window, cube, cut, inside_host, window_around
 
 SIDE_MM = 64
 
@@ -150,7 +150,7 @@ def lesions_of(tumor: Tensor | None, spacing: Spacing) -> list[Tensor]:
 def window_of(lesion: Tensor, spacing: Spacing, side: int = SIDE_MM) -> Window:
     """The window around the middle of a mask's box; `lesion` is boolean, `(D, H, W)`."""
     d, h, w = ((start + end - 1) / 2 for start, end in bounding_box(lesion))
-    return window_around((d, h, w), side, spacing)
+    return window_around((d, h, w), cube(side), spacing)
 
 
 def cut_windows(
@@ -179,7 +179,7 @@ def cut_windows(
         window = window_of(lesion, volume.spacing)
         signals.append(knee(to_linear(cut(volume.image, window), reference)).half())
         inside = inside_host(window, volume.shape, volume.image.device)
-        label = torch.zeros((window.side,) * 3, dtype=torch.uint8, device=volume.image.device)
+        label = torch.zeros(window.shape, dtype=torch.uint8, device=volume.image.device)
         if volume.tumor is not None:
             label[_at_one_mm(volume.tumor, window) & inside] = OTHER_TUMOR
         label[_at_one_mm(lesion, window) & inside] = value

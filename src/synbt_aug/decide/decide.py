@@ -1,34 +1,30 @@
-"""Steps of painting one thing into one host; `synthesizer.py` strings them together.
+"""Decide what a wish becomes in one host: template or mask, size, pose, place and shape.
 
-A `Host` (`host.py`) is a volume with what was measured of it once. A `Prepared` is everything
-decided, cut and mapped, and waits for a texture; `writing.py` puts what the texture painted back
-into the host.
+Everything random is drawn here, from a generator on the CPU.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from synbt_aug.decide.plan import ATTEMPTS, Plan
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import tissue
 from synbt_aug.host import Host
-from synbt_aug.intensity import knee, to_linear
 from synbt_aug.mask import (
-    BLEND_HALF_WIDTH_MM,
     bounding_box,
     signed_distance_mm,
     smooth_surface,
 )
 from synbt_aug.ranges import Range
-from synbt_aug.texture.job import PaintingJob
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
+from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import (
     largest_of_groups,
@@ -47,103 +43,23 @@ from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
 from synbt_aug.window import (
     cut,
-    cut_mask,
-    fitting_side,
     inside_host,
+    shape_for_mask,
     window_around,
 )
-
-#: Noise tried for one tumor before it is dropped with its label.
-ATTEMPTS = 3
-
-#: Enhancement added for each further attempt, in reference ranges.
-RETRY_ENHANCEMENT = 0.4
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One thing decided, cut and mapped.
-
-    Args:
-        host: Where it goes.
-        recipe: What it is.
-        distance: Signed distance to its surface in the window, in mm, shape `(n, n, n)`.
-        linear: The window before the knee, shape `(2, n, n, n)`.
-        known: Tissue in the window, boolean, shape `(n, n, n)`.
-        inside: Host voxels with signal, as training's holes know no others, `(n, n, n)`.
-        spare_seeds: Noise for further attempts.
-        contrast_was_asked: Whether a faint tumor is what was wanted.
-        signal: A real tumor's signal posed as the shape, for textures that paste, `(2, n, n, n)`.
-    """
-
-    host: Host
-    recipe: TumorRecipe
-    distance: Tensor
-    linear: Tensor
-    known: Tensor
-    inside: Tensor
-    spare_seeds: tuple[int, ...] = ()
-    contrast_was_asked: bool = False
-    signal: Tensor | None = None
-
-    def job(self, hole_margin_mm: float) -> PaintingJob:
-        """What to ask of a texture."""
-        # A network paints its own soft edge, and the blend halves it again: a tumor painted on
-        # the label alone is visible 1 mm inside it. Painted 1 mm larger, the blend is its edge.
-        mask = self.inside & (self.distance <= BLEND_HALF_WIDTH_MM)
-        if self.recipe.kind not in ("tumor", "distractor"):
-            mask = torch.zeros_like(mask)
-        return PaintingJob(
-            q=knee(self.linear)[None],
-            mask=mask[None],
-            hole=(self.inside & (self.distance <= hole_margin_mm))[None],
-            known=self.known[None],
-            appearance=(self.recipe.appearance,),
-            noise_seeds=(self.recipe.noise_seed,),
-            removes=(self.recipe.kind == "removal",),
-            signal=None if self.signal is None else self.signal[None],
-            distance=self.distance[None],
-        )
-
-    @property
-    def blocked(self) -> Tensor | None:
-        """Host voxels that must stay as they are, boolean, shape `(D, H, W)`."""
-        blocked = self.host.blocked
-        if self.recipe.kind == "removal" and self.recipe.mask is not None and blocked is not None:
-            # What is removed is an existing tumor: it alone stops being blocked.
-            blocked = blocked & ~unpack_mask(self.recipe.mask, blocked.shape).to(blocked.device)
-        return blocked
-
-    def retry(self) -> Prepared | None:
-        """The same with other noise, and brighter unless the contrast was asked for.
-
-        Returns:
-            None when no attempt is left.
-        """
-        if not self.spare_seeds:
-            return None
-        seed, *rest = self.spare_seeds
-        recipe = self.recipe.with_noise(seed)
-        wish = recipe.appearance
-        if wish.enhancement is not None and not self.contrast_was_asked:
-            # A template from a fatty breast may drown in gland: noise alone would not save it.
-            # 20 is the most that an `Appearance` takes.
-            brighter = replace(wish, enhancement=min(wish.enhancement + RETRY_ENHANCEMENT, 20.0))
-            recipe = replace(recipe, appearance=brighter)
-        return replace(self, recipe=recipe, spare_seeds=tuple(rest))
-
-
-def prepare(
+def decide(
     host: Host,
     wish: Wish,
     bank: TumorBank,
     hole_margin_mm: float,
     generator: torch.Generator,
     segmenter: Segments | None = None,
-) -> Prepared | str:
+) -> Plan | str:
     """Decide what a wish becomes in this host.
 
     Args:
@@ -155,14 +71,14 @@ def prepare(
         segmenter: Finds the tissues; not needed for a given mask or where the host has a roi.
 
     Returns:
-        Something to paint, or the reason why nothing can be.
+        A plan, or the reason why nothing can be painted.
     """
     seeds = tuple(draw_seed(generator) for _ in range(ATTEMPTS))
     if wish.mask is not None:
         recipe = _recipe_of_mask(host, wish, hole_margin_mm, seeds[0])
         if isinstance(recipe, str):
             return recipe
-        prepared = from_recipe(host, recipe, bank, hole_margin_mm)
+        plan = plan_of_recipe(host, recipe, bank, hole_margin_mm)
     else:
         sites = host.sites_by(segmenter, wish.only_free_side)
         if wish.kind == "distractor":
@@ -173,9 +89,9 @@ def prepare(
             )
         if isinstance(found, str):
             return found
-        prepared = _prepared(host, *found)
+        plan = _plan(*found)
     return replace(
-        prepared,
+        plan,
         spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
         contrast_was_asked=wish.appearance.enhancement is not None,
     )
@@ -193,12 +109,12 @@ def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> Tumo
         return "the given mask is empty"
     box = bounding_box(mask)
     spacing = host.volume.spacing
-    extent = max((end - start) * mm for (start, end), mm in zip(box, spacing, strict=True))
-    side = fitting_side(extent + 2 * margin_mm + 2)
-    if side is None:
-        return f"the given mask is {extent:.0f} mm long, more than a 128 mm window holds"
+    extents = [(end - start) * mm for (start, end), mm in zip(box, spacing, strict=True)]
+    shape = shape_for_mask(extents, margin_mm)
+    if shape is None:
+        return f"the given mask is {max(extents):.0f} mm long, more than a 128 mm window holds"
     d, h, w = ((start + end - 1) / 2 for start, end in box)
-    window = window_around((d, h, w), side, spacing)
+    window = window_around((d, h, w), shape, spacing)
     return TumorRecipe(wish.kind, window, seed, wish.appearance, mask=pack_mask(mask))
 
 
@@ -275,10 +191,8 @@ def _no_room(diameter_mm: float | Range | None) -> str:
     return f"no room: a tumor of {diameter_mm:.0f} mm fits nowhere in the tissue found"
 
 
-def from_recipe(
-    host: Host, recipe: TumorRecipe, bank: TumorBank, hole_margin_mm: float
-) -> Prepared:
-    """Cut and map what a recipe says.
+def plan_of_recipe(host: Host, recipe: TumorRecipe, bank: TumorBank, hole_margin_mm: float) -> Plan:
+    """The plan that a recipe holds.
 
     Raises:
         SynBTError: If the recipe does not belong to this host or bank.
@@ -297,29 +211,23 @@ def from_recipe(
             )
         # On the CPU wherever the image is: a GPU rounds otherwise, and the mask is to be the same.
         shape = rasterize(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm)
-        if shape is None or shape.shape[0] != window.side:
+        if shape is None or tuple(shape.shape) != window.shape:
             raise SynBTError(
                 "The recipe's tumor does not fit its window: it was made with another bank or "
                 "another version. Pass the bank that the recipe was made with."
             )
         distance = shape
     elif recipe.distractor is not None:
-        distance = distractor_distance(recipe.distractor, window.side)
+        distance = distractor_distance(recipe.distractor, window.shape)
     elif recipe.mask is not None:
         distance = _distance_of_mask(unpack_mask(recipe.mask, host.volume.shape), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
-    return _prepared(host, recipe, distance)
+    return _plan(recipe, distance)
 
 
-def _prepared(host: Host, recipe: TumorRecipe, distance: Tensor) -> Prepared:
-    window, image = recipe.window, host.volume.image
-    linear = to_linear(cut(image, window), host.reference)
-    everywhere = torch.ones(host.volume.shape, dtype=torch.bool, device=image.device)
-    valid = everywhere if host.volume.valid is None else host.volume.valid
-    inside = cut_mask(valid, window)
-    known = tissue(knee(linear)[None])[0] & inside
-    return Prepared(host, recipe, distance.to(image.device), linear, known, inside)
+def _plan(recipe: TumorRecipe, distance: Tensor) -> Plan:
+    return Plan(recipe, LabelShape.of(distance.cpu()))
 
 
 def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:

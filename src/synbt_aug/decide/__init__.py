@@ -1,0 +1,1 @@
+"""What to paint, how it looks and where: everything random, as plans without pixels."""

@@ -1,0 +1,1 @@
+"""From plans to painted windows, a batch at once, on the device of the networks."""

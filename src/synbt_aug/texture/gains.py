@@ -1,0 +1,256 @@
+"""Bounded gains that bring a painted tumor closer to the requested appearance.
+
+A network paints what it was asked for on average, and less of it the rarer the request: levels come
+out in order, but drawn towards the middle. Here the answer is measured as every tumor is
+(`tumor.appearance`), as it will show after the blend and with the scan's noise, and four gains
+follow: of the contrast to the shell, of rim against core, of the spread around the mean, and a
+shift in pre. Each is smooth and limited, so that texture and shape stay the network's own; a
+request out of their reach is met in part. What is not asked for is left as it was painted.
+
+Two gains more are for what is always asked for. The mask: a 4 mm latent cell makes a softer edge
+than a scanner does, and the outer voxels of a label would not show. They are lifted towards the
+tumor beneath them until the label shows as it does in real tumors; where that is not enough, the
+tumor varies less than asked. And a tumor's texture: what the networks err by on the compressed
+scale grows in bright places before the knee, so that painted tumors have bright spots that real
+ones lack. They are calmed until the signal inside is no more skewed than in real tumors.
+
+A batch at once, in a fixed number of rounds, without reading a number from a tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.visibility import share_shown
+from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
+
+#: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
+#: of `zones.py` or of `grain.py` changes.
+CORRECTION = 4
+
+#: Limits of each gain: beyond, it would be the gains that paint.
+CONTRAST_GAIN = (0.6, 1.8)
+SPREAD_GAIN = (0.6, 2.3)
+RIM_GAIN = (0.5, 2.0)
+
+#: Maximum shift of pre, in reference ranges.
+PRE_SHIFT = 0.2
+
+#: Skewness of post inside a tumor beyond which bright spots are calmed: the median of phantom
+#: tumors (half of them lie between -.01 and .39).
+SKEWNESS = 0.15
+
+#: Maximum calm of bright spots, and what is added for each unit of skewness too much, a round.
+MAX_CALM = 0.8
+_CALM_STEP = 0.6
+
+#: Maximum share of the way that the edge is lifted to the level beneath it.
+EDGE_LIFT = 0.8
+
+#: Share of the label that is to show: phantom tumors have .94, and below .9 a tumor is refused.
+_SHOWN = 0.94
+
+#: Factor of the spread, a round, where the edge's lift does not suffice.
+_CALMER = 0.85
+
+#: Rounds of measuring and correcting: the gains act on each other. Spread widens a rim and a rim
+#: spreads: undamped the two swing.
+_ROUNDS = 4
+_DAMPING = 0.65
+
+#: A contrast below this, in reference ranges, has no size to be scaled.
+_MIN_CONTRAST = 0.05
+
+#: Depth of the core's middle less that of the periphery's, over the deepest.
+_RIM_DEPTH = 0.55
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of B tumors.
+
+    Args:
+        values: Enhancement, heterogeneity, rim and pre-contrast, shape `(4, B, 1)`.
+        asked: Which of them are, boolean, same shape.
+    """
+
+    values: Tensor
+    asked: Tensor
+
+    @classmethod
+    def of(cls, appearances: Sequence[Appearance], device: torch.device) -> Request:
+        """Read appearances; what is None is not asked for."""
+        rows = [(a.enhancement, a.heterogeneity, a.rim, a.pre_contrast) for a in appearances]
+        asked = torch.tensor([[v is not None for v in row] for row in rows])
+        values = torch.tensor([[1.0 if v is None else v for v in row] for row in rows])
+        return cls(values.T[..., None].to(device), asked.T[..., None].to(device))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What B tumors look like, shape `(B, 1)` each; as in `Appearance`, with the skewness."""
+
+    enhancement: Tensor
+    heterogeneity: Tensor
+    rim: Tensor
+    pre_contrast: Tensor
+    skewness: Tensor
+
+
+@dataclass
+class Gains:
+    """How B tumors are changed, shape `(B, 1)` each.
+
+    Args:
+        contrast: Factor of the contrast to the shell, in post.
+        rim: Factor of the periphery over the core, in post.
+        spread: Factor of the deviations from the mean, in post.
+        calm: How much deviations above the mean are compressed, in post: x of them, in units of
+            their root mean square, become `(1 - exp(-calm x)) / calm`.
+        shift: Added in pre, in reference ranges.
+        lift: Share of the way that the edge is raised to the level beneath it.
+    """
+
+    contrast: Tensor
+    rim: Tensor
+    spread: Tensor
+    calm: Tensor
+    shift: Tensor
+    lift: Tensor
+
+    @classmethod
+    def none(cls, like: Tensor) -> Gains:
+        """Gains that change nothing; `like` has shape `(B, 1)`."""
+        one, zero = torch.ones_like(like), torch.zeros_like(like)
+        return cls(one, one, one, zero, zero, zero)
+
+
+class PaintedTumors:
+    """B painted tumors, and how they show after the blend under some gains.
+
+    Args:
+        painted: Without noise, in reference ranges above `low`, shape `(B, 2, N)`.
+        host: The windows as they were, likewise.
+        noise_sd: Of the scan, in reference ranges, shape `(B, 2)`.
+        zones: Of the shapes.
+    """
+
+    def __init__(self, painted: Tensor, host: Tensor, noise_sd: Tensor, zones: Zones) -> None:
+        self.painted, self.host, self.zones = painted, host, zones
+        self.noise_power = noise_sd[:, 1:].square()
+        self.around = (host * zones.means[:, SHELL, None]).sum(-1)  # (B, 2)
+        self.outside = zones.mean(SHELL, zones.smoothed(host[:, 1]))
+
+    def under(self, gains: Gains) -> Tensor:
+        """What is painted under these gains, without noise, shape `(B, 2, N)`.
+
+        No gain needs an end of its own: the blend ends 1 mm beyond the label.
+        """
+        zones, around = self.zones, self.around[:, 1:]
+        pre, post = self.painted.unbind(1)
+        post = around + gains.contrast * (post - around)
+        post = post * torch.exp(gains.rim.log() / _RIM_DEPTH * (0.5 - zones.height))
+        middle = zones.mean(LABEL, post)
+        post = post + zones.soft * (gains.spread - 1) * (post - middle)
+        above = (post - middle).clamp_min(0)
+        unit = zones.mean(LABEL, above.square()).sqrt().clamp_min(1e-6)
+        unit = unit / gains.calm.clamp_min(1e-3)
+        post = post + zones.soft * (-unit * torch.expm1(-above / unit) - above)
+        lifted = (zones.beneath(post) - post).clamp_min(0)
+        return torch.stack([pre + gains.shift, post + gains.lift * zones.rising * lifted], 1)
+
+    def blended(self, gains: Gains) -> Tensor:
+        """What the host will show, without noise, shape `(B, 2, N)`."""
+        return self.host + self.zones.weight[:, None] * (self.under(gains) - self.host)
+
+    def seen(self, blended: Tensor) -> Seen:
+        """What tumors look like that show so, noise included."""
+        zones = self.zones
+        # Moments around the shell's mean: float32 holds them.
+        pre, post = (blended - self.around[..., None]).unbind(1)
+        powers = torch.stack([post, post.square(), post.pow(3), pre], -1)
+        moments = zones.means @ powers  # (B, 7, 4)
+        level = moments[..., 0] + self.around[:, 1:]
+        periphery, core = (level[:, z, None].clamp_min(0.05) for z in (PERIPHERY, CORE))
+        first, second, third = (moments[:, INTERIOR, k, None] for k in range(3))
+        variance = (second - first.square()).clamp_min(1e-12)
+        skewed = third - 3 * first * second + 2 * first.pow(3)
+        # Noise adds to the variance, and, being symmetric, nothing to the third moment.
+        variance = variance + self.noise_power
+        return Seen(
+            enhancement=moments[:, LABEL, 0, None],
+            heterogeneity=variance.sqrt() / level[:, INTERIOR, None].clamp_min(0.05),
+            rim=(periphery / core).clamp(0.05, 20.0),
+            pre_contrast=moments[:, LABEL, 3, None],
+            skewness=torch.where(zones.has_interior, skewed / variance.pow(1.5), 0.0),
+        )
+
+
+def gains_towards(tumors: PaintedTumors, request: Request) -> Gains:
+    """The gains that bring tumors as near to a request as their limits allow."""
+    zones = tumors.zones
+    _, spread_asked, rim_asked, _ = request.asked
+    _, heterogeneity, rim, _ = request.values
+    gains = Gains.none(tumors.outside)
+    calmest = torch.full_like(gains.spread, SPREAD_GAIN[1])
+    for _ in range(_ROUNDS):
+        blended = tumors.blended(gains)
+        share = share_shown(blended[:, 1], zones, tumors.outside)
+        seen, missing = tumors.seen(blended), _SHOWN - share
+        new = (gains.rim * (rim / seen.rim) ** _DAMPING).clamp(*RIM_GAIN)
+        gains.rim = torch.where(rim_asked & zones.has_core, new, gains.rim)
+        factor = (heterogeneity / seen.heterogeneity.clamp_min(1e-6)) ** _DAMPING
+        new = (gains.spread * factor).clamp(*SPREAD_GAIN)
+        new = torch.minimum(new, calmest).clamp_min(SPREAD_GAIN[0])
+        gains.spread = torch.where(spread_asked, new, gains.spread)
+        gains.calm = (gains.calm + _CALM_STEP * (seen.skewness - SKEWNESS)).clamp(0, MAX_CALM)
+        _renew_means(gains, seen, request)
+        bright = seen.enhancement > _MIN_CONTRAST
+        stuck = bright & (missing > 0) & (gains.lift >= EDGE_LIFT)
+        calmest = torch.where(stuck, _CALMER * gains.spread, calmest)
+        gains.spread = torch.where(stuck, calmest.clamp_min(SPREAD_GAIN[0]), gains.spread)
+        lifted = (gains.lift + 4 * missing).clamp(0, EDGE_LIFT)
+        gains.lift = torch.where(bright, lifted, gains.lift)
+    # Every other gain moves the mean a little: the contrast has the last word.
+    _renew_means(gains, tumors.seen(tumors.blended(gains)), request)
+    return gains
+
+
+def _renew_means(gains: Gains, seen: Seen, request: Request) -> None:
+    """Renew the gains of the means, post and pre."""
+    asked, _, _, pre_asked = request.asked
+    enhancement, _, _, pre_contrast = request.values
+    scaled = gains.contrast * enhancement / seen.enhancement.clamp_min(1e-6)
+    on = asked & (torch.minimum(enhancement, seen.enhancement) > _MIN_CONTRAST)
+    gains.contrast = torch.where(on, scaled.clamp(*CONTRAST_GAIN), gains.contrast)
+    shift = (gains.shift + pre_contrast - seen.pre_contrast).clamp(-PRE_SHIFT, PRE_SHIFT)
+    gains.shift = torch.where(pre_asked, shift, gains.shift)
+
+
+def corrected(
+    painted: Tensor,
+    host: Tensor,
+    noise_sd: Tensor,
+    zones: Zones,
+    appearances: Sequence[Appearance],
+) -> Tensor:
+    """Painted tumors, brought nearer to what was asked.
+
+    Args:
+        painted: Without noise, in reference ranges above `low`, shape `(B, 2, d, h, w)`.
+        host: The windows as they were, likewise.
+        noise_sd: Of the scan, in reference ranges, shape `(B, 2)`.
+        zones: Of the shapes.
+        appearances: One a row; what is None is left as it was painted.
+
+    Returns:
+        Like `painted`.
+    """
+    tumors = PaintedTumors(painted.flatten(2), host.flatten(2), noise_sd, zones)
+    gains = gains_towards(tumors, Request.of(appearances, painted.device))
+    return tumors.under(gains).view_as(painted)

@@ -1,0 +1,72 @@
+"""The shape of a label in its window, with all distances that painting needs, found once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.mask import around, equivalent_diameter_mm, signed_distance_mm
+
+
+@dataclass(frozen=True)
+class LabelShape:
+    """B shapes.
+
+    Args:
+        distance: Signed distance to the smooth surface of what will be labelled, in mm, negative
+            inside, shape `(B, d, h, w)`.
+        depth: Exact depth of the label's voxels, in mm, negative outside, where it is cut off at
+            -8, same shape.
+        radius_mm: Of the sphere with the label's volume, one a row; 0 without a label.
+    """
+
+    distance: Tensor
+    depth: Tensor
+    radius_mm: tuple[float, ...]
+
+    @classmethod
+    def of(cls, distance: Tensor) -> LabelShape:
+        """Measure one shape.
+
+        Args:
+            distance: As above, shape `(d, h, w)`; measured on the CPU wherever it is.
+        """
+        label = (distance <= 0).cpu()
+        depth = -signed_distance_mm(label)
+        box = around(label, 1)
+        if box is not None:
+            inside = ndimage.distance_transform_edt(label[box].numpy())
+            exact = torch.from_numpy(inside).to(torch.float32) - 0.5
+            depth[box] = torch.where(label[box], exact, depth[box])
+        radius_mm = equivalent_diameter_mm(int(label.sum())) / 2
+        return cls(distance[None], depth[None].to(distance.device), (radius_mm,))
+
+    def to(self, device: torch.device) -> LabelShape:
+        """The same on another device."""
+        return LabelShape(self.distance.to(device), self.depth.to(device), self.radius_mm)
+
+    def within(self, free: Tensor) -> LabelShape:
+        """The part of the labels that lies where the host is free, boolean, `(B, d, h, w)`."""
+        return replace(
+            self,
+            distance=torch.where(free, self.distance, self.distance.abs() + 1),
+            depth=torch.where(free, self.depth, -self.depth.abs() - 1),
+        )
+
+    def where(self, has_label: Sequence[bool]) -> LabelShape:
+        """The same with no radius, which means no label, in some rows."""
+        radii = zip(self.radius_mm, has_label, strict=True)
+        return replace(self, radius_mm=tuple(r if has else 0.0 for r, has in radii))
+
+    @classmethod
+    def join(cls, shapes: Sequence[LabelShape]) -> LabelShape:
+        """One batch of several."""
+        return cls(
+            torch.cat([s.distance for s in shapes]),
+            torch.cat([s.depth for s in shapes]),
+            tuple(radius for s in shapes for radius in s.radius_mm),
+        )

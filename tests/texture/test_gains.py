@@ -1,0 +1,252 @@
+"""Gains towards a wish, on balls whose answer follows from arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from analytic import ball, examples, seeded
+from synbt_aug.mask import blend_weight, gaussian, signed_distance_mm
+from synbt_aug.texture.gains import (
+    CONTRAST_GAIN,
+    EDGE_LIFT,
+    MAX_CALM,
+    PRE_SHIFT,
+    SPREAD_GAIN,
+    Gains,
+    PaintedTumors,
+    Request,
+    corrected,
+    gains_towards,
+)
+from synbt_aug.texture.local import linear_of
+from synbt_aug.tumor import visibility
+from synbt_aug.tumor.appearance import Appearance, measure_appearance
+from synbt_aug.tumor.label_shape import LabelShape
+from synbt_aug.tumor.visibility import measure_visibility, share_shown
+from synbt_aug.tumor.zones import Zones
+
+SIDE, RADIUS = 48, 9
+LABEL = ball(SIDE, RADIUS)
+DISTANCE = signed_distance_mm(LABEL)
+KNOWN = torch.ones_like(LABEL)
+AROUND, CONTRAST = 0.5, 0.8
+SILENT = torch.zeros(1, 2)
+
+
+def zones_of(distance: Tensor = DISTANCE, known: Tensor = KNOWN) -> Zones:
+    return visibility.zones_of(LabelShape.of(distance), known[None])
+
+
+def host() -> Tensor:
+    return AROUND + 0.01 * torch.randn(2, SIDE, SIDE, SIDE, generator=seeded(1))
+
+
+def painted(contrast: float = CONTRAST, spread: float = 0.1) -> Tensor:
+    """A textured ball, 1 mm larger than the label, as the networks are asked for."""
+    noise = torch.randn(SIDE, SIDE, SIDE, generator=seeded(2))
+    texture = gaussian(noise, 1.5)
+    inside = (DISTANCE <= 1).float()
+    post = AROUND + inside * contrast * (1 + spread * texture / texture.std())
+    return torch.stack([torch.full_like(post, AROUND), post])
+
+
+def tumor(level: Tensor | None = None, zones: Zones | None = None) -> PaintedTumors:
+    level = painted() if level is None else level
+    zones = zones_of() if zones is None else zones
+    return PaintedTumors(level[None].flatten(2), host()[None].flatten(2), SILENT, zones)
+
+
+def asked_for(*appearances: Appearance) -> Request:
+    return Request.of(appearances, torch.device("cpu"))
+
+
+def none() -> Gains:
+    return Gains.none(torch.zeros(1, 1))
+
+
+def under(one: PaintedTumors, gains: Gains) -> Tensor:
+    """What is painted of the only tumor, shape `(2, d, h, w)`."""
+    return one.under(gains)[0].unflatten(1, one.zones.shape)
+
+
+def gained(level: Tensor, appearance: Appearance, noise_sd: Tensor = SILENT) -> Tensor:
+    return corrected(level[None], host()[None], noise_sd, zones_of(), [appearance])[0]
+
+
+def looks(level: Tensor, appearance: Appearance) -> Appearance:
+    """What `measure_appearance` sees of the corrected tumor, blended into the host."""
+    new = gained(level, appearance)
+    return measure_appearance(linear_of(host() + blend_weight(DISTANCE) * (new - host())), LABEL)
+
+
+def test_without_a_wish_a_tumor_that_shows_stays_as_it_is() -> None:
+    level = painted()
+    assert torch.allclose(gained(level, Appearance()), level, atol=1e-3)
+
+
+def test_no_gain_changes_nothing() -> None:
+    assert torch.allclose(under(tumor(), none()), painted(), atol=1e-3)
+
+
+@examples(12)
+@given(st.floats(0.5, 1.2))
+def test_an_enhancement_within_reach_is_met(asked: float) -> None:
+    assert looks(painted(), Appearance(enhancement=asked)).enhancement == pytest.approx(
+        asked, abs=0.01
+    )
+
+
+def test_twice_the_contrast_scales_about_the_shell() -> None:
+    doubled = under(tumor(), replace(none(), contrast=torch.full((1, 1), 2.0)))[1]
+    around = float(tumor().around[0, 1])
+    assert torch.allclose(doubled - around, 2 * (painted()[1] - around), atol=3e-3)
+
+
+@pytest.mark.parametrize("asked", [0.8, 1.0, 1.3, 1.6])
+def test_a_rim_within_reach_is_met(asked: float) -> None:
+    assert looks(painted(), Appearance(rim=asked)).rim == pytest.approx(asked, rel=0.03)
+
+
+@pytest.mark.parametrize("asked", [0.06, 0.1])
+def test_a_heterogeneity_within_reach_is_met(asked: float) -> None:
+    found = looks(painted(), Appearance(heterogeneity=asked)).heterogeneity
+    assert found == pytest.approx(asked, rel=0.1)
+
+
+@pytest.mark.parametrize("asked", [-0.1, 0.15])
+def test_a_contrast_in_pre_within_reach_is_met(asked: float) -> None:
+    wish = Appearance(pre_contrast=asked, enhancement=1.0)
+    found = looks(painted(), wish)
+    assert found.pre_contrast == pytest.approx(asked, abs=0.01)
+    assert found.enhancement == pytest.approx(1.0, abs=0.01)
+
+
+def test_all_wishes_together_are_met_nearly() -> None:
+    wish = Appearance(enhancement=1.1, rim=1.3, heterogeneity=0.13, pre_contrast=0.1)
+    found = looks(painted(), wish)
+    assert found.enhancement == pytest.approx(1.1, abs=0.03)
+    assert found.rim == pytest.approx(1.3, rel=0.05)
+    assert found.heterogeneity == pytest.approx(0.13, rel=0.1)
+    assert found.pre_contrast == pytest.approx(0.1, abs=0.01)
+
+
+def test_wishes_out_of_reach_stop_at_the_limits() -> None:
+    much = asked_for(Appearance(enhancement=9.0, heterogeneity=0.0, pre_contrast=5.0))
+    most = gains_towards(tumor(), much)
+    assert most.contrast.item() == pytest.approx(CONTRAST_GAIN[1])
+    assert most.shift.item() == pytest.approx(PRE_SHIFT)
+    assert most.spread.item() == pytest.approx(SPREAD_GAIN[0])
+    little = asked_for(Appearance(enhancement=0.06, pre_contrast=-5.0))
+    least = gains_towards(tumor(), little)
+    assert least.contrast.item() == pytest.approx(CONTRAST_GAIN[0])
+    assert least.shift.item() == pytest.approx(-PRE_SHIFT)
+
+
+def test_a_tumor_that_the_network_left_out_is_not_made_by_gains() -> None:
+    nothing = torch.full((2, SIDE, SIDE, SIDE), AROUND)
+    found = gains_towards(tumor(nothing), asked_for(Appearance(enhancement=1.0)))
+    assert found.contrast.item() == 1 and found.lift.item() == 0
+
+
+def test_a_soft_edge_is_lifted_until_the_label_shows() -> None:
+    soft = painted(spread=0.0)
+    soft[1] = AROUND + CONTRAST * ((2 - DISTANCE) / 8).clamp(0, 1)
+    one = tumor(soft)
+    blended = one.blended(none())[0].unflatten(1, (SIDE,) * 3)
+    before = measure_visibility(linear_of(blended), LABEL, KNOWN).share
+    assert share_shown(one.blended(none())[:, 1], one.zones).item() == pytest.approx(
+        before, abs=0.01
+    )
+    found = gains_towards(one, asked_for(Appearance()))
+    after = share_shown(one.blended(found)[:, 1], one.zones).item()
+    assert before < 0.85 and 0 < found.lift.item() <= EDGE_LIFT + 1e-6 and after > before + 0.1
+    # The lift ends where the edge does.
+    deep = DISTANCE < -2.5
+    lifted = replace(found, calm=torch.zeros(1, 1))
+    assert torch.allclose(under(one, lifted)[1][deep], soft[1][deep], atol=1e-3)
+
+
+def bright_spots() -> Tensor:
+    level = painted(spread=0.0)
+    spots = torch.rand(DISTANCE.shape, generator=seeded(3))
+    level[1] += 2.0 * gaussian((spots > 0.97).float(), 1.0) * (DISTANCE <= 0)
+    return level
+
+
+def test_bright_spots_are_calmed_and_nothing_below_the_mean_is() -> None:
+    spotted = tumor(bright_spots())
+    found = gains_towards(spotted, asked_for(Appearance()))
+    before, after = (spotted.seen(spotted.blended(g)).skewness.item() for g in (none(), found))
+    assert before > 0.8 and after < before - 0.3 and 0 < found.calm.item() <= MAX_CALM + 1e-6
+    calmed = under(spotted, replace(found, lift=torch.zeros(1, 1)))[1]
+    post = bright_spots()[1]
+    below = post <= post[LABEL].mean()
+    assert torch.allclose(calmed[below], post[below], atol=1e-5)
+    assert bool((calmed <= post + 1e-5).all())
+
+
+def test_a_tumor_as_skewed_as_real_ones_is_left_alone() -> None:
+    assert gains_towards(tumor(), asked_for(Appearance())).calm.item() == 0.0
+
+
+def test_a_small_tumor_without_a_core_takes_every_wish_but_the_rim() -> None:
+    label = ball(SIDE, 3)
+    distance = signed_distance_mm(label)
+    level = torch.full((2, SIDE, SIDE, SIDE), AROUND)
+    level[1] += 0.6 * (distance <= 1)
+    small = tumor(level, zones_of(distance))
+    found = gains_towards(small, asked_for(Appearance(enhancement=0.7, rim=1.8)))
+    assert found.rim.item() == 1.0 and not bool(small.zones.has_core)
+    enhancement = small.seen(small.blended(found)).enhancement.item()
+    assert enhancement == pytest.approx(0.7, abs=0.02)
+
+
+def test_without_a_shell_the_tissue_that_is_known_stands_in_for_it() -> None:
+    # All that is known is a corner, far from the tumor; elsewhere the scan repeats its edge.
+    known = torch.zeros_like(KNOWN)
+    known[:6, :6, :6] = True
+    scan = torch.full((2, SIDE, SIDE, SIDE), 9.0)
+    scan[:, known] = AROUND
+    level, whole = (x[None].flatten(2) for x in (painted(), scan))
+    found = PaintedTumors(level, whole, SILENT, zones_of(known=known))
+    assert found.around[0].tolist() == pytest.approx([AROUND, AROUND])
+
+
+def test_scaling_the_levels_scales_the_answer() -> None:
+    asked = [Appearance(rim=1.3, heterogeneity=0.12)]
+    level, scan = painted()[None], host()[None]
+    one = corrected(level, scan, SILENT, zones_of(), asked)
+    two = corrected(2 * level, 2 * scan, SILENT, zones_of(), asked)
+    assert torch.allclose(two, 2 * one, atol=1e-3)
+
+
+def test_noise_to_come_leaves_less_for_the_texture_to_vary() -> None:
+    asked = Appearance(heterogeneity=0.12)
+    inside = DISTANCE <= -2
+    silent, noisy = (
+        gained(painted(), asked, torch.tensor([[sd, sd]]))[1][inside] for sd in (0.0, 0.1)
+    )
+    assert silent.std() / silent.mean() == pytest.approx(0.12, rel=0.1)
+    # Both together vary as was asked: .12^2 = texture^2 + (.1 / mean)^2.
+    together = (noisy.var() + 0.1**2).sqrt() / noisy.mean()
+    assert together == pytest.approx(0.12, rel=0.1) and noisy.std() < 0.8 * silent.std()
+
+
+def test_a_tumor_does_not_depend_on_its_batch() -> None:
+    small = signed_distance_mm(ball(SIDE, 5))
+    shape = LabelShape.join([LabelShape.of(DISTANCE), LabelShape.of(small)])
+    both = visibility.zones_of(shape, torch.stack([KNOWN, KNOWN]))
+    asked = [Appearance(enhancement=1.0, rim=1.3), Appearance(heterogeneity=0.1)]
+    levels, hosts = torch.stack([painted(), painted(0.5)]), torch.stack([host(), host()])
+    together = corrected(levels, hosts, torch.zeros(2, 2), both, asked)
+    for k, distance in enumerate((DISTANCE, small)):
+        one = slice(k, k + 1)
+        zones = zones_of(distance)
+        alone = corrected(levels[one], hosts[one], SILENT, zones, asked[one])
+        assert torch.allclose(together[one], alone, atol=1e-5)

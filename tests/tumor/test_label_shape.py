@@ -1,0 +1,39 @@
+"""The shape of a label, with all distances that painting needs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from analytic import ball
+from synbt_aug.mask import signed_distance_mm
+from synbt_aug.tumor.label_shape import LabelShape
+
+SIDE = 48
+
+
+def test_a_large_ball_is_deeper_than_distances_are_elsewhere_cut_off_at() -> None:
+    shape = LabelShape.of(signed_distance_mm(ball(SIDE, 15)))
+    assert float(shape.depth.max()) == pytest.approx(14, abs=0.6)
+    assert shape.radius_mm[0] == pytest.approx(15, abs=0.1)
+
+
+def test_near_the_surface_depth_is_the_negative_distance() -> None:
+    distance = signed_distance_mm(ball(SIDE, 9))
+    shape = LabelShape.of(distance)
+    near = -signed_distance_mm(distance <= 0)
+    assert torch.allclose(shape.depth[0].clamp(max=8), near, atol=1e-5)
+    assert bool((shape.depth[0][distance <= 0] > 0).all())
+    assert bool((shape.depth[0][distance > 0] < 0).all())
+
+
+def test_nothing_to_label_is_a_shape_without_a_radius() -> None:
+    shape = LabelShape.of(torch.full((SIDE, SIDE, SIDE), 5.0))
+    assert shape.radius_mm == (0.0,) and bool((shape.depth < 0).all())
+
+
+def test_shapes_are_joined_in_their_order() -> None:
+    one, two = (LabelShape.of(signed_distance_mm(ball(SIDE, r))) for r in (4, 8))
+    both = LabelShape.join([one, two])
+    assert both.radius_mm == one.radius_mm + two.radius_mm
+    assert torch.equal(both.depth[1:], two.depth) and torch.equal(both.distance[:1], one.distance)
