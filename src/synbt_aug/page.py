@@ -214,6 +214,7 @@ table { border-collapse: collapse; font-size: .88rem; align-self: start; }
 th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 500; color: var(--soft); }
+th[scope=col] { overflow-wrap: normal; }
 td { font-variant-numeric: tabular-nums; }
 details { margin-top: .6rem; }
 summary { cursor: pointer; color: var(--soft); }

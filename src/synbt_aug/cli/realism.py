@@ -99,17 +99,19 @@ def realism(
             device=place,
             tell=told,
         )
+    windows = [
+        (len(found.training.real), len(found.test.real)),
+        (len(found.training.synthetic[SYNTHETIC]), len(found.test.synthetic[SYNTHETIC])),
+    ]
+    real_part, synthetic_part = (f"{a} windows to learn from, {b} to test on" for a, b in windows)
     facts = {
-        "real": f"{real}: {len(found.training.real)} + {len(found.test.real)} windows",
-        "synthetic": (
-            f"{synthetic}: {len(found.training.synthetic[SYNTHETIC])} + "
-            f"{len(found.test.synthetic[SYNTHETIC])} windows"
-        ),
+        "real": f"{real}, {real_part}",
+        "synthetic": f"{synthetic}, {synthetic_part}",
         "weights": weights if synthesizer is None else synthesizer.weights.digest[:12],
         "steps of each training": steps,
         "seed": seed,
         "synbt-aug": __version__,
-        "left out": len(found.skipped),
+        "cases left out": len(found.skipped),
     }
     shown = {"real": found.test.real}
     if found.test.rebuilt is not None:

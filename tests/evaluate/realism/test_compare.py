@@ -66,7 +66,7 @@ def test_networks_that_fail_their_own_check_are_not_trusted() -> None:
     controls = [figure("Real or synthetic?", name) for name in ("real against real", "syntumor ag")]
     assert all(one.control is not None and one.judged is None for one in controls)
     assert all(one.control for one in controls) is trusted
-    ahead = figure("Real or synthetic?", "ours less the best of syntumor")
+    ahead = figure("Real or synthetic?", "ours less syntumor")
     assert bool(ahead.doubt) is not trusted
 
 

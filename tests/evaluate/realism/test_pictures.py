@@ -11,6 +11,7 @@ from synbt_aug.evaluate.realism.pictures import (
     to_grey,
     window_picture,
 )
+from synbt_aug.evaluate.realism.windows import Windows
 
 
 def test_black_and_white_are_the_ends_of_the_mapped_signal() -> None:
@@ -43,6 +44,14 @@ def test_the_gallery_shows_as_many_of_each_set() -> None:
     assert html.count("<img") == 4
     assert "real, case 0" in html and "ours, ours 1" in html
     assert html.count("data:image/png") == 4
+    assert "16 mm in three planes" in html
+
+
+def test_windows_of_one_case_are_numbered() -> None:
+    windows = some_windows(3, side=16)
+    shared = Windows(windows.signal, windows.label, ("A", "B", "A"))
+    html = gallery_of({"real": shared}).html()
+    assert "real, A, tumor 1<" in html and "real, A, tumor 2<" in html and "real, B<" in html
 
 
 def test_a_slice_beyond_the_scan_is_an_error() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,19 @@ def test_where_no_target_can_be_judged_none_is_counted_as_missed() -> None:
     assert says.startswith("1 of 2 targets reached. Short of: PSNR, 28.0 dB. Cannot be judged: AUC")
 
 
+def test_a_reason_is_told_once_for_all_that_it_holds_for() -> None:
+    doubtful = [Figure(name, 0.6, Target(high=1), doubt="no control") for name in "AB"]
+    says = summary([Group("g", (*doubtful, Figure("C", math.nan, Target(high=1))))])
+    assert says.endswith("Cannot be judged: A, B (no control); C (not measured).")
+
+
+def test_columns_in_which_nothing_stands_are_left_out() -> None:
+    words = to_markdown("t", [Group("g", (BESIDE, replace(BESIDE, note="")))], {})
+    assert "| figure | measured | measured on |" in words
+    words = to_markdown("t", [Group("g", (replace(BESIDE, note=""),))], {})
+    assert "| figure | measured |\n" in words
+
+
 def test_a_control_passes_or_fails_and_is_no_target() -> None:
     failed = Figure("syntumor", 0.6, Target(low=0.95), control=False)
     passed = Figure("real against real", 0.51, control=True)
@@ -107,7 +121,7 @@ def test_the_summary_counts_targets_alone() -> None:
 
 def test_markdown_has_a_row_for_each_figure() -> None:
     words = to_markdown("Realism", GROUPS, {"seed": 3})
-    assert "| AUC | 0.60 (0.50 to 0.70) | at most 0.75 | yes |  |" in words
+    assert "| AUC | 0.60 (0.50 to 0.70) | at most 0.75 | yes |\n" in words
     assert "| FID \\| of noise |" in words
     assert words.startswith("# Realism\n\n1 of 2 targets")
     assert "- seed: 3" in words

@@ -122,7 +122,10 @@ def _adhering(
         weak = "" if found.real >= LEAST_DICE else f"Dice on real tumors below {LEAST_DICE:g}"
         words = f"{name}: Dice over that on real"
         figures.append(Figure(words, found.ratio, target, note=note, doubt=weak))
-    words = "Of a small segmenter that was trained on real tumors alone."
+    words = (
+        "Dice on synthetic tumors over that on real ones, of a small segmenter that was trained on "
+        "real tumors alone. It can be judged only where the segmenter finds real tumors."
+    )
     return Group("Mask adherence", tuple(figures), words)
 
 
@@ -135,7 +138,7 @@ def _radiomics(
     distances["real"] = ks_of(real, radiomics_of(training.real))
     control = _alike(median_ks(distances["real"]))
     # Of few tumors even two draws of one cohort lie apart.
-    doubt = "" if control.control else "real tumors lie as far from each other"
+    doubt = "" if control.control else "two halves of the real tumors lie beyond the target, too"
     figures = [
         Figure(
             f"{name}: median KS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from synbt_aug.evaluate.realism.windows import HEALTHY, LESION, Windows
-from synbt_aug.page import Gallery, Section
+from synbt_aug.page import Gallery, Paragraph, Section
 
 #: Mapped signal that is black, and white.
 GREY_SPAN = (-1.0, 2.0)
@@ -51,14 +51,28 @@ def gallery_of(sets: Mapping[str, Windows], most: int = 6) -> Section:
     count = min(most, *(len(w) for w in sets.values()))
     pictures = [
         (
-            f"{name}, {windows.cases[k]}",
+            f"{name}, {_numbered(windows.cases, k)}",
             window_picture(windows, k),
             f"{name}: pre, post and outlined, three planes through the lesion's middle",
         )
         for k in range(count)
         for name, windows in sets.items()
     ]
-    return Section("Windows", [Gallery(pictures, columns=len(sets))])
+    side = next(iter(sets.values())).signal.shape[-1]
+    words = Paragraph(
+        f"Each picture shows, from left to right, the scan before contrast, after it, and again "
+        f"with the label's outline: {side} mm in three planes through the lesion's middle, one "
+        f"above the other. Where a window reaches beyond the scan, its last slice is repeated."
+    )
+    return Section("Windows", [words, Gallery(pictures, columns=len(sets))])
+
+
+def _numbered(cases: Sequence[str], index: int) -> str:
+    """A case, and which of its windows this is where there are several."""
+    case = cases[index]
+    if cases.count(case) == 1:
+        return case
+    return f"{case}, tumor {cases[: index + 1].count(case)}"
 
 
 def compared_picture(volumes: Mapping[str, Tensor], index: int, axis: int = 2) -> Image.Image:

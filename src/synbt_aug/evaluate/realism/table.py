@@ -11,7 +11,7 @@ from synbt_aug.evaluate.realism.figures import REACHED, SHORT, UNJUDGED, Figure,
 from synbt_aug.files import written_whole
 from synbt_aug.page import Grid, Paragraph, Part, Section, text, write_page
 
-COLUMNS = ("figure", "measured", "target", "reached", "of")
+COLUMNS = ("figure", "measured", "target", "target reached?", "measured on")
 
 
 def row_of(figure: Figure) -> tuple[str, str, str, str, str]:
@@ -44,7 +44,8 @@ def to_markdown(
         lines += [f"## {group.title}", ""]
         if group.words:
             lines += [group.words, ""]
-        lines += _table(COLUMNS, [row_of(figure) for figure in group.figures])
+        columns, rows = _grid(group)
+        lines += _table(columns, rows)
     for section in sections:
         if any(isinstance(part, Grid) for part in section.parts):
             lines += [f"## {section.title}", ""]
@@ -68,7 +69,11 @@ def summary(groups: Sequence[Group]) -> str:
     if short:
         says += f" Short of: {'; '.join(f'{f.name}, {f.shown}' for f in short)}."
     if open_:
-        says += f" Cannot be judged: {'; '.join(f'{f.name} ({f.why_not})' for f in open_)}."
+        reasons: dict[str, list[str]] = {}
+        for figure in open_:
+            reasons.setdefault(figure.why_not, []).append(figure.name)
+        named = (f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        says += f" Cannot be judged: {'; '.join(named)}."
     return says
 
 
@@ -121,18 +126,26 @@ def distances_section(distances: Mapping[str, Mapping[str, float]]) -> Section:
         distances: Name of a set -> feature -> distance.
     """
     names = list(distances)
+    heads = ["real training tumors" if name == "real" else name for name in names]
     features = sorted(distances[names[0]], key=lambda f: -distances[names[0]][f])
     rows = [
         (feature, *(f"{distances[name].get(feature, float('nan')):.2f}" for name in names))
         for feature in features
     ]
     words = Paragraph("Kolmogorov-Smirnov distance to the real test tumors: 0 alike, 1 apart.")
-    return Section("Radiomics, feature by feature", [words, Grid(("feature", *names), rows)])
+    return Section("Radiomics, feature by feature", [words, Grid(("feature", *heads), rows)])
 
 
 def _section(group: Group) -> Section:
     parts: list[Part] = [Paragraph(group.words)] if group.words else []
-    return Section(group.title, [*parts, Grid(COLUMNS, [row_of(f) for f in group.figures])])
+    return Section(group.title, [*parts, Grid(*_grid(group))])
+
+
+def _grid(group: Group) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Headings and rows, without columns in which nothing stands."""
+    rows = [row_of(figure) for figure in group.figures]
+    used = [k for k in range(len(COLUMNS)) if k < 2 or any(row[k] for row in rows)]
+    return [COLUMNS[k] for k in used], [tuple(row[k] for k in used) for row in rows]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:

@@ -80,7 +80,7 @@ def classified(
     if others:
         # Told apart better than what it is to replace, a generator is not worth its weights.
         ahead = areas[judged] - min(areas[name] for name in others)
-        words = f"{judged} less the best of {', '.join(others)}"
+        words = f"{judged} less {' or '.join(others)}, whichever is told apart least"
         figures.append(Figure(words, ahead, Target(high=0.0)))
     doubt = _doubt(control, areas)
     # A classifier that fails its controls says nothing about the generator.
@@ -92,9 +92,11 @@ def classified(
         replace(_area(words, control, None), note=f"{says}; {_of(control)}", control=alike)
     )
     words = (
-        "AUC of a small 3D network that sees 64 mm of signal, not the label, with a 95 % interval "
-        "from a bootstrap over cases. It counts only where the two controls come out: real against "
-        "real near .5, and syntumor at .95 or more."
+        "AUC of a small 3D network that sees 64 mm of signal, not the label; 1: told apart, .5: "
+        "not. The interval of 95 % is from a bootstrap over cases. It can be judged only where two "
+        "controls come out: one half of the real tumors is not told from the other (the interval "
+        "contains .5), and real tumors that were painted over by syntumor, blurred noise of the "
+        "right level, are (.95 or more)."
     )
     return Group("Real or synthetic?", tuple(figures), words)
 
@@ -145,7 +147,8 @@ def _alone(windows: Windows) -> set[str]:
 
 
 def _raw(name: str) -> str:
-    return f"{name} against raw real tumors"
+    control = "control: " if name == CONTROL else ""
+    return f"{control}{name} against raw real tumors"
 
 
 def _area(name: str, verdict: Verdict, target: Target | None) -> Figure:
