@@ -223,7 +223,7 @@ def _blocked(host: Host, plan: Plan) -> Tensor | None:
     if blocked is None or plan.recipe.kind != "removal" or plan.recipe.mask is None:
         return blocked
     # What is removed is an existing tumor: it alone stops being blocked.
-    return blocked & ~unpack_mask(plan.recipe.mask).to(blocked.device)
+    return blocked & ~unpack_mask(plan.recipe.mask, blocked.shape).to(blocked.device)
 
 
 @dataclass(frozen=True)
