@@ -44,6 +44,7 @@ class BeforeAfter:
             and z to the head.
         facts: Rows for the table beside the pictures: name -> value.
         recipe: What paints it again.
+        words: What there is to see, in plain sentences.
     """
 
     title: str
@@ -55,6 +56,7 @@ class BeforeAfter:
     affine: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,12 @@ def _section(number: int, painting: BeforeAfter) -> str:
     if painting.recipe is not None:
         shown = html.escape(json.dumps(painting.recipe, indent=2))
         recipe = (
-            f"<details><summary>Recipe: paints the same again</summary><pre>{shown}</pre></details>"
+            f"<details><summary>Recipe: paints the same into the same scan</summary>"
+            f"<pre>{shown}</pre></details>"
         )
+    words = f"<p>{text(painting.words)}</p>" if painting.words else ""
     return (
-        f'<section id="case-{number}"><h2>{text(painting.title)}</h2>'
+        f'<section id="case-{number}"><h2>{text(painting.title)}</h2>{words}'
         f'<div class="case"><div class="planes">{rows}</div>{table(facts)}</div>{recipe}</section>'
     )
 

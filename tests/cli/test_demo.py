@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +17,9 @@ def test_the_demo_paints_and_reports(
 ) -> None:
     grid = {"shape": (64, 64, 56), "spacing": (1.5, 1.5, 1.5)}
     scenes = (
-        Scene("One tumor", grid, {"diameter_mm": 12.0}),
-        Scene("A removal", grid | {"diameter_mm": 12.0}, remove=True),
-        Scene("No room", grid, {"diameter_mm": 88.0}),
+        Scene("One tumor", "What to see.", grid, {"diameter_mm": 12.0}),
+        Scene("A removal", "", grid | {"diameter_mm": 12.0}, remove=True),
+        Scene("No room", "", grid, {"diameter_mm": 88.0}),
     )
     monkeypatch.setattr(demo, "SCENES", scenes)
     said = synbt("demo", "-o", tmp_path / "demo", "--weights", weights, "--quick")
@@ -28,13 +29,15 @@ def test_the_demo_paints_and_reports(
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "One tumor" in page and "A removal" in page and "No room" in page
     assert (tmp_path / "demo" / "case-1" / "recipe.json").is_file()
+    assert "What to see." in page and ">case-1/<" in page
+    assert re.search(r"<td>\d+ x \d+ x \d+ mm</td>", page)
     assert "Left out by --quick." in page and not (tmp_path / "demo" / "nnunet").exists()
 
 
 @pytest.fixture
 def one_scene(monkeypatch: pytest.MonkeyPatch, plain: None) -> None:
     grid = {"shape": (64, 64, 56), "spacing": (1.5, 1.5, 1.5)}
-    monkeypatch.setattr(demo, "SCENES", (Scene("One tumor", grid, {"diameter_mm": 12.0}),))
+    monkeypatch.setattr(demo, "SCENES", (Scene("One tumor", "", grid, {"diameter_mm": 12.0}),))
 
 
 @pytest.mark.usefixtures("one_scene")
@@ -71,6 +74,7 @@ def test_scenes_ask_for_what_phantoms_and_tumors_have() -> None:
     from synbt_aug.tumor.appearance import Appearance
 
     for scene in demo.SCENES:
+        assert scene.words.endswith(".")
         PhantomSettings(**scene.phantom)
         Appearance(**scene.appearance)
 

@@ -27,11 +27,12 @@ _FIRST_SEED = 1_000_000
 class Scene:
     """One thing to show: a phantom and what is done to it.
 
-    `phantom` are `PhantomSettings`, `wish` are arguments of the synthesizer; `remove` takes the
-    phantom's own tumor away in place of painting one.
+    `words` say what there is to see; `phantom` are `PhantomSettings`, `wish` are arguments of the
+    synthesizer; `remove` takes the phantom's own tumor away in place of painting one.
     """
 
     title: str
+    words: str = ""
     phantom: dict[str, Any] = field(default_factory=dict)
     wish: dict[str, Any] = field(default_factory=dict)
     appearance: dict[str, Any] = field(default_factory=dict)
@@ -39,22 +40,48 @@ class Scene:
 
 
 SCENES = (
-    Scene("A 20 mm mass", {"density": "b"}, {"diameter_mm": 20.0}, {"category": "mass"}),
+    Scene(
+        "A 20 mm mass",
+        "Size and category are asked for; everything else is drawn as the tumors have it that the "
+        "weights were trained on.",
+        {"density": "b"},
+        {"diameter_mm": 20.0},
+        {"category": "mass"},
+    ),
     Scene(
         "A 30 mm tumor with an enhancing rim",
+        "The rim is asked to take up 2.5 times as much contrast agent as the core.",
         {"density": "a"},
         {"diameter_mm": 30.0},
         {"category": "rim", "rim": 2.5, "enhancement": 1.5},
     ),
     Scene(
         "A 12 mm mass in a dense breast",
+        "A small tumor, asked to be brighter than most.",
         {"density": "c"},
         {"diameter_mm": 12.0},
         {"category": "mass", "enhancement": 2.0},
     ),
-    Scene("Two tumors in a fatty breast", {"density": "a"}, {"diameter_mm": 15.0, "tumors": 2}),
-    Scene("A null paint: ordinary tissue over ordinary tissue", {"density": "b"}, {"kind": "null"}),
-    Scene("A tumor painted away", {"diameter_mm": 20.0, "category": "mass"}, remove=True),
+    Scene(
+        "Two tumors in a fatty breast",
+        "Each is placed and drawn on its own.",
+        {"density": "a"},
+        {"diameter_mm": 15.0, "tumors": 2},
+    ),
+    Scene(
+        "A null paint: ordinary tissue over ordinary tissue",
+        "The same networks at the same kind of place, without a tumor and without a label. What "
+        "can be seen here is what the painting itself leaves behind; trainings can mix null paints "
+        "in, so that it is not taken for a tumor.",
+        {"density": "b"},
+        {"kind": "null"},
+    ),
+    Scene(
+        "A tumor painted away",
+        "The phantom's own tumor is replaced by ordinary tissue.",
+        {"diameter_mm": 20.0, "category": "mass"},
+        remove=True,
+    ),
 )
 
 
@@ -90,8 +117,9 @@ def demo(
             if not result.painted:
                 warnings.append(f"{scene.title}: nothing was painted, {result.reason}.")
                 continue
-            _write(output / f"case-{number + 1}", phantom, result)
-            shown.append(_before_after(scene, phantom, volume, result, done - made))
+            folder = output / f"case-{number + 1}"
+            _write(folder, phantom, result)
+            shown.append(_before_after(scene, phantom, volume, result, done - made, folder))
     painted = _Painted(shown, warnings, phantom_s, painting_s, _environment(synthesizer))
     for warning in warnings:
         note(warning)
@@ -162,6 +190,7 @@ def _train(output: Path, device: object, weights: str, seed: int, quick: bool) -
 
 
 def _report(output: Path, painted: _Painted, training: _Training) -> Path:
+    from synbt_aug.cli import demo_sections
     from synbt_aug.report import write_report
 
     seconds = painted.painting_s
@@ -171,13 +200,14 @@ def _report(output: Path, painted: _Painted, training: _Training) -> Path:
         title="Synthetic tumors in phantom breasts",
         introduction=(
             "Simulated breast DCE-MRI, made on the spot, and what synbt-aug painted into it. "
-            "Each row is one plane through the tumor: the whole slice, then pre-contrast, "
-            "post-contrast and their difference, before and after."
+            "Each row is one plane through the tumor: the whole slice, then close-ups of the scan "
+            "before contrast agent (pre), after it (post) and their difference (subtraction), each "
+            "before and after painting."
         ),
         summary={
             "cases painted": f"{len(painted.shown)} of {len(SCENES)}",
             "seconds to paint one, mean": f"{sum(seconds) / len(seconds):.1f}",
-            "voxels changed outside the support": f"{painted.outside:,}",
+            "voxels changed outside the painted places": f"{painted.outside:,}",
             **training.summary,
         },
         timings={
@@ -188,7 +218,7 @@ def _report(output: Path, painted: _Painted, training: _Training) -> Path:
         },
         environment=painted.environment,
         warnings=painted.warnings,
-        sections=training.sections,
+        sections=[demo_sections.figures_section(), *training.sections],
     )
 
 
@@ -224,7 +254,12 @@ def _paint(
 
 
 def _before_after(
-    scene: Scene, phantom: Phantom, volume: BreastVolume, result: Synthesis, seconds: float
+    scene: Scene,
+    phantom: Phantom,
+    volume: BreastVolume,
+    result: Synthesis,
+    seconds: float,
+    folder: Path,
 ) -> BeforeAfter:
     from synbt_aug.pictures import BeforeAfter
 
@@ -238,8 +273,9 @@ def _before_after(
         support=result.support.numpy(),
         spacing=volume.spacing,
         affine=phantom.affine,
-        facts=facts | {"time": f"{seconds:.1f} s"},
+        facts=facts | {"time": f"{seconds:.1f} s", "scans, label and recipe": f"{folder.name}/"},
         recipe=result.recipe,
+        words=scene.words,
     )
 
 
@@ -261,12 +297,12 @@ def _environment(synthesizer: TumorSynthesizer) -> dict[str, Any]:
 
     from synbt_aug import __version__
 
-    loaded = synthesizer.weights
+    loaded, threads = synthesizer.weights, torch.get_num_threads()
     return {
         "synbt-aug": __version__,
         "weights": f"{loaded.name} (SHA-256 {loaded.digest[:12]})",
         "tumor bank": f"{len(synthesizer.bank)} templates",
-        "device": f"{synthesizer.device}, {torch.get_num_threads()} threads",
+        "device": f"{synthesizer.device}, {threads} thread{'s' * (threads != 1)}",
         "torch": torch.__version__,
         "Python": platform.python_version(),
     }

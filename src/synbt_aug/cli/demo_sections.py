@@ -45,12 +45,35 @@ def in_one_line(trained: Trained) -> str:
     )
 
 
+def figures_section() -> Section:
+    """What the figures beside the pictures mean."""
+    from synbt_aug.page import Facts, Section
+
+    rows = {
+        "asked": "Asked for by the user, or drawn from the tumor bank where nobody asked.",
+        "diameter": "Of the ball with the label's volume; the longest extent is beside it.",
+        "enhancement": "Tumor less the tissue 2 to 6 mm around it in post, in units of the scan's "
+        "own range; pre-contrast is the same in pre.",
+        "heterogeneity": "Spread of the signal inside over its mean.",
+        "rim": "Signal of the periphery over that of the core; above 1 the rim is brighter.",
+        "label that is visible": "Share of the label that stands out from its surroundings. A "
+        "tumor with less than 90% is painted anew or left out, with its label.",
+        "contrast": "Enhancement over the scan's noise.",
+        "window": "The box around the tumor that the networks saw.",
+    }
+    return Section("What the figures mean", [Facts(rows)])
+
+
 def left_out_section(missing: Sequence[str] = ()) -> Section:
     """In place of the training: why there is none."""
     from synbt_aug.page import Commands, Paragraph, Section
 
     if not missing:
-        return Section(_TITLE, [Paragraph("Left out by --quick.")])
+        words = (
+            "Left out by --quick. Without it, the demo also trains nnU-Net with synthetic tumors "
+            "for a minute or two, predicts held-out phantoms and measures the result."
+        )
+        return Section(_TITLE, [Paragraph(words)])
     words = (
         f"Left out: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed. "
         f"With this, the demo also trains nnU-Net for a minute or two with -tr "

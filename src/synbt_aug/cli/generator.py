@@ -122,7 +122,7 @@ def facts_of(result: Synthesis) -> dict[str, Any]:
         if "visible_share" in measured:
             rows[f"label that is visible{which}"] = f"{measured['visible_share']:.0%}"
             rows[f"contrast{which}"] = f"{measured['contrast_to_noise']:.1f} x noise"
-        rows[f"window{which}"] = f"{wish['window_mm']} mm"
+        rows[f"window{which}"] = f"{' x '.join(map(str, wish['window_mm']))} mm"
     benign = [w["distractor"]["shape"] for w in everything if w["kind"] == "distractor"]
     if benign:
         rows["distractors"] = ", ".join(benign)
