@@ -176,7 +176,7 @@ def test_what_is_linear_stays_so_on_the_host_voxels_under_the_window(spacing: Sp
     inner = (slice(1, -2),) * 3
     assert torch.allclose(found[inner], expected[inner], atol=1e-3)
     assert torch.allclose(
-        to_window(found, window)[8:-8, 8:-8, 8:-8], content[8:-8, 8:-8, 8:-8], atol=0.05
+        to_window(found, window)[8:-8, 8:-8, 8:-8], content[8:-8, 8:-8, 8:-8], atol=0.15
     )
 
 

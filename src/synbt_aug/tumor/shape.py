@@ -37,6 +37,7 @@ _ELASTIC_POINTS = 4
 
 #: Most of the elastic displacement that a recipe may ask for, in mm.
 _MAX_ELASTIC_MM = 10.0
+
 #: Cubes that a template is posed in before its box is cut, in mm: the elastic grid spans them.
 _POSED_IN_MM = (64, 96, 128)
 
