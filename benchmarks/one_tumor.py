@@ -1,9 +1,11 @@
-"""CPU seconds and memory of one tumor: 64 mm window, 4 steps, no guidance, fp32, one thread.
+"""CPU seconds of one tumor as a call has it, beside RandomAffine in the same run; one thread.
 
     python benchmarks/one_tumor.py
 
-Prints medians over several tumors of one size in one phantom, after a first one that warms up, and
-the resident memory over the process before painting.
+Each call is on a fresh copy of a phantom of 192x192x128 voxels, two channels: checks, intensity
+references, tissues and sites, all attempts and writing are in it. "sites known" leaves out what a
+host does once for a case. Medians over several calls, the three taken in turn, after a first round
+that warms up.
 """
 
 from __future__ import annotations
@@ -13,19 +15,18 @@ import resource
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+import torchio
 
 from synbt_aug import BreastVolume, TumorSynthesizer
-from synbt_aug.decide.decide import decide
 from synbt_aug.host import Host
-from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import make_phantom
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tumor.wish import Wish
-from synbt_aug.write import write
 
 
 def resident_mb() -> float:
@@ -34,52 +35,57 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
+def cpu_seconds(call: Callable[..., object], *args: object, **options: object) -> float:
+    """CPU time of a call."""
+    start = time.process_time()
+    call(*args, **options)
+    return time.process_time() - start
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="shipped")
-    parser.add_argument("--tumors", type=int, default=7)
-    parser.add_argument("--diameter-mm", type=float, default=18.0)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
-    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     options = parser.parse_args()
     torch.set_num_threads(1)
 
     phantom = make_phantom(1_000_000)
     image = torch.from_numpy(np.stack([phantom.pre, phantom.post[0]]))
-    volume = BreastVolume(image, phantom.spacing, tumor=torch.from_numpy(phantom.tumor))
-    synthesizer = TumorSynthesizer(
-        options.weights, steps=options.steps, precision=options.precision
-    )
-    host = Host.of(volume)
-    host.sites_by(synthesizer.segmenter)
+    tumor = torch.from_numpy(phantom.tumor)
+    affine = torchio.RandomAffine()
+    painters = {
+        name: TumorSynthesizer(options.weights, steps=options.steps, precision=name)
+        for name in options.precisions
+    }
+    known = {name: Host.of(BreastVolume(image, phantom.spacing, tumor=tumor)) for name in painters}
+    for name, painter in painters.items():
+        known[name].sites_by(painter.segmenter)
     before, seconds = resident_mb(), defaultdict(list)
-    seed = 0
-    while len(seconds["all of it"]) <= options.tumors:
-        marks = [time.process_time()]
-        generator = torch.Generator().manual_seed(seed)
-        seed += 1
-        margin = synthesizer.texture.hole_margin_mm
-        wish = Wish(diameter_mm=options.diameter_mm)
-        plan = decide(host, wish, synthesizer.bank, margin, generator, synthesizer.segmenter)
-        marks.append(time.process_time())
-        if isinstance(plan, str):
-            continue
-        window = Cut.of([host], [plan])
-        painted = synthesizer.texture(window.job(margin))
-        marks.append(time.process_time())
-        write(window, painted, replaces=synthesizer.texture.replaces)
-        marks.append(time.process_time())
-        for name, start, end in zip(("placing", "networks", "blending"), marks, marks[1:]):
-            seconds[name].append(end - start)
-        seconds["all of it"].append(marks[-1] - marks[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{options.diameter_mm:g} mm, {options.steps} steps, {options.precision}")
+    for seed in range(options.rounds + 1):
+        subject = torchio.Subject(image=torchio.ScalarImage(tensor=image.clone()))
+        seconds["RandomAffine"].append(cpu_seconds(affine, subject))
+        for name, painter in painters.items():
+            for label, size in (("18 mm", 18.0), ("default sizes", None)):
+                volume = BreastVolume(image.clone(), phantom.spacing, tumor=tumor.clone())
+                seconds[f"{label}, {name}"].append(
+                    cpu_seconds(painter, volume, seed=seed, diameter_mm=size)
+                )
+                generator = torch.Generator().manual_seed(seed)
+                seconds[f"{label}, {name}, sites known"].append(
+                    cpu_seconds(painter.paint, [known[name]], [Wish(diameter_mm=size)], [generator])
+                )
+    unit = statistics.median(seconds["RandomAffine"][1:])
+    print(f"{options.steps} steps, {options.rounds} rounds, torch {torch.__version__}")
     for name, values in seconds.items():
-        print(f"{name:>10}: {statistics.median(values[1:]):.2f} CPU-s")
-    print(
-        f"    memory: {peak - before:.0f} MB at most over the {before:.0f} MB of the idle process"
-    )
+        # Default sizes differ much: their mean is what a training pays.
+        middle = statistics.mean if "default" in name else statistics.median
+        value = middle(values[1:])
+        print(f"{name:>34}: {value:.2f} CPU-s, {value / unit:.1f} x RandomAffine")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"memory: {peak - before:.0f} MB at most over the {before:.0f} MB of the idle process")
 
 
 if __name__ == "__main__":
