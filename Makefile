@@ -1,6 +1,7 @@
 # make demo   tumors painted into phantoms made on the spot, nnU-Net trained with some for a minute
 #             or two, and a report to look at; make demo DEMO_OPTIONS=--quick leaves nnU-Net out
 # make test   everything that must hold: lint, types, floors, tests
+# make nightly  thousands of calls with whatever may come in, others each time (an hour)
 # make lint   the same without the tests
 # make clean  removes what these made
 # make compatibility  the nnU-Net trainer beside three releases of nnunetv2, as wheels and editable
@@ -15,13 +16,16 @@ DEMO_OPTIONS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test lint compatibility clean
+.PHONY: demo test nightly lint compatibility clean
 
 demo: $(VENV)/.ready
 	$(BIN)/synbt demo -o $(DEMO_DIR) $(DEMO_OPTIONS)
 
 test: lint
 	$(BIN)/pytest -n 2
+
+nightly: $(VENV)/.ready-dev
+	$(BIN)/pytest -n 2 -m nightly
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
