@@ -20,7 +20,8 @@ from synbt_aug.hole import tissue
 from synbt_aug.host import Host
 from synbt_aug.intensity import to_linear, to_model
 from synbt_aug.page import Gallery, Section
-from synbt_aug.pictures import BeforeAfter, contact_sheet
+from synbt_aug.pictures import BeforeAfter
+from synbt_aug.sheets import contact_sheet
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.volume import Synthesis
 

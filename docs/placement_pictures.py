@@ -19,7 +19,8 @@ from synbt_aug.data.bank import templates_of
 from synbt_aug.host import Host
 from synbt_aug.intensity import measure_reference
 from synbt_aug.phantom import PhantomSettings, make_phantom
-from synbt_aug.pictures import BeforeAfter, contact_sheet
+from synbt_aug.pictures import BeforeAfter
+from synbt_aug.sheets import contact_sheet
 from synbt_aug.texture import TEXTURES
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue_pictures import tissue_sheet

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from small_scans import SHOWN_SHAPE, before_after
-from synbt_aug.pictures import OUTLINE, BeforeAfter, contact_sheet, plane_views, preview
+from synbt_aug.drawing import OUTLINE
+from synbt_aug.pictures import BeforeAfter, plane_views
 
 
 def _bright(picture: Image.Image, level: int = 200) -> np.ndarray:
@@ -80,8 +83,78 @@ def test_a_removal_is_shown_without_an_outline() -> None:
     assert _bright(view.close["post after"]).any()
 
 
-def test_preview_and_contact_sheet_hold_every_part() -> None:
-    painting = before_after()
-    assert preview(painting).width > 7 * 180
-    one, many = contact_sheet([painting]), contact_sheet([painting] * 5)
-    assert many.width > 2.9 * one.width and many.height > 1.9 * one.height
+def padded(**changes: object) -> BeforeAfter:
+    """The case in the first half of a patch whose other half a host has filled with zeros."""
+    case = before_after()
+
+    def wide(volume: np.ndarray) -> np.ndarray:
+        return np.concatenate([volume, np.zeros_like(volume)], axis=-1)
+
+    images = {"before": wide(case.before), "after": wide(case.after)}
+    masks = {"tumor": wide(case.tumor), "support": wide(case.support)}
+    return before_after(**(images | masks | changes))
+
+
+def test_margins_that_a_host_has_padded_are_cut_away() -> None:
+    for ours, theirs in zip(plane_views(before_after()), plane_views(padded()), strict=True):
+        assert ours.whole.size == theirs.whole.size
+        assert ours.whole_pixels_per_mm == theirs.whole_pixels_per_mm
+    # Of signed signal, as nnU-Net normalises it, padding is in the middle of the scale.
+    shifted = padded()
+    shifted.before[..., :80] -= 100
+    assert plane_views(shifted)[0].whole.size == plane_views(before_after())[0].whole.size
+
+
+def test_a_close_up_beside_padding_shows_signal_and_the_whole_tumor() -> None:
+    tumor = np.zeros((*SHOWN_SHAPE[:2], 160), bool)
+    tumor[18:24, 26:34, 70:80] = True
+    view = plane_views(padded(tumor=tumor, support=tumor))[0]
+    # 64 of 80 mm of the scan, its last column at the right; the tumor's box ends there.
+    assert (np.asarray(view.close["pre before"])[:, -8:] > 0).mean() > 0.9
+    columns = np.nonzero(np.asarray(view.outline)[..., 3].any(axis=0))[0]
+    assert columns.max() == pytest.approx(191, abs=2) and np.ptp(columns) == pytest.approx(
+        29, abs=2
+    )
+
+
+def test_tumors_too_far_apart_for_one_close_up_show_the_largest() -> None:
+    tumor = np.zeros((20, 60, 200), bool)
+    tumor[8:12, 20:30, 10:20] = True
+    tumor[8:12, 20:26, 180:186] = True
+    before = np.random.default_rng(0).normal(100, 5, (2, *tumor.shape)).astype(np.float32)
+    after = before.copy()
+    after[1][tumor] += 300
+    view = plane_views(before_after(before=before, after=after, tumor=tumor, support=tumor))[0]
+    assert view.side_mm == 64.0
+    # Moved off the scan's end, whose first column is the picture's.
+    drawn = np.asarray(view.outline)[..., 3] > 0
+    assert np.nonzero(drawn.any(axis=0))[0].tolist() == list(range(30, 60))
+    # Both are outlined in the whole slice.
+    outlined = (np.asarray(view.whole) == OUTLINE).all(axis=-1).any(axis=0)
+    assert outlined[: len(outlined) // 2].any() and outlined[len(outlined) // 2 :].any()
+
+
+def test_whole_numbers_are_shown_as_floating_point_is() -> None:
+    case = before_after()
+    whole = {"before": case.before.round().astype(np.int16)}
+    whole["after"] = case.after.round().astype(np.int16)
+    floats = {name: image.astype(np.float32) for name, image in whole.items()}
+    for ours, theirs in zip(
+        plane_views(before_after(**whole)), plane_views(before_after(**floats)), strict=True
+    ):
+        for name, picture in ours.close.items():
+            assert np.array_equal(np.asarray(picture), np.asarray(theirs.close[name])), name
+
+
+def test_only_the_slices_shown_are_copied() -> None:
+    shape = (120, 160, 160)
+    image = np.random.default_rng(0).integers(0, 300, (2, *shape)).astype(np.int16)
+    tumor = np.zeros(shape, bool)
+    tumor[50:60, 70:90, 70:90] = True
+    case = BeforeAfter("large", image, image + 5, tumor, tumor, (1.0, 1.0, 1.0), np.eye(4))
+    tracemalloc.start()
+    plane_views(case)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # One float32 volume alone would take 12 MB.
+    assert peak < 8e6

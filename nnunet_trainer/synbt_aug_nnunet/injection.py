@@ -18,8 +18,9 @@ from torch import Tensor
 
 from synbt_aug.injector import NOT_DRAWN, REAL_TUMOR, Injected, SynBTInjector
 from synbt_aug.intensity import IntensityReference
-from synbt_aug.pictures import BeforeAfter, preview
+from synbt_aug.pictures import BeforeAfter
 from synbt_aug.series import is_out_of_memory
+from synbt_aug.sheets import preview
 from synbt_aug.volume import Spacing
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 from synbt_aug_nnunet.epoch_counts import NO_REFERENCES, OUT_OF_MEMORY, EpochCounts

@@ -95,7 +95,7 @@ class Host:
             )
         if segmenter not in self._tissue:
             self._tissue[segmenter] = segmenter(v.image[0], v.spacing, v.valid)
-        level = (to_linear(to_grid(v.image.float(), v.spacing), self.reference) + 1) / 2
+        level = (to_linear(to_grid(v.image, v.spacing), self.reference) + 1) / 2
         return find_sites(self._tissue[segmenter], level, self.occupied, v.valid, real)
 
     def after(self, painted: Synthesis) -> Host:

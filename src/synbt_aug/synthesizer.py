@@ -120,7 +120,7 @@ class TumorSynthesizer:
 
     def __call__(
         self,
-        volume: BreastVolume,
+        volume: BreastVolume | Host,
         *,
         seed: int,
         tumors: int | WholeRange = 1,
@@ -136,7 +136,8 @@ class TumorSynthesizer:
         """Paint tumors.
 
         Args:
-            volume: The scan; it is not changed.
+            volume: The scan; it is not changed. A `Host` of it finds its tissues once for many
+                calls.
             seed: All that is random follows from it.
             tumors: How many, one after the other. Like each number that follows it may be a
                 range, `(1, 3)`, from which the seed draws.
@@ -148,7 +149,8 @@ class TumorSynthesizer:
                 it is; lesions too far apart for one window are painted one by one.
             kind: "tumor"; "null" to repaint a healthy place as healthy; or "distractor" for
                 something benign without a label, drawn with its shape.
-            reference: Intensity references of the case, where the volume is only a part of it.
+            reference: Intensity references of the case, where the volume is only a part of it; a
+                host has its own.
             only_free_side: Only into a breast without a real tumor; has no say in a given mask.
             multifocal: Probability that a tumor is a multifocal group: the largest lesion of a
                 case in the bank with its others, each painted where it lay to the largest or at
@@ -170,14 +172,15 @@ class TumorSynthesizer:
         request = Request(
             kind, tumors, diameter_mm, appearance, multifocal, distractors, only_free_side
         )
+        host = volume if isinstance(volume, Host) else Host.of(volume, reference)
         if tumor_mask is None:
             wishes = request.draw(generator)
         else:
-            tumor_mask = _on_grid(tumor_mask, volume)
+            tumor_mask = _on_grid(tumor_mask, host.volume)
             margin = self.texture.hole_margin_mm
-            parts = split_lesions(tumor_mask, volume.spacing, margin, kind)
+            parts = split_lesions(tumor_mask, host.volume.spacing, margin, kind)
             wishes = request.draw_for(parts, generator)
-        series = Series(Host.of(volume, reference), wishes, generator)
+        series = Series(host, wishes, generator)
         error: Exception | None = None
         while (upcoming := series.upcoming) is not None:
             try:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import typer
 
 import synbt_aug
 from synbt_aug.cli import console
+from synbt_aug.cli.app import app
 from synbt_aug.errors import ExtraMissingError, SynBTError
 
 
@@ -16,6 +19,30 @@ def test_help_names_the_commands(synbt: Callable) -> None:
     assert said.code == 0
     for command in ("demo", "synthesize", "phantom", "doctor", "train"):
         assert command in said.out
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every command that has none below it, as it is typed."""
+    below = getattr(command, "commands", {}).items()
+    return [found for name, one in below for found in _commands(one, (*path, name))] or [path]
+
+
+def _written(command: Any) -> list[str]:
+    """Every word of a command's help and its options', as in the source."""
+    texts = [command.help or "", *(getattr(p, "help", "") or "" for p in command.params)]
+    return " ".join(texts).replace("`", "").split()
+
+
+@pytest.mark.parametrize("path", _commands(typer.main.get_command(app)), ids=" ".join)
+def test_help_shows_every_word_that_was_written(
+    synbt: Callable, monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    command = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]
+    shown = synbt(*path, "--help").out
+    assert [word for word in _written(command) if word not in shown] == []
 
 
 def test_the_version_is_the_packages(synbt: Callable) -> None:

@@ -4,11 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 from PIL import Image
 
+from synbt_aug import sheets
 from synbt_aug.cli import generator
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tissue.segmenter import TissueSegmenter
 
 pytestmark = pytest.mark.usefixtures("plain")
 
@@ -57,3 +61,41 @@ def test_a_sheet_follows_guidance_and_names_a_wrong_tissue_folder(
     assert synbt(*given, "--guidance", 2.5).code == 0 and seen == [2.5]
     said = synbt(*given, "--tissue", tmp_path / "none")
     assert said.code == 2 and "tissue needs 'shipped' or a folder" in said.err
+
+
+def test_the_scan_s_tissues_are_found_once_for_all_tumors(
+    synbt: Callable, scans: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    segment = TissueSegmenter.__call__
+
+    def spy(self: TissueSegmenter, *args: Any) -> Any:
+        asked.append(args)
+        return segment(self, *args)
+
+    monkeypatch.setattr(TissueSegmenter, "__call__", spy)
+    given = [scans / "pre.nii.gz", scans / "post.nii.gz", "-o", tmp_path / "a.png"]
+    given += ["-n", 3, "--diameter-mm", 10, "--weights", weights]
+    said = synbt("preview", *given)
+    assert said.code == 0 and "3 of 3 tumors" in said.out
+    assert len(asked) == 1
+    # Where tumors may go is told: no tissues are asked for.
+    roi = nib.load(scans / "tumor.nii.gz")
+    everywhere = nib.Nifti1Image(np.ones(roi.shape, np.uint8), roi.affine)
+    nib.save(everywhere, tmp_path / "roi.nii.gz")
+    assert synbt("preview", *given, "--roi", tmp_path / "roi.nii.gz").code == 0
+    assert len(asked) == 1
+
+
+def test_a_tumor_of_the_sheet_is_the_one_that_synthesize_paints(
+    synbt: Callable, scans: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    draw = sheets.axial_panel
+    monkeypatch.setattr(sheets, "axial_panel", lambda case: shown.append(case) or draw(case))
+    both = [scans / "pre.nii.gz", scans / "post.nii.gz", "--weights", weights, "--diameter-mm", 10]
+    assert synbt("preview", *both, "-o", tmp_path / "a.png", "-n", 2, "--seed", 4).code == 0
+    assert synbt("synthesize", *both, "-o", tmp_path / "out", "--seed", 5).code == 0
+    alone = np.asarray(nib.load(tmp_path / "out" / "post.nii.gz").dataobj)
+    assert np.array_equal(shown[1].after[1].T, alone)
+    assert shown[1].title.startswith("seed 5: 10 mm")

@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from small_scans import SHAPE_XYZ, block, save, signal
 from synbt_aug.data.nifti import (
@@ -167,6 +168,28 @@ def test_a_pair_becomes_a_volume_with_its_masks(tmp_path: Path) -> None:
     assert pair.volume.image.shape == (2, D, H, W)
     assert np.array_equal(pair.volume.image[1].numpy(), signal(1).T)
     assert pair.volume.tumor is not None and int(pair.volume.tumor.sum()) == 24
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+def test_a_pair_keeps_the_integers_of_its_files(tmp_path: Path, dtype: type) -> None:
+    # What is judged is then what is written: 255 is the end of a uint8 scan.
+    pre = save(tmp_path / "pre.nii.gz", (signal(0) // 2).astype(dtype))
+    post = save(tmp_path / "post.nii.gz", (signal(1) // 2).astype(dtype))
+    image = read_pair(pre, post).volume.image
+    assert image.numpy().dtype == dtype
+    assert np.array_equal(image[1].numpy(), (signal(1) // 2).T)
+
+
+def test_a_pair_of_other_kinds_is_floating_point(tmp_path: Path) -> None:
+    plain = save(tmp_path / "plain.nii.gz", signal(0), np.diag([0.7, 0.8, 2.0, 1.0]))
+    scaled = _scaled(tmp_path / "scaled.nii.gz", signal(1), 0.5, -10)
+    unsigned = save(
+        tmp_path / "unsigned.nii.gz", signal(1).astype(np.uint16), np.diag([0.7, 0.8, 2.0, 1.0])
+    )
+    for pre, post in ((plain, scaled), (scaled, scaled), (plain, unsigned), (unsigned, unsigned)):
+        image = read_pair(pre, post).volume.image
+        assert image.dtype == torch.float32
+        assert np.array_equal(image[1].numpy(), read_scan(post).values())
 
 
 def test_affines_that_differ_by_rounding_are_one_grid(tmp_path: Path) -> None:

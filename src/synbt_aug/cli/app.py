@@ -32,6 +32,8 @@ app = typer.Typer(
     help="Realistic synthetic breast tumors in DCE-MRI. For research; not a medical device.",
     no_args_is_help=True,
     add_completion=False,
+    # Rich's own markup would swallow what stands in brackets: pip install 'synbt-aug[nnunet]'.
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -11,6 +11,7 @@ from synbt_aug.errors import SynBTError
 
 if TYPE_CHECKING:
     from synbt_aug.synthesizer import TumorSynthesizer
+    from synbt_aug.tissue.segments import Segments
     from synbt_aug.volume import Synthesis
 
 # As in `synbt_aug.texture`, which takes a second to import.
@@ -57,7 +58,7 @@ def make_synthesizer(
     *,
     device: str = "auto",
     bank: Path | None = None,
-    tissue: str = "shipped",
+    tissue: str | Segments = "shipped",
     texture: str = "diffusion",
     steps: int = DEFAULT_STEPS,
     guidance: float = 1.0,
@@ -68,8 +69,7 @@ def make_synthesizer(
     Raises:
         SynBTError: If the texture or the device is not there, or the weights cannot be used.
     """
-    if texture not in TEXTURES:
-        raise SynBTError(f"--texture is one of {', '.join(TEXTURES)}, not {texture!r}.")
+    check_texture(texture)
     place = pick_device(device)
     from synbt_aug.synthesizer import TumorSynthesizer
 
@@ -83,6 +83,12 @@ def make_synthesizer(
         guidance=guidance,
         precision=precision,
     )
+
+
+def check_texture(name: str) -> None:
+    """See that there is such a texture, before anything is read."""
+    if name not in TEXTURES:
+        raise SynBTError(f"--texture is one of {', '.join(TEXTURES)}, not {name!r}.")
 
 
 def pick_device(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,42 +37,66 @@ def preview(
     """Draw a contact sheet: one tumor a seed, each in the scan as it came."""
     from synbt_aug.data import read_pair
     from synbt_aug.files import check_output_folder, written_whole
-    from synbt_aug.pictures import BeforeAfter, contact_sheet
+    from synbt_aug.host import Host
+    from synbt_aug.pictures import BeforeAfter
+    from synbt_aug.sheets import axial_panel, sheet_of
+    from synbt_aug.tissue.segmenter import load_segmenter
     from synbt_aug.tumor.appearance import Appearance
 
     if output.suffix.lower() != ".png":
         raise SynBTError(f"A contact sheet is a .png file, not {output.name}.")
+    generator.check_texture(texture)
     check_output_folder(output.parent)
+    wish = Appearance(enhancement, heterogeneity, rim, pre_contrast, category)
     pair = read_pair(pre, post, existing=existing, roi=roi)
+    affine = pair.pre.affine
+    # One host for all, whose tissues are found once and before the generator is in memory, too.
+    # The files' own voxels are not needed again.
+    host = Host.of(pair.volume)
+    del pair
+    segmenter = load_segmenter(tissue)
+    segmenter.network.to(generator.pick_device(device))
+    host.sites_by(segmenter)
     synthesizer = generator.make_synthesizer(
         weights,
         device=device,
         bank=bank,
-        tissue=tissue,
+        tissue=segmenter,
         texture=texture,
         steps=steps,
         guidance=guidance,
     )
-    wish = Appearance(enhancement, heterogeneity, rim, pre_contrast, category)
-    shown, before = [], pair.volume.image.numpy()
+    panels = []
     with counting("Tumors") as tell:
         for k in range(seed, seed + number):
             tell(k - seed, number)
-            result = synthesizer(pair.volume, seed=k, diameter_mm=diameter_mm, appearance=wish)
+            result = synthesizer(host, seed=k, diameter_mm=diameter_mm, appearance=wish)
             if not result.painted:
                 note(f"Seed {k}: nothing was painted, {result.reason}.")
                 continue
-            size = result.measured["tumors"][0]["diameter_mm"]
-            title = f"seed {k}: {size:.0f} mm"
-            tumor, support = result.tumor.numpy(), result.support.numpy()
-            after, spacing = result.image.numpy(), pair.volume.spacing
-            shown.append(
-                BeforeAfter(title, before, after, tumor, support, spacing, pair.pre.affine)
+            shown = BeforeAfter(
+                title=_title(k, result.measured),
+                before=host.volume.image.numpy(),
+                after=result.image.numpy(),
+                tumor=result.tumor.numpy(),
+                support=result.support.numpy(),
+                spacing=host.volume.spacing,
+                affine=affine,
             )
+            # Drawn at once: a painted scan is as large as the scan.
+            panels.append(axial_panel(shown))
+            del shown, result
         tell(number, number)
-    if not shown:
+    if not panels:
         complain("Nothing was painted, whatever the seed.")
         raise typer.Exit(3)
+    seeds = f"seed {seed}" if number == 1 else f"seeds {seed} to {seed + number - 1}"
     with written_whole(output) as unfinished:
-        contact_sheet(shown).save(unfinished)
-    note(f"{len(shown)} of {number} tumors in {output}")
+        sheet_of(panels, title=f"Tumors of {seeds} in {post.name}, {texture}").save(unfinished)
+    note(f"{len(panels)} of {number} tumors in {output}")
+
+
+def _title(seed: int, measured: dict[str, Any]) -> str:
+    tumor = measured["tumors"][0]
+    category = tumor["appearance"].get("category")
+    return f"seed {seed}: {tumor['diameter_mm']:.0f} mm" + (f", {category}" if category else "")

@@ -219,7 +219,8 @@ def _write(
 ) -> None:
     from synbt_aug.data.nifti import write_mask, write_painted
     from synbt_aug.files import write_json, written_whole
-    from synbt_aug.pictures import BeforeAfter, preview
+    from synbt_aug.pictures import BeforeAfter
+    from synbt_aug.sheets import preview
 
     # The recipe goes last: a folder with a recipe is complete.
     (output / "recipe.json").unlink(missing_ok=True)

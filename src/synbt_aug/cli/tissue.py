@@ -95,7 +95,10 @@ def tissue(
         note(f"Sites in {sites}")
     if picture is not None:
         with written_whole(picture) as unfinished:
-            tissue_sheet(values, labels, weight, scan.spacing).save(unfinished)
+            sheet = tissue_sheet(
+                values, labels, weight, scan.spacing, scan.affine, title=f"Tissues of {pre.name}"
+            )
+            sheet.save(unfinished)
         note(f"Pictures in {picture}")
     if where.reason is not None:
         complain(f"A tumor may go nowhere: {where.reason}.")

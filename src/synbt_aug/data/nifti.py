@@ -88,12 +88,24 @@ class Scan:
         d, h, w = self.shape
         return Grid((w, h, d), self.affine)
 
+    @property
+    def scaled(self) -> bool:
+        """Whether real values are others than the stored ones."""
+        return self.slope != 1.0 or self.intercept != 0.0
+
     def values(self) -> np.ndarray:
         """Real values in float32, shape `(D, H, W)`."""
         values = self.stored.astype(np.float32)
-        if self.slope != 1.0 or self.intercept != 0.0:
+        if self.scaled:
             values = values * np.float32(self.slope) + np.float32(self.intercept)
         return values
+
+    def plain_values(self) -> np.ndarray:
+        """Real values, shape `(D, H, W)`: the stored ones where they are not scaled, else float32.
+
+        What is compared needs no copy of a large scan.
+        """
+        return self.values() if self.scaled else self.stored
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,7 @@ def read_label(path: str | os.PathLike[str], what: str = "The mask") -> Scan:
     ends = [float(v) * scan.slope + scan.intercept for v in (scan.stored.min(), scan.stored.max())]
     # A mask that was resampled may swing a little below 0; what rounds to a negative label is one.
     if min(ends) <= -0.5:
-        below = int((scan.values() <= -0.5).sum())
+        below = int((scan.plain_values() <= -0.5).sum())
         raise SynBTError(
             f"{what} needs values from 0 on, but {path} holds {below} voxels below, down to "
             f"{min(ends):g}. A mask of 255 that is stored as int8 reads as -1: save it as uint8, "
@@ -182,8 +194,8 @@ def read_mask(
     """
     scan = read_label(path, what)
     check_same_grid(scan, like, what)
-    values = scan.values()
-    mask = values >= 0.5 if label is None else np.abs(values - label) < 0.5
+    values = scan.plain_values()
+    mask = values >= 0.5 if label is None else (values > label - 0.5) & (values < label + 0.5)
     if if_empty and not mask.any():
         logger.warning("%s is empty: %s holds no voxel above 0. %s", what, path, if_empty)
     return torch.from_numpy(np.ascontiguousarray(mask))
@@ -198,6 +210,9 @@ def read_pair(
     roi: str | os.PathLike[str] | None = None,
 ) -> Pair:
     """Read a pre- and a post-contrast scan and, if named, masks of where tumors may go or not.
+
+    The volume has the type of the files where both hold integers of one type that are not scaled,
+    else float32.
 
     Raises:
         SynBTError: If a file cannot be used, or the grids differ.
@@ -217,8 +232,20 @@ def read_pair(
         weights = read_label(roi, "The roi")
         check_same_grid(weights, pre_scan, "The roi")
         masks["roi"] = torch.from_numpy(np.ascontiguousarray(weights.values()))
-    image = torch.from_numpy(np.stack([pre_scan.values(), post_scan.values()]))
+    image = torch.from_numpy(_stacked(pre_scan, post_scan))
     return Pair(pre_scan, post_scan, BreastVolume(image, pre_scan.spacing, **masks))
+
+
+# What torch calculates with. Both files keep their type, so that what is judged is what is written.
+_KEPT = (np.uint8, np.int8, np.int16, np.int32)
+
+
+def _stacked(pre: Scan, post: Scan) -> np.ndarray:
+    """Both scans in the type of their files where they share one and are not scaled, or float32."""
+    kept = pre.stored.dtype == post.stored.dtype and pre.stored.dtype in _KEPT
+    if kept and not pre.scaled and not post.scaled:
+        return np.stack([pre.stored, post.stored])
+    return np.stack([pre.values(), post.values()])
 
 
 def check_same_grid(scan: Scan, like: Scan, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from synbt_aug.number import check_number
 from synbt_aug.plain_settings import check_widths, from_plain
 from synbt_aug.tissue.labels import TissueLabel
+from synbt_aug.tissue.slabs import SLAB, block_in_slabs, joined
 from synbt_aug.tissue.tissue_map import WORKING_MM
 
 
@@ -58,6 +60,10 @@ class NetworkSettings:
 
 #: Sides of the means of the signal that the last layer sees, in voxels.
 _SMOOTHINGS = (1, 3)
+
+
+#: Voxels up to which a volume is taken as a whole; a bilateral scan at its native size has more.
+_WHOLE_VOXELS = 1_500_000
 
 
 class _Block(nn.Sequential):
@@ -126,14 +132,34 @@ class TissueNetwork(nn.Module):
                 f"TissueNetwork needs (B, 1, d, h, w) with sides divisible by {s.divisor} and "
                 f"{s.least_side} at least, got {tuple(x.shape)}. TissueSegmenter pads."
             )
-        levels = [self.first(x)]
+        in_slabs = not torch.is_grad_enabled() and x.numel() > _WHOLE_VOXELS
+        depth = x.shape[2]
+        levels = [
+            block_in_slabs(self.first, depth, lambda near: x[:, :, near])
+            if in_slabs
+            else self.first(x)
+        ]
         for down in self.down:
             levels.append(down(levels[-1]))
         y = levels.pop()
         for up, merge in zip(self.up, self.merge, strict=True):
-            y = merge(torch.cat([up(y), levels.pop()], dim=1))
+            if in_slabs and len(levels) == 1:
+                y = block_in_slabs(merge, depth, partial(joined, up, y, levels.pop()))
+            else:
+                y = merge(torch.cat([up(y), levels.pop()], dim=1))
+        means = [F.avg_pool3d(x, width, 1, width // 2) for width in _SMOOTHINGS]
+        if not in_slabs:
+            return self._logits(y, means)
+        logits = x.new_empty(x.shape[0], len(TissueLabel), *x.shape[2:])
+        for start in range(0, depth, SLAB):
+            planes = slice(start, start + SLAB)
+            near_means = [mean[:, :, planes] for mean in means]
+            logits[:, :, planes] = self._logits(y[:, :, planes], near_means)
+        return logits
+
+    def _logits(self, y: Tensor, means: list[Tensor]) -> Tensor:
+        """Logits of features `(B, C, d, h, w)` and means of the signal `(B, 1, d, h, w)`."""
         logits: Tensor = self.last(y)
-        slopes = self.slope(y).chunk(len(_SMOOTHINGS), dim=1)
-        for width, slope in zip(_SMOOTHINGS, slopes, strict=True):
-            logits = logits + slope * F.avg_pool3d(x, width, 1, width // 2)
+        for mean, slope in zip(means, self.slope(y).chunk(len(means), dim=1), strict=True):
+            logits = logits + slope * mean
         return logits

@@ -89,10 +89,10 @@ class TissueSegmenter:
         settings = self.network.settings
         here = next(self.network.parameters()).device
         with plain_torch({pre.device, here}):
-            coarse = to_grid(pre[None].float(), spacing, settings.grid_mm)[0]
+            coarse = to_grid(pre[None], spacing, settings.grid_mm)[0]
             seen = None
             if valid is not None and not bool(valid.all()):
-                seen = to_grid(valid[None].float(), spacing, settings.grid_mm)[0] >= 0.5
+                seen = to_grid(valid[None], spacing, settings.grid_mm)[0] >= 0.5
             x = normalise(coarse, seen)
             logits = self.network(self._padded(x)[None, None].to(here))[0]
             d, h, w = x.shape

@@ -164,7 +164,7 @@ class _Place:
 
     def any_of(self, mask: Tensor) -> np.ndarray:
         """Grid voxels that hold any of a mask on the host's grid."""
-        share = to_grid(mask[None].to(torch.float32), self.spacing)[0]
+        share = to_grid(mask[None], self.spacing)[0]
         found: np.ndarray = (share > 1e-4).cpu().numpy()
         return found
 
