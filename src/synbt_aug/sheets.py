@@ -37,8 +37,8 @@ def preview(painting: BeforeAfter) -> Image.Image:
     for view in plane_views(painting):
         # Both breasts side by side are wide.
         shrunk = min(tile / view.whole.height, 1.5 * tile / view.whole.width)
-        size = [max(1, round(n * shrunk)) for n in view.whole.size]
-        whole = view.whole.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+        wide, tall = (max(1, round(n * shrunk)) for n in view.whole.size)
+        whole = view.whole.resize((wide, tall), Image.Resampling.LANCZOS)
         draw_scale_bar(whole, view.whole_pixels_per_mm * shrunk, _LONG_BAR_MM)
         cells = [view.marked(n) if n == "subtraction after" else view.close[n] for n in _COLUMNS]
         for cell in cells:

@@ -45,6 +45,19 @@ def test_help_shows_every_word_that_was_written(
     assert [word for word in _written(command) if word not in shown] == []
 
 
+@pytest.mark.parametrize("path", _commands(typer.main.get_command(app)), ids=" ".join)
+def test_a_seed_that_no_generator_takes_is_a_usage_error(
+    synbt: Callable, path: tuple[str, ...]
+) -> None:
+    said = synbt(*path, "--seed", 2**64)
+    assert said.code == 2
+    # Splits are drawn by SHA-256, which takes any number; other commands draw nothing.
+    known = ("Invalid value for '--seed'", "No such option", "Missing argument")
+    assert any(words in said.err for words in known), said.err
+    if path[0] in ("synthesize", "preview", "phantom", "train", "demo", "realism"):
+        assert "Invalid value for '--seed'" in said.err
+
+
 def test_the_version_is_the_packages(synbt: Callable) -> None:
     assert synbt("--version").out.strip() == f"synbt-aug {synbt_aug.__version__}"
 

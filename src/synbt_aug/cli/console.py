@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,7 +96,7 @@ def triple(text: str, what: str, kind: type = float) -> tuple:
         values = tuple(kind(part) for part in re.split(r"[x,]", text))
     except ValueError:
         values = ()
-    if len(values) != 3:
+    if len(values) != 3 or not all(math.isfinite(value) for value in values):
         raise SynBTError(f"{what} is three numbers such as 192x192x128, not {text!r}.")
     return values
 

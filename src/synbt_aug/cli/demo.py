@@ -91,7 +91,9 @@ def demo(
     ] = Path("demo"),
     weights: generator.Weights = "shipped",
     device: generator.Device = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other breasts.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=10**9, help="Another seed shows other breasts.")
+    ] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Without the nnU-Net training.")] = False,
 ) -> None:
     """Make phantoms, paint tumors into them, train nnU-Net with them, and write a report.

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from synbt_aug.cli.console import console, counting, note
+from synbt_aug.number import MAX_SEED
 
 
 def evaluate(
@@ -45,7 +46,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Value of the tumor. Default: every value above 0.")
     ] = None,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the bootstrap.")] = 0,
 ) -> None:
     """Measure Dice, HD95 and mean surface distances in mm, and compare methods case by case.
 

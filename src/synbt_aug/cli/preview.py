@@ -10,6 +10,7 @@ import typer
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import complain, counting, note
 from synbt_aug.errors import SynBTError
+from synbt_aug.number import MAX_SEED
 
 
 def preview(
@@ -23,7 +24,9 @@ def preview(
     heterogeneity: generator.Heterogeneity = None,
     pre_contrast: generator.PreContrast = None,
     category: generator.Category = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first; the others follow.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Of the first; the others follow.")
+    ] = 0,
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
     texture: generator.Texture = "diffusion",
     roi: generator.Roi = None,

@@ -9,6 +9,7 @@ import typer
 
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import counting, note
+from synbt_aug.number import MAX_SEED
 
 
 def realism(
@@ -33,7 +34,9 @@ def realism(
         ),
     ] = "shipped",
     device: generator.Device = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of split, networks and intervals.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Of split, networks and intervals.")
+    ] = 0,
 ) -> None:
     """Hold synthetic tumors against real ones, and write one table of figures.
 

@@ -12,6 +12,7 @@ import typer
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import complain, note
 from synbt_aug.errors import SynBTError
+from synbt_aug.number import MAX_SEED
 
 if TYPE_CHECKING:
     from synbt_aug.data import Pair
@@ -37,7 +38,9 @@ def synthesize(
     diameter_mm: Annotated[
         float | None, typer.Option(help="Of the sphere of the same volume; default: drawn.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="All that is random follows from it.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="All that is random follows from it.")
+    ] = 0,
     existing: Annotated[
         Path | None, typer.Option(help="Mask of tumors that are there; they stay untouched.")
     ] = None,

@@ -11,6 +11,7 @@ import typer
 from synbt_aug.cli.console import counting, note, seconds
 from synbt_aug.cli.training import check_folder, first_rank, told_how_to_go_on, told_weights
 from synbt_aug.errors import ExtraMissingError, SynBTError
+from synbt_aug.number import MAX_SEED
 from synbt_aug.progress import each
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ Precision = Annotated[
     str | None, typer.Option(help="As Lightning Fabric names it, such as 32-true or bf16-mixed.")
 ]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of everything that is drawn.")]
 Fold = Annotated[
     int | None,
     typer.Option(

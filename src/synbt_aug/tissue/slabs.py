@@ -22,15 +22,15 @@ def joined(up: nn.Module, y: Tensor, skip: Tensor, near: slice) -> Tensor:
     return torch.cat([raised[:, :, first : first + near.stop - near.start], skip[:, :, near]], 1)
 
 
-def block_in_slabs(block: nn.Sequential, depth: int, planes: Callable[[slice], Tensor]) -> Tensor:
+def block_in_slabs(block: nn.Module, depth: int, planes: Callable[[slice], Tensor]) -> Tensor:
     """A block of one convolution, a few planes at a time.
 
     Args:
-        block: Convolution, normalisation, activation.
+        block: Convolution, normalisation, activation, in sequence.
         depth: Planes of the whole.
         planes: Gives some planes of the block's input, shape `(B, C, n, h, w)`.
     """
-    convolution, norm, activation = block
+    convolution, norm, activation = block.children()
     assert isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.InstanceNorm3d)
     y: Tensor | None = None
     for start in range(0, depth, SLAB):
