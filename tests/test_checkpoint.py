@@ -128,5 +128,5 @@ def test_no_space_left_is_told_with_the_step_and_the_way_out(
     ):
         save_checkpoint(path, state(4))
     assert load_checkpoint(path)["step"] == 3
-    with pytest.raises(SynBTError, match=r"written \(0 MB\)\. Make room"):
+    with pytest.raises(SynBTError, match=r"written \(0 MB\)\. Make room, then start again"):
         save_checkpoint(path.with_name("b.checkpoint.pt"), state())

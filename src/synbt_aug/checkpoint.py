@@ -46,10 +46,12 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
             # Some network disks tell only now that they are full.
             os.fsync(file.fileno())
     except OSError as error:
-        kept = "The earlier one is intact. " if path.exists() else ""
+        advice = "Make room, then start again."
+        if path.exists():
+            advice = "The earlier one is intact. Make room, then go on with --resume."
         raise SynBTError(
             f"{error.strerror or error}: the checkpoint {path} of step {state['step']} cannot be "
-            f"written ({len(content) / 1e6:.0f} MB). {kept}Make room, then go on with --resume."
+            f"written ({len(content) / 1e6:.0f} MB). {advice}"
         ) from error
 
 

@@ -58,6 +58,7 @@ def test_the_tiny_networks_train_into_a_weights_folder(
     codec, denoiser = tmp_path / "codec", tmp_path / "denoiser"
     said = synbt("train", "autoencoder", "--data", cohort, "-o", codec, *TINY)
     assert said.code == 0, said.err
+    assert "autoencoder.safetensors (11 steps in 0:" in said.out
     assert "2 cases" in said.out and "for testing only (phantom_1000000" in said.out
     said = synbt(
         "train", "denoiser", "--data", cohort, "--autoencoder", codec, "-o", denoiser, *TINY

@@ -40,7 +40,20 @@ def test_brightness_and_contrast_of_a_channel_do_not_count(path: Path) -> None:
     assert distance(a, 3 * a + 1).item() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    torch.save({"state_dict": {"conv1.weight": torch.zeros(1)}}, tmp_path / "other.pth")
+@pytest.mark.parametrize(
+    "content",
+    [{"state_dict": {"conv1.weight": torch.zeros(1)}}, torch.zeros(3), [1, 2], {3: 4}, {"a": "b"}],
+    ids=["another network", "tensor", "list", "numbers", "text"],
+)
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "other.pth")
     with pytest.raises(SynBTError, match="does not hold a 3D ResNet-10"):
         load_perceptual(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors"])
+@pytest.mark.parametrize("kept", [0, 9, 3000])
+def test_a_truncated_file_is_refused(path: Path, tmp_path: Path, name: str, kept: int) -> None:
+    (tmp_path / name).write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(SynBTError, match="cannot be read as a network's weights"):
+        load_perceptual(tmp_path / name)

@@ -73,4 +73,6 @@ def told_weights(weights: Path, facts: Path | None = None) -> None:
     if first_rank():
         found = read_json(facts or weights.with_suffix(".json"), "the facts of a training")
         training = found.get("training", found.get("card", {}).get("training", {}))
-        note(f"Weights: {weights} ({training['steps']} steps in {clock(training['seconds'])})")
+        stages = [training, training.get("crops", {"steps": 0, "seconds": 0})]
+        steps, time_s = (sum(stage[what] for stage in stages) for what in ("steps", "seconds"))
+        note(f"Weights: {weights} ({steps} steps in {clock(time_s)})")

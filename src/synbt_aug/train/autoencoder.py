@@ -151,6 +151,7 @@ class _CodecTraining:
         learned_from: Mapping[str, Any],
     ) -> None:
         self.seen, self.learned_from = seen, learned_from
+        self.first_stage: dict[str, float] = {}
         self.fabric, self.preset, self.output_dir, self.seed = fabric, preset, output_dir, seed
         self.save_every_s = save_every_s
         self.sampler = CropSampler(resident(cases, fabric.device))
@@ -195,6 +196,7 @@ class _CodecTraining:
                 if rival is not None:
                     self._teach(run, rival, out.reconstruction, image)
                 run.log(commitment=out.commitment)
+        self.first_stage = {"steps": run.step, "seconds": round(run.elapsed_s, 1)}
 
     def volumes(self, stage: VolumeStage, max_time_s: float | None) -> None:
         """Stage 2: the decoder on volumes; goes on where it was."""
@@ -248,6 +250,7 @@ class _CodecTraining:
                 "steps": run.step,
                 "seconds": round(run.elapsed_s, 1),
                 "finished": run.finished and (name == "volumes" or self.preset.volumes is None),
+                **({"crops": self.first_stage} if name == "volumes" else {}),
             }
             facts = {"preset": self.preset.to_dict(), "training": training, "seed": self.seed}
             save_network(self.vqvae, self.output_dir, "autoencoder", {**facts, "cases": self.seen})

@@ -7,15 +7,14 @@ Nothing is downloaded; the file is read as tensors alone.
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from monai.networks.nets import resnet10
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from synbt_aug.errors import SynBTError, first_line
+from synbt_aug.tensor_files import load_tensors
 
 
 class PerceptualDistance(nn.Module):
@@ -53,11 +52,10 @@ def load_perceptual(path: str | Path) -> PerceptualDistance:
     path = Path(path)
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state: Any = load_tensors(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-    except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # whatever a foreign file may raise
         raise SynBTError(
             f"{path} cannot be read as a network's weights ({first_line(error)}). Give "
             f"MedicalNet's resnet_10_23dataset.pth."
@@ -69,10 +67,10 @@ def load_perceptual(path: str | Path) -> PerceptualDistance:
         bias_downsample=False,
         feed_forward=False,
     )
-    state = {key.removeprefix("module."): value for key, value in state.items()}
     try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
+        state = state.get("state_dict", state)
+        network.load_state_dict({key.removeprefix("module."): state[key] for key in state})
+    except (AttributeError, TypeError, RuntimeError) as error:
         raise SynBTError(
             f"{path} does not hold a 3D ResNet-10. Give MedicalNet's resnet_10_23dataset.pth."
         ) from error
