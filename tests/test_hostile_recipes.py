@@ -129,7 +129,7 @@ def test_masks_of_another_size_than_the_scan_s_are_not_made(side: int) -> None:
 def test_windows_larger_than_any_of_ours_are_not_made(kind: str) -> None:
     recipe = json.loads(recipe_text(kind))
     for side in (0, 129, 10**6):
-        recipe["tumors"][0]["window_mm"] = side
+        recipe["tumors"][0]["window_mm"] = [64, side, 64]
         assert_refused_without_much_memory(recipe, f"window_mm needs a number .* got {side}")
 
 
