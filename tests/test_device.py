@@ -12,7 +12,7 @@ from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.shared_synthesizer import shared_synthesizer
 from synbt_aug.synthesizer import TumorSynthesizer
 
-MISSING = ["cuda:99", "meta", "no such thing"]
+MISSING = ["cuda:99", "meta", "hpu", "no such thing"]
 if not torch.cuda.is_available():
     MISSING.append("cuda")
 

@@ -22,7 +22,7 @@ def check_device(device: torch.device | str, name: str = "device") -> torch.devi
         if place.type == "meta":
             raise RuntimeError("meta tensors hold no numbers")
         torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ImportError) as error:
         gpus = [f"cuda:{k}" for k in range(torch.cuda.device_count())]
         raise SynBTError(
             f"{name} needs a device that torch can use here ({', '.join(['cpu', *gpus])}), got "

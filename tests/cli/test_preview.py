@@ -44,6 +44,14 @@ def test_a_sheet_of_no_tumor_is_an_error(
     assert said.code == 3 and not (tmp_path / "a.png").exists()
 
 
+def test_the_last_seed_of_a_sheet_is_one_that_a_generator_takes(
+    synbt: Callable, scans: Path, tmp_path: Path
+) -> None:
+    given = ["preview", scans / "pre.nii.gz", scans / "post.nii.gz", "-o", tmp_path / "a.png"]
+    said = synbt(*given, "-n", 3, "--seed", 2**64 - 2)
+    assert said.code == 2 and "The last seed is at most 18446744073709551615" in said.err
+
+
 def test_a_sheet_follows_guidance_and_names_a_wrong_tissue_folder(
     synbt: Callable, scans: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,9 +101,10 @@ def test_a_tumor_of_the_sheet_is_the_one_that_synthesize_paints(
     shown: list[Any] = []
     draw = sheets.axial_panel
     monkeypatch.setattr(sheets, "axial_panel", lambda case: shown.append(case) or draw(case))
-    both = [scans / "pre.nii.gz", scans / "post.nii.gz", "--weights", weights, "--diameter-mm", 10]
+    both = [scans / "pre.nii.gz", scans / "post.nii.gz", "--weights", weights]
+    both += ["--diameter-mm", "9:11"]
     assert synbt("preview", *both, "-o", tmp_path / "a.png", "-n", 2, "--seed", 4).code == 0
     assert synbt("synthesize", *both, "-o", tmp_path / "out", "--seed", 5).code == 0
     alone = np.asarray(nib.load(tmp_path / "out" / "post.nii.gz").dataobj)
     assert np.array_equal(shown[1].after[1].T, alone)
-    assert shown[1].title.startswith("seed 5: 10 mm")
+    assert shown[1].title.startswith("seed 5: ")

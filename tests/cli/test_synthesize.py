@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synbt_aug.data import read_pair
+from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tumor.request import AppearanceRequest
+
 pytestmark = pytest.mark.usefixtures("plain")
 
 
@@ -68,6 +72,27 @@ def test_a_tumor_is_painted_where_its_mask_is(paint: Callable, scans: Path, tmp_
     asked, label = _stored(scans / "tumor.nii.gz") > 0, _stored(tmp_path / "tumor.nii.gz") > 0
     assert 2 * (asked & label).sum() / (asked.sum() + label.sum()) > 0.8
     assert "(asked 1.50)" in said.out
+
+
+def test_ranges_draw_what_the_seed_draws_in_python(
+    paint: Callable, scans: Path, weights: Path, tmp_path: Path
+) -> None:
+    asked = ["--tumors", "1:2", "--diameter-mm", "8:12", "--enhancement", "1:2", "--seed", 3]
+    assert paint(tmp_path, *asked).code == 0
+    pair = read_pair(scans / "pre.nii.gz", scans / "post.nii.gz")
+    painted = TumorSynthesizer(weights)(
+        pair.volume,
+        seed=3,
+        tumors=(1, 2),
+        diameter_mm=(8.0, 12.0),
+        appearance=AppearanceRequest(enhancement=(1.0, 2.0)),
+    )
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    assert painted.recipe is not None and recipe["tumors"] == painted.recipe["tumors"]
+    assert np.array_equal(_stored(tmp_path / "post.nii.gz").T, painted.image[1])
+    assert recipe["request"]["diameter_mm"] == [8.0, 12.0]
+    # The same request may be made again.
+    assert paint(tmp_path, *asked).code == 0
 
 
 def test_a_removal_leaves_no_label(paint: Callable, scans: Path, tmp_path: Path) -> None:
@@ -161,7 +186,13 @@ def test_bad_input_is_told_in_one_line_before_any_work(
             ["--texture", "crayon"],
             "--texture is one of diffusion, syntumor, copy_paste, not 'crayon'",
         ),
-        (["--device", "cuda:77"], "--device cuda:77 is not there"),
+        (["--device", "cuda:77"], "--device needs a device that torch can use here (cpu"),
+        (["--device", "meta"], "got 'meta'"),
+        (["--diameter-mm", "10-30"], "--diameter-mm needs a number such as 20, or a range such as"),
+        (["--diameter-mm", "30:10"], "smaller number of a range first"),
+        (["--tumors", "two"], "--tumors needs a number such as 2, or a range such as 1:3"),
+        (["--tumors", 0], "--tumors needs a number from 1 to 100, got 0"),
+        (["--enhancement", "1:nan"], "enhancement needs a number from"),
         (["--weights", "best"], "needs 'shipped' or the path"),
         (["--bank", tmp_path / "none.npz"], "A tumor bank needs a .npz file"),
         (["-o", tmp_path / "file" / "x"], "output folder must be writable"),

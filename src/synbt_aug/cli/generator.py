@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from synbt_aug.errors import SynBTError
 
 if TYPE_CHECKING:
+    from synbt_aug.ranges import Range, WholeRange
     from synbt_aug.synthesizer import TumorSynthesizer
     from synbt_aug.tissue.segments import Segments
+    from synbt_aug.tumor.request import AppearanceRequest
     from synbt_aug.volume import Synthesis
+
+N = TypeVar("N", int, float)
 
 # As in `synbt_aug.texture`, which takes a second to import.
 TEXTURES = ("diffusion", "syntumor", "copy_paste")
@@ -44,12 +48,25 @@ Bank = Annotated[
     Path | None, typer.Option(help="A tumor bank (.npz); default: that of the weights.")
 ]
 
-Enhancement = Annotated[
-    float | None, typer.Option(help="Tumor over its surroundings in post; default: drawn.")
+# Text: a number, or a range such as 10:30 from which each tumor draws its own.
+Tumors = Annotated[str, typer.Option(help="How many to paint, or a range: 1:3.")]
+DiameterMm = Annotated[
+    str | None,
+    typer.Option(help="Of the sphere of the same volume, or a range: 10:30; default: drawn."),
 ]
-Rim = Annotated[float | None, typer.Option(help="Periphery over core; above 1 is rim enhancement.")]
-Heterogeneity = Annotated[float | None, typer.Option(help="Coefficient of variation inside.")]
-PreContrast = Annotated[float | None, typer.Option(help="Tumor over its surroundings in pre.")]
+Enhancement = Annotated[
+    str | None,
+    typer.Option(help="Tumor over its surroundings in post, or a range: 0.8:1.6; default: drawn."),
+]
+Rim = Annotated[
+    str | None, typer.Option(help="Periphery over core, or a range; above 1 is rim enhancement.")
+]
+Heterogeneity = Annotated[
+    str | None, typer.Option(help="Coefficient of variation inside, or a range.")
+]
+PreContrast = Annotated[
+    str | None, typer.Option(help="Tumor over its surroundings in pre, or a range.")
+]
 Category = Annotated[str | None, typer.Option(help="mass, rim or non-mass.")]
 
 
@@ -99,17 +116,65 @@ def pick_device(name: str) -> str:
     """
     import torch
 
+    from synbt_aug.device import check_device
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    return str(check_device(name, "--device"))
+
+
+def number_or_range(option: str, text: str | None) -> float | Range | None:
+    """What was typed after an option: `20`, or `10:30`.
+
+    Raises:
+        SynBTError: If it is neither.
+    """
+    return None if text is None else _typed(option, text, float, "20, or a range such as 10:30")
+
+
+def count_or_range(option: str, text: str) -> int | WholeRange:
+    """What was typed after an option: `2`, or `1:3`; at least 1.
+
+    Raises:
+        SynBTError: If it is neither.
+    """
+    from synbt_aug.ranges import check_whole_range
+    from synbt_aug.tumor.request import MAX_TUMORS
+
+    typed = _typed(option, text, int, "2, or a range such as 1:3")
+    return check_whole_range(option, typed, 1, MAX_TUMORS)
+
+
+def _typed(option: str, text: str, kind: type[N], example: str) -> N | tuple[N, N]:
+    from synbt_aug.ranges import read_range
+
     try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-        raise SynBTError(
-            f"--device {name} is not there; this machine has {', '.join(['cpu', *found])}."
-        ) from error
-    return name
+        return read_range(text, kind)
+    except ValueError as error:
+        raise SynBTError(f"{option} needs a number such as {example}, not {text!r}.") from error
+
+
+def appearance_of(
+    enhancement: str | None,
+    rim: str | None,
+    heterogeneity: str | None,
+    pre_contrast: str | None,
+    category: str | None,
+) -> AppearanceRequest:
+    """The appearance that the options ask of every tumor.
+
+    Raises:
+        SynBTError: If a number cannot be read, or is not one that a tumor can have.
+    """
+    from synbt_aug.tumor.request import AppearanceRequest
+
+    return AppearanceRequest(
+        enhancement=number_or_range("--enhancement", enhancement),
+        heterogeneity=number_or_range("--heterogeneity", heterogeneity),
+        rim=number_or_range("--rim", rim),
+        pre_contrast=number_or_range("--pre-contrast", pre_contrast),
+        category=category,
+    )
 
 
 def facts_of(result: Synthesis) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def preview(
     post: Annotated[Path, typer.Argument(help="Post-contrast scan on the same grid.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A new .png file.")],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many tumors.")] = 9,
-    diameter_mm: Annotated[float | None, typer.Option(help="Default: drawn.")] = None,
+    diameter_mm: generator.DiameterMm = None,
     enhancement: generator.Enhancement = None,
     rim: generator.Rim = None,
     heterogeneity: generator.Heterogeneity = None,
@@ -44,13 +44,15 @@ def preview(
     from synbt_aug.pictures import BeforeAfter
     from synbt_aug.sheets import axial_panel, sheet_of
     from synbt_aug.tissue.segmenter import load_segmenter
-    from synbt_aug.tumor.appearance import Appearance
 
     if output.suffix.lower() != ".png":
         raise SynBTError(f"A contact sheet is a .png file, not {output.name}.")
     generator.check_texture(texture)
+    if seed + number - 1 > MAX_SEED:
+        raise SynBTError(f"The last seed is at most {MAX_SEED}, not {seed + number - 1}.")
     check_output_folder(output.parent)
-    wish = Appearance(enhancement, heterogeneity, rim, pre_contrast, category)
+    look = generator.appearance_of(enhancement, rim, heterogeneity, pre_contrast, category)
+    size = generator.number_or_range("--diameter-mm", diameter_mm)
     pair = read_pair(pre, post, existing=existing, roi=roi)
     affine = pair.pre.affine
     # One host for all, whose tissues are found once and before the generator is in memory, too.
@@ -73,7 +75,7 @@ def preview(
     with counting("Tumors") as tell:
         for k in range(seed, seed + number):
             tell(k - seed, number)
-            result = synthesizer(host, seed=k, diameter_mm=diameter_mm, appearance=wish)
+            result = synthesizer(host, seed=k, diameter_mm=size, appearance=look)
             if not result.painted:
                 note(f"Seed {k}: nothing was painted, {result.reason}.")
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ def synthesize(
     pre: Annotated[Path, typer.Argument(help="Pre-contrast scan, .nii.gz or .nii.")],
     post: Annotated[Path, typer.Argument(help="Post-contrast scan on the same grid.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
-    tumors: Annotated[int, typer.Option(min=1, help="How many to paint.")] = 1,
+    tumors: generator.Tumors = "1",
     multifocal: Annotated[
         float,
         typer.Option(min=0, max=1, help="Probability that a tumor comes with further lesions."),
@@ -35,9 +36,7 @@ def synthesize(
         float,
         typer.Option(min=0, max=8, help="Benign things beside the tumors, on average; unlabelled."),
     ] = 0.0,
-    diameter_mm: Annotated[
-        float | None, typer.Option(help="Of the sphere of the same volume; default: drawn.")
-    ] = None,
+    diameter_mm: generator.DiameterMm = None,
     seed: Annotated[
         int, typer.Option(min=0, max=MAX_SEED, help="All that is random follows from it.")
     ] = 0,
@@ -85,18 +84,20 @@ def synthesize(
     """
     from synbt_aug.data import read_mask, read_pair
     from synbt_aug.files import check_output_folder, read_json
-    from synbt_aug.tumor.appearance import Appearance
+    from synbt_aug.tumor.request import AppearanceRequest
 
     modes = {"--tumor-mask": tumor_mask, "--remove": remove, "--recipe": recipe}
     if len(chosen := [name for name, value in modes.items() if value is not None]) > 1:
         raise SynBTError(f"{' and '.join(chosen)} do not go together: name one of them.")
-    wish = Appearance(enhancement, heterogeneity, rim, pre_contrast, category)
-    unused = {"--tumors": tumors != 1, "--multifocal": multifocal > 0}
+    look = generator.appearance_of(enhancement, rim, heterogeneity, pre_contrast, category)
+    count = generator.count_or_range("--tumors", tumors)
+    size = generator.number_or_range("--diameter-mm", diameter_mm)
+    unused = {"--tumors": count != 1, "--multifocal": multifocal > 0}
     unused |= {"--diameter-mm": diameter_mm is not None}
     unused["--distractors"] = tumor_mask is None and distractors > 0
     unused |= {"--roi": roi is not None, "--only-free-side": only_free_side}
     unused["--tissue"] = tissue != "shipped"
-    unused["an appearance"] = tumor_mask is None and wish != Appearance()
+    unused["an appearance"] = tumor_mask is None and look != AppearanceRequest()
     if chosen and (idle := [name for name, given in unused.items() if given]):
         raise SynBTError(f"{chosen[0]} leaves no choice of {' or '.join(idle)}: leave that out.")
     if roi is not None and tissue != "shipped":
@@ -128,11 +129,11 @@ def synthesize(
     inputs |= {"roi": roi, "tumor_mask": tumor_mask, "remove": remove, "recipe": recipe}
     request = {
         "files": {name: _fingerprint(path) for name, path in inputs.items() if path is not None},
-        "tumors": tumors,
+        "tumors": _plain(count),
         "multifocal": multifocal,
-        "diameter_mm": diameter_mm,
+        "diameter_mm": _plain(size),
         "seed": seed,
-        "appearance": wish.to_dict(),
+        "appearance": {name: _plain(value) for name, value in asdict(look).items()},
         "weights": weights,
         "bank": None if bank is None else str(bank),
         **options,
@@ -153,11 +154,11 @@ def synthesize(
         result = synthesizer(
             pair.volume,
             seed=seed,
-            tumors=tumors,
+            tumors=count,
             multifocal=multifocal,
             distractors=distractors,
-            diameter_mm=diameter_mm,
-            appearance=wish,
+            diameter_mm=size,
+            appearance=look,
             tumor_mask=shape,
             only_free_side=only_free_side,
         )
@@ -168,6 +169,11 @@ def synthesize(
     seconds = {"reading and loading": ready - started, "painting": painted - ready}
     _write(output, pair, result, request, seconds)
     _tell(output, result, seconds)
+
+
+def _plain(value: Any) -> Any:
+    """A range as JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _options_of(recorded: Any) -> dict[str, Any]:
