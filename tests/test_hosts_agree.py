@@ -213,6 +213,37 @@ def test_what_a_host_draws_from_ranges_the_core_draws_from_the_same_seed(
     assert torch.equal(synthesizer.replay(volume, recipe).image, image)
 
 
+def integer_of_monai(seed: int) -> int:
+    random = np.random.RandomState(seed)
+    random.rand()  # whether
+    return int(random.randint(2**62, dtype=np.int64))
+
+
+def integer_of_torchio(seed: int) -> int:
+    torch.manual_seed(seed)
+    torch.rand(1)  # TorchIO's own: whether a transform is applied
+    return int(torch.randint(2**62, (1,)))
+
+
+@pytest.mark.parametrize(
+    "host, integer",
+    [(drawn_by_monai, integer_of_monai), (drawn_by_torchio, integer_of_torchio)],
+    ids=["monai", "torchio"],
+)
+def test_the_one_integer_that_a_host_draws_gives_the_same_in_an_injector(
+    synthesizer: TumorSynthesizer,
+    host: Callable[[BreastVolume, InjectionSettings, int], Drawn],
+    integer: Callable[[int], int],
+) -> None:
+    volume = volume_of((0.9, 1.0, 1.2), torch.float32)
+    asked = InjectionSettings(
+        probability=1.0, multifocal=0.5, distractors=1.0, null_paint=0.2, **RANGES
+    )
+    drawn, found = drawn_by_the_injector(volume, asked, integer(4)), host(volume, asked, 4)
+    assert found[2] == drawn[2]
+    assert torch.equal(found[0], drawn[0]) and torch.equal(found[1], drawn[1])
+
+
 class FailsFor(FlatTexture):
     """Paints all tumors but one, at which every attempt fails.
 

@@ -90,6 +90,16 @@ def test_unsigned_integers_are_painted_as_the_numbers_that_they_are(
     check_alike(found, host(image_of(), label_of()))
 
 
+@each_host
+def test_a_tumor_that_the_image_s_type_cuts_is_dropped_with_its_label(host: Host) -> None:
+    # The brightest tissue reaches the type's largest value: nothing brighter can be stored.
+    bright = image_of().float()
+    full = (bright / bright.max() * 65535).round().to(torch.int32).to(torch.uint16)
+    image, label, outcome = host(full, label_of())
+    assert outcome["reason"].startswith("not visible enough: the image's type cuts")
+    assert torch.equal(plain(image), plain(full)) and torch.equal(plain(label), plain(label_of()))
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
 def test_numpy_s_unsigned_integers_are_painted_so_too(dtype: type) -> None:
     found = through_monai(image_of().numpy().astype(dtype), label_of().numpy())

@@ -115,11 +115,12 @@ def read_sample(
         )
         spacing = (1.0, 1.0, 1.0)
     where = None if where is None else calculable(where[0])
-    return Sample(pair, plain_label[0], spacing, where, reference)
+    dtypes = [_dtype(image, tensors[name]) for name, image in images.items()]
+    return Sample(pair, plain_label[0], spacing, where, reference, (dtypes[0], dtypes[-1]))
 
 
 def _dtype(array: NdarrayOrTensor, converted: Tensor) -> torch.dtype:
-    """The type of a label as it came; MONAI turns NumPy's unsigned integers into wider ones."""
+    """The type of an array as it came; MONAI turns NumPy's unsigned integers into wider ones."""
     name = array.dtype.name if isinstance(array, np.ndarray) else ""
     dtype: torch.dtype = getattr(torch, name, converted.dtype)
     return dtype

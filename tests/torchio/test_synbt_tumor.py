@@ -384,7 +384,8 @@ def test_a_dictionary_is_painted_as_the_subject_is() -> None:
     image = breast_image()
     keys = {"include": ("pre", "post", "tumor"), "label_keys": ("tumor",)}
     data = {"pre": image[:1], "post": image[1:], "tumor": empty_label()[None], "age": 40}
-    found = paint(data, **keys)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="takes 1 mm voxels, since a dictionary of arrays"):
+        found = paint(data, **keys)  # type: ignore[arg-type]
     plain = paint(subject_of(label=empty_label()))
     assert torch.equal(torch.cat([found["pre"], found["post"]]), pair_of(plain))
     assert torch.equal(found["tumor"], plain["tumor"].data) and found["age"] == 40

@@ -47,6 +47,7 @@ def read_sample(
         subject[fields.pre].spacing,
         None if fields.roi is None else calculable(subject[fields.roi].data[0]),
         reference,
+        (subject[fields.pre].data.dtype, subject[fields.post].data.dtype),
     )
 
 

@@ -149,6 +149,15 @@ class SynBTTumor(RandomTransform):
                 found[field.name] = value
         return found
 
+    def __call__(self, data: Any) -> Any:
+        """Transform; see TorchIO."""
+        if isinstance(data, dict) and not isinstance(data, tio.Subject):
+            self.notices.warn(
+                "SynBT: SynBTTumor takes 1 mm voxels, since a dictionary of arrays brings no "
+                "affine. Pass a torchio.Subject of images with affine=..."
+            )
+        return super().__call__(data)
+
     def apply_transform(self, subject: tio.Subject) -> tio.Subject:
         """Draw, paint, and record."""
         s = self.settings

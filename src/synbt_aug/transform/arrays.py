@@ -93,9 +93,13 @@ def _in_range(values: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype.is_floating_point:
         limit = torch.finfo(dtype).max
         return values.clamp(-limit, limit)
-    limits = torch.iinfo(dtype)
     whole = values.round() if values.is_floating_point() else values
-    return whole.clamp(max(limits.min, -(2**63)), min(limits.max, 2**63 - 1))
+    return whole.clamp(torch.iinfo(dtype).min, largest_of(dtype))
+
+
+def largest_of(dtype: torch.dtype) -> int:
+    """The largest number of an integer type that torch can compare with."""
+    return min(torch.iinfo(dtype).max, torch.iinfo(torch.int64).max)
 
 
 def painted_label(label: Tensor, tumor: Tensor, value: int) -> Tensor:

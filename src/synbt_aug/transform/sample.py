@@ -15,8 +15,10 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.intensity import IntensityReference
+from synbt_aug.transform.arrays import largest_of
 from synbt_aug.transform.label import read_label
 from synbt_aug.transform.notices import Notices
+from synbt_aug.tumor.visibility import VISIBLE_SHARE
 from synbt_aug.volume import Spacing, Synthesis, unchanged
 
 #: The reason where chance left a sample as it is.
@@ -33,6 +35,7 @@ class Sample:
         spacing: Voxel size along D, H and W, in mm.
         roi: Where tumors may go, shape `(D, H, W)`; None: nobody said.
         reference: Intensity references of the case; None measures what is there.
+        stored: Types of pre and post as the host holds them; None: that of the pair.
     """
 
     pair: Tensor
@@ -40,6 +43,7 @@ class Sample:
     spacing: Spacing
     roi: Tensor | None = None
     reference: IntensityReference | None = None
+    stored: tuple[torch.dtype, torch.dtype] | None = None
 
 
 def inject(
@@ -83,6 +87,10 @@ def inject(
         notices.warn(f"SynBT: {result.reason} It stays as it is.")
     elif look_for_clipping:
         _tell_clipping(sample.pair, label, notices)
+    share = _cut_share(result, sample.stored)
+    if share > 1 - VISIBLE_SHARE:
+        reason = f"not visible enough: the image's type cuts {share:.0%} of the tumor"
+        return unchanged(sample.pair, reason), Counter({"not visible enough": 1})
     return result, injector.counts
 
 
@@ -117,6 +125,20 @@ def _unusable(sample: Sample, why: str, notices: Notices) -> Synthesis:
     reason = f"unusable sample: {why}"
     notices.warn(f"SynBT: {reason} It stays as it is.")
     return unchanged(sample.pair, reason)
+
+
+def _cut_share(painted: Synthesis, stored: tuple[torch.dtype, torch.dtype] | None) -> float:
+    """Share of the new tumor that the types in which it will be stored cannot hold.
+
+    The core judges what it writes in the pair's type, which may be wider.
+    """
+    if stored is None or not bool(painted.tumor.any()):
+        return 0.0
+    cut = torch.zeros_like(painted.tumor)
+    for channel, dtype in zip(painted.image, stored, strict=True):
+        if dtype != channel.dtype and not dtype.is_floating_point:
+            cut |= channel > largest_of(dtype)
+    return float(cut[painted.tumor].float().mean())
 
 
 def _tell_clipping(pair: Tensor, label: Tensor, notices: Notices) -> None:
