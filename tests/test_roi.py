@@ -104,7 +104,7 @@ def test_a_second_tumor_goes_to_the_free_side_too() -> None:
     "values, message",
     [
         ({"roi_labels": (1,)}, "roi_labels marks where tumors may go, but 1 is tumor_label"),
-        ({"roi_labels": (-1,)}, "roi_labels needs a number from 0 on, got -1"),
+        ({"roi_labels": (-1,)}, "roi_labels needs a number from 0 to 2147483647, got -1"),
     ],
 )
 def test_roi_labels_that_cannot_be_meant_are_refused(values: dict[str, Any], message: str) -> None:

@@ -61,12 +61,8 @@ def check_holds(dtype: torch.dtype, value: int, what: str) -> None:
 
 
 def _holds(dtype: torch.dtype, value: int) -> bool:
-    if dtype == torch.bool:
-        return value in (0, 1)
-    if dtype.is_floating_point:
-        # Floats skip whole numbers beyond their mantissa: float16 from 2048 on.
-        return float(torch.tensor(float(value), dtype=dtype)) == value
-    return not dtype.is_complex and value <= torch.iinfo(dtype).max
+    # Integers wrap around, and floats skip whole numbers beyond their mantissa.
+    return not dtype.is_complex and bool(torch.tensor(value).to(dtype).item() == value)
 
 
 def painted_image(image: Tensor, channels: Mapping[int, Tensor], support: Tensor) -> Tensor:
