@@ -12,10 +12,10 @@ from synbt_aug.data.cohort import load_cohort
 from synbt_aug.data.detect import read_dataset
 from synbt_aug.data.mama_mia import read_splits
 from synbt_aug.data.nifti import read_mask, read_scan
-from synbt_aug.data.phantom_cohort import write_phantom_cohort
+from synbt_aug.data.phantom_cohort import COHORT_FILE, write_phantom_cohort
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
-from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.phantom import GENERATOR_VERSION, PhantomSettings, make_phantom
 
 SMALL = PhantomSettings(shape=(64, 56, 48), spacing=(2.0, 2.0, 2.0))
 
@@ -144,6 +144,15 @@ def test_a_cohort_of_other_settings_is_not_added_to(cohort: Path) -> None:
         write_phantom_cohort(cohort, range(2), settings=other)
     with pytest.raises(SynBTError, match=r"other settings \(layout\)"):
         write_phantom_cohort(cohort, range(2), settings=SMALL, layout="mama-mia")
+
+
+def test_a_cohort_of_another_generator_is_not_added_to(cohort: Path, tmp_path: Path) -> None:
+    made_with = read_json(cohort / COHORT_FILE)
+    assert made_with["generator"] == GENERATOR_VERSION
+    # Cohorts of the first generator do not name theirs.
+    write_json(tmp_path / COHORT_FILE, {k: v for k, v in made_with.items() if k != "generator"})
+    with pytest.raises(SynBTError, match=r"other settings \(generator\)"):
+        write_phantom_cohort(tmp_path, range(2), settings=SMALL)
 
 
 def test_the_mama_mia_layout_has_phases_and_a_split(tmp_path: Path) -> None:

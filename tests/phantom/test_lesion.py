@@ -45,21 +45,24 @@ def test_a_rim_lesion_is_darker_in_its_core(small_settings: PhantomSettings) -> 
         depth = ndimage.distance_transform_edt(mask, sampling=phantom.spacing)
         post = phantom.clean_post[0]
         ratios.append(post[depth > 0.75 * depth.max()].mean() / post[mask & (depth < 5)].mean())
-        assert phantom.lesions[0].rim
+        assert phantom.lesions[0].internal == "rim"
     assert np.median(ratios) < 0.75
 
 
-def test_a_mass_fills_its_hull_and_a_nonmass_does_not(small_settings: PhantomSettings) -> None:
-    def filled(category: str) -> float:
+def test_a_mass_has_a_body_and_a_nonmass_lesion_has_none(small_settings: PhantomSettings) -> None:
+    def thickness(category: str) -> float:
+        """Radius of the largest ball inside, over that of the sphere of the same volume."""
         settings = replace(small_settings, category=category, diameter_mm=30.0, density="b")
         shares = []
         for seed in range(1_000_060, 1_000_064):
-            mask = make_phantom(seed, settings).tumor_instances == 1
-            box = mask[ndimage.find_objects(mask.astype(int))[0]]
-            shares.append(box.mean())
+            phantom = make_phantom(seed, settings)
+            mask = phantom.tumor_instances == 1
+            depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=phantom.spacing)
+            shares.append(depth.max() / (phantom.lesions[0].diameter_mm / 2))
         return float(np.mean(shares))
 
-    assert filled("mass") > 1.5 * filled("nonmass")
+    assert thickness("mass") > 0.6
+    assert thickness("nonmass") < 0.5
 
 
 def test_tumors_lie_in_the_breast(small_settings: PhantomSettings) -> None:

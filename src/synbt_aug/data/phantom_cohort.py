@@ -31,7 +31,7 @@ from synbt_aug.files import (
     scratch_folder,
     write_json,
 )
-from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
+from synbt_aug.phantom import GENERATOR_VERSION, Phantom, PhantomSettings, make_phantom
 from synbt_aug.workers import each_done
 
 LAYOUTS = ("nnunet", "mama-mia")
@@ -124,7 +124,12 @@ def _files(folder: Path, layout: str, seed: int, phases: int) -> tuple[list[Path
 
 def _check_settings(folder: Path, settings: PhantomSettings, layout: str) -> None:
     path = folder / COHORT_FILE
-    wanted = {"layout": layout, "version": __version__, "settings": _plain(asdict(settings))}
+    wanted = {
+        "layout": layout,
+        "version": __version__,
+        "generator": GENERATOR_VERSION,
+        "settings": _plain(asdict(settings)),
+    }
     if not path.is_file():
         refuse_foreign_dataset(folder, "A phantom cohort")
         write_json(path, wanted)

@@ -63,7 +63,7 @@ class Scanner:
         falloff = ((y - front).clamp_min(0) / rnd.uniform(62, 130)).clamp_max(2.0)
         wavy = rnd.uniform(0.05, 0.16) * grid.smooth_noise(58, generator=rnd.fields)
         self._coil = torch.exp(wavy - 0.95 * falloff)
-        self._coil *= 1 + rnd.uniform(0, 0.8) * torch.exp(-anatomy.torso.skin_depth / 7)
+        self._coil *= 1 + rnd.uniform(0, 0.5) * torch.exp(-anatomy.torso.skin_depth / 9)
 
         # In-plane resolution 0.6-1.1 mm; slices along z (axial) or x (sagittal, one breast).
         sagittal = rnd.chance(0.4) and len(anatomy.torso.breasts) == 1
@@ -78,7 +78,7 @@ class Scanner:
         self._sigma = (sigma[0] / grid.spacing[0], sigma[1] / grid.spacing[1],
                        sigma[2] / grid.spacing[2])  # fmt: skip
         # Scanners sharpen, and a cut k-space rings: negative lobes around edges.
-        self._sharpen = rnd.uniform(0.2, 1.5) if rnd.chance(0.75) else 0.0
+        self._sharpen = rnd.uniform(0.1, 1.1) if rnd.chance(0.65) else 0.0
         self._ghost = rnd.uniform(0, 0.018) if rnd.chance(0.7) else 0.0
 
     def calibrate(self, signal: Tensor) -> None:

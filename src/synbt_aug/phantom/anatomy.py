@@ -71,7 +71,7 @@ def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     """Skin, areola and nipple; returns the partial volume of skin."""
     _, y, _ = torso.grid.axes()
     depth = torso.skin_depth
-    thickness = rnd.uniform(1.2, 2.2)
+    thickness = rnd.uniform(0.9, 1.9)
     # A voxel counts as skin while its centre lies less than half a voxel too deep.
     reach = thickness + 0.25 * min(torso.grid.spacing)
     labels[torso.body & (depth < reach)] = Tissue.SKIN

@@ -14,13 +14,11 @@ from synbt_aug.phantom.physics import ToftsModel, spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness, blur, bounding_box
 from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
+from synbt_aug.phantom.uptake import LesionUptake
 
-# kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
-KEP_RANGE = {"washout": (0.60, 1.8), "plateau": (0.20, 0.34), "persistent": (0.06, 0.14)}
-VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.008, 0.018, 0.040, 0.085)
-BACKGROUND_SHARE = (0.35, 0.37, 0.20, 0.08)
+BACKGROUND_KTRANS = (0.013, 0.026, 0.045, 0.075)
+BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Protocol:
 def draw_protocol(settings: PhantomSettings, rnd: Randomness) -> Protocol:
     """Median TR/TE in ms of the cohorts: Duke 5.0/2.3, ISPY1 9.0/4.2, ISPY2 6.2/2.8."""
     drawn_field = 3.0 if rnd.chance(0.45) else 1.5
-    drawn_saturation = rnd.chance(0.94)
+    drawn_saturation = rnd.chance(0.97)
     if rnd.chance(0.7):
         te, tr, flip = rnd.uniform(1.3, 2.8), rnd.uniform(3.8, 6.5), rnd.uniform(10, 14)
     else:
@@ -87,15 +85,17 @@ class SignalModel:
         self._fat_signal = float(fat)
         self._fat_map = self._residual * (table.fat_fraction * self._fat_signal)[self._base]
         self._mottle = _fine_texture(anatomy, rnd)
+        self._mottling = rnd.uniform(0.02, 0.09)
         ktrans = float(rnd.numbers.choice(BACKGROUND_KTRANS, p=BACKGROUND_SHARE))
         ktrans *= rnd.lognormal(1.0, 0.2)
+        stipple = rnd.uniform(0.1, 0.45)
         self._gland_ktrans = [
             ktrans
-            * torch.exp(0.4 * g.lobes + 0.35 * g.grain).clamp(0.25, 4)
+            * torch.exp(0.35 * g.lobes + stipple * g.grain).clamp(0.25, 4)
             * (0.4 + 0.6 * g.lobule)
             for g in anatomy.glands
         ]
-        self._lesions = [_LesionUptake(g, anatomy, lesion_rnd) for g in growths]
+        self._lesions = [LesionUptake(g, anatomy, ktrans, lesion_rnd) for g in growths]
 
     def healthy(self, phase: int) -> Tensor:
         """Noise-free signal without lesions, before coil, blur and motion."""
@@ -110,7 +110,7 @@ class SignalModel:
         )
         for gland, ktrans in zip(anatomy.glands, self._gland_ktrans):
             c = self._concentration(phase, ktrans, table.ve[Tissue.GLAND], table.vp[Tissue.GLAND])
-            lit = self._tissue(Tissue.GLAND, c) * (1 + 0.13 * gland.grain)
+            lit = self._tissue(Tissue.GLAND, c) * (1 + self._mottling * gland.grain)
             lit = 0.94 * lit + 0.06 * self._fat_signal * self._residual[gland.box]
             view = image[gland.box]
             view += gland.weight * (lit - view)
@@ -126,6 +126,8 @@ class SignalModel:
             lit = self._spgr(c, t1, table.density[Tissue.TUMOR], table.t2_star[Tissue.TUMOR])
             view = image[lesion.box]
             view += lesion.weight * (lit * lesion.mottle - view)
+            if lesion.void is not None:
+                view *= 1 - lesion.void
         return image
 
     def _concentration(self, phase: int, ktrans: Tensor, ve: Tensor, vp: Tensor) -> Tensor:
@@ -141,24 +143,6 @@ class SignalModel:
         p = self._protocol
         rate = 1 / t1 + p.relaxivity * c
         return spoiled_gradient_echo(rate, density, t2_star, tr=p.tr, te=p.te, flip_deg=p.flip_deg)
-
-
-class _LesionUptake:
-    """Kinetic parameters of one lesion, voxel by voxel; tensors have the box's shape."""
-
-    def __init__(self, growth: Growth, anatomy: Anatomy, rnd: Randomness):
-        grid = anatomy.torso.grid.crop(growth.box)
-        curve, g = growth.lesion.curve, rnd.fields
-        ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
-        fine = 0.75 * grid.smooth_noise(5.5, generator=g, octaves=2)
-        fine = (fine + 0.45 * grid.smooth_noise(2.2, generator=g)).clamp(-2.3, 2.3)
-        viable = 1 - 0.93 * growth.core
-        self.box, self.weight, self.core = growth.box, growth.weight, growth.core
-        self.ve = (ve * (1 + 0.2 * grid.smooth_noise(6, generator=g))).clamp(0.1, 0.95)
-        self.ktrans = ve * kep * torch.exp(rnd.uniform(0.10, 0.35) * fine) * viable
-        self.vp = rnd.uniform(0.02, 0.10) * (1 - 0.95 * growth.core)
-        fine = grid.smooth_noise(3, generator=g, octaves=2, persistence=1.2)
-        self.mottle = 1 + rnd.uniform(0.03, 0.10) * fine
 
 
 def _vary(table: TissueTable, rnd: Randomness) -> TissueTable:
@@ -201,7 +185,7 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.075, 0.65), 0.015), 0.5)
+    level = min(max(rnd.lognormal(0.08, 0.50), 0.015), 0.35)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:

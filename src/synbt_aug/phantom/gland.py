@@ -1,8 +1,9 @@
 """Glandular tissue and Cooper's ligaments inside the breast.
 
-A potential (lobes about the duct system, fat lobules between septa, fine grain) is cut at
-the level that gives the wanted glandular fraction; thin septa and strands towards the
-nipple are added on top as partial volume.
+Both are built on the walls between fat lobules, which are long towards the nipple. Where the
+breast is glandular the walls are thick and fill what lies between, up to a solid lobe; further
+out they thin to ligaments, sheets that run on into the fat. A potential is cut at the level
+that gives the wanted glandular fraction; sheets and strands are added as partial volume.
 """
 
 from __future__ import annotations
@@ -27,16 +28,25 @@ class Gland:
     """Gland of one breast, in the box `box` of the volume; tensors have the box's shape."""
 
     box: Box
-    weight: Tensor  # 0 fat .. 1 gland or septum; 0 outside this breast
-    lobule: Tensor  # 0 septum or fat .. 1 gland: septa hardly enhance
+    weight: Tensor  # 0 fat .. 1 gland or ligament; 0 outside this breast
+    lobule: Tensor  # 0 ligament or fat .. 1 gland: ligaments hardly enhance
     lobes: Tensor  # unit-variance blobs of about 22 mm
     grain: Tensor  # unit-variance fine texture
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """Coordinates that follow the ducts; `scale` times a length across them is mm."""
+
+    across: tuple[Tensor, Tensor]  # unit of mm half way into the breast
+    along: Tensor  # distance from the nipple, mm
+    scale: Tensor  # mm per unit across: small at the nipple, where ducts converge
 
 
 def grow_glands(
     torso: Torso, labels: Tensor, fascia: Tensor, fraction: float, rnd: Randomness
 ) -> tuple[Gland, ...]:
-    """Fill each breast in view with gland and septa; marks gland in `labels`."""
+    """Fill each breast in view with gland and ligaments; marks gland in `labels`."""
     inside = (
         (torso.radial < 1.0)
         & (labels == Tissue.FAT)
@@ -65,93 +75,106 @@ def _grow(
 ) -> Gland:
     """Gland of one breast, in the box around it."""
     grid = torso.grid.crop(box)
-    x, y, z = grid.axes()
     g = rnd.fields
-    warp = [grid.smooth_noise(18, generator=g, octaves=2) * 3.2 for _ in range(3)]
+    flow = _flow(grid, breast, rnd)
 
-    def walls(cell_mm: float, stretch: float, turn: int) -> Tensor:
-        """Distance to septa of cells stretched from nipple to chest wall."""
-        return foam(
+    def walls(cell_mm: float, stretch: float) -> Tensor:
+        """Distance in mm to the walls of lobules stretched along the ducts."""
+        distance = foam(
             int(rnd.numbers.integers(3)),
             cell_mm,
-            x + warp[turn % 3],
-            (y + warp[(turn + 1) % 3]) / stretch,
-            z + warp[(turn + 2) % 3],
+            flow.across[0],
+            flow.along / stretch,
+            flow.across[1],
             rnd.numbers.uniform(-0.5, 0.5, 3),
         )
+        return distance * flow.scale
 
-    large = walls(rnd.uniform(13, 20), 1.5, 0)
-    middle = walls(rnd.uniform(7, 11), 1.4, 1)
-    small = walls(rnd.uniform(3.2, 5.5), 1.3, 2)
-    cross = walls(rnd.uniform(9, 15), 2.0, 1)
-    lobes = grid.smooth_noise(22, generator=g, octaves=2)
+    large = walls(rnd.uniform(15, 24), rnd.uniform(1.6, 2.6))
+    small = walls(rnd.uniform(5, 9), rnd.uniform(1.8, 3.0))
+    first, second = (_tracts(flow, g) for _ in range(2))
+    lobes = grid.smooth_noise(24, generator=g, octaves=2)
     # Finer octaves are the stronger ones: real tissue loses power only as k^-2.2.
-    grain = grid.smooth_noise((6, 8, 6), generator=g, octaves=3, persistence=1.2)
-    foam_part = (
-        0.75 * torch.exp(-(large / 1.5))
-        - 0.55 * (large / 5).clamp_max(1.2)
-        + 0.45 * torch.exp(-middle)
-        - 0.30 * (middle / 3).clamp_max(1)
-        + rnd.uniform(0.25, 0.75) * (torch.exp(-small / 0.7) - 0.9 * (small / 1.6).clamp_max(1))
-        + 0.22 * grain
-        + 0.5 * lobes
-    )
-    # Septa are sheets about 1 mm thin (power k^-2), where two meet they form a ligament.
-    thin_small = torch.exp(-((small / 0.50) ** 2))
-    thin_middle = torch.exp(-((middle / 0.55) ** 2))
-    thin_large = torch.exp(-((large / 0.70) ** 2))
-    meeting = 1.4 * torch.exp(-(large**2 + cross**2) / 1.7) + torch.exp(
-        -(middle**2 + cross**2) / 1.0
-    )
-    seen = torch.sigmoid(2.5 * grid.smooth_noise(26, generator=g, octaves=2) - 0.3)
-    net = (thin_large + 0.65 * thin_middle + 0.35 * thin_small) * seen + meeting
-
-    ridge, fibres, rho = _strands(grid, breast, warp, rnd)
+    grain = grid.smooth_noise((5, 8, 5), generator=g, octaves=3, persistence=1.2)
     envelope = _envelope(grid, breast)
-    potential = foam_part + 1.9 * envelope + 0.45 * ridge + 0.6 * torch.exp(-rho / 16)
-    # Sparse in the fat under the skin, dense towards the gland.
-    gate = 0.35 + 0.65 * torch.sigmoid((envelope + 0.5) * 5)
-    septa = (net + 1.1 * fibres).clamp_max(1) * gate
-
+    potential = (
+        1.7 * envelope
+        + rnd.uniform(0.45, 0.9) * lobes
+        + 0.8 * torch.exp(-large / 2.2)
+        - 0.55 * (large / 6).clamp_max(1.2)
+        + rnd.uniform(0.1, 0.5) * (torch.exp(-small / 1.0) - 0.8 * (small / 2.5).clamp_max(1))
+        + rnd.uniform(0.15, 0.5) * (1 - 2 * first.abs())
+        + 0.6 * torch.exp(-flow.along / 16)
+        + 0.07 * grain
+    )
     depth, skin = torso.chest_depth[box], torso.skin_depth[box]
     potential -= 1.6 * torch.exp(-skin / 4.5)
     potential -= 1.5 * torch.sigmoid((depth - fascia[box[0], :, box[2]] + 5) / 2.5)
     potential -= 9 * (breast.radial[box] - 0.85).clamp_min(0)
     values = potential[inside]
     level = torch.quantile(values[:: max(1, len(values) // 100_000)], 1 - fraction)
-    solid = torch.sigmoid((potential - level) / rnd.uniform(0.05, 0.11))
+    solid = torch.sigmoid((potential - level) / rnd.uniform(0.07, 0.16))
     labels[box][(solid > 0.5) & inside] = Tissue.GLAND
-    # Gland is itself a foam of lobules and fat: hollow between its walls, by up to half.
-    walls_seen = (thin_small + thin_middle).clamp_max(1)
     lobule = solid
-    solid = solid * (1 - rnd.uniform(0.20, 0.65) * (1 - walls_seen))
-    weight = torch.maximum(solid, rnd.uniform(0.45, 1.0) * septa) * inside
+    # Fat between the ducts streaks the gland.
+    streak = torch.sigmoid(2.5 * _tracts(flow, g, knots=70) - rnd.uniform(0.5, 2.5))
+    solid = solid * (1 - rnd.uniform(0.0, 0.4) * streak)
+
+    ligaments = _ligaments(grid, flow, large, small, first, second, rnd)
+    # Sparse in the fat under the skin, dense towards the gland.
+    gate = 0.3 + 0.7 * torch.sigmoid((envelope + 0.5) * 5)
+    # Fat holds fine stroma throughout.
+    stroma = rnd.uniform(0.02, 0.22) * (1 + 0.5 * _tracts(flow, g, knots=90)).clamp_min(0)
+    weight = torch.maximum(solid, rnd.uniform(0.2, 0.6) * gate * ligaments)
+    weight = (weight + stroma * (1 - weight)) * inside
     return Gland(box, weight, lobule, lobes, grain)
 
 
-def _strands(
-    grid: Grid, breast: Breast, warp: list[Tensor], rnd: Randomness
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Structures that radiate from the nipple, like ducts and the ligaments along them.
-
-    Returns:
-        Soft ridges (sheets), thin fibres (0..1), and the distance from the nipple in mm.
-        A fibre runs where two ridge fields are both zero.
-    """
+def _flow(grid: Grid, breast: Breast, rnd: Randomness) -> _Flow:
+    """Ducts converge on the nipple and run almost side by side deep in the breast."""
     x, y, z = grid.axes()
-    dx = x - breast.nipple[0] + 0.6 * warp[0]
+    warp = [
+        4.0 * grid.smooth_noise(24, generator=rnd.fields)
+        + 1.3 * grid.smooth_noise(9, generator=rnd.fields)
+        for _ in range(2)
+    ]
+    dx, dz = x - breast.nipple[0] + warp[0], z - breast.nipple[2] + warp[1]
     dy = (y - breast.nipple[1]).expand(grid.shape)
-    dz = z - breast.nipple[2] + 0.6 * warp[2]
     rho = (dx**2 + dy**2 + dz**2).clamp_min(4).sqrt()
-    knots = 40
-    where = (dx / rho, dz / rho, rho / 80 - 1)
-    first, second = (
-        sample(torch.randn(knots, knots, 7, generator=rnd.fields), *where) for _ in range(2)
-    )
-    # One knot spans 2 / knots of the direction, so a step of 1 in a field is about that far.
-    knot_mm = 2 / knots * rho
-    off = (first**2 + second**2) * (knot_mm / rnd.uniform(0.5, 0.8)) ** 2
-    return 1 - 1.7 * first.abs(), torch.exp(-off), rho
+    scale = ((rho + 45) / 100).clamp_min(0.55)
+    return _Flow((dx / scale, dz / scale), rho, scale)
+
+
+def _tracts(flow: _Flow, generator: torch.Generator, knots: int = 28) -> Tensor:
+    """Unit-variance noise that is drawn out along the ducts; `knots` over 200 units across."""
+    texture = torch.randn(knots, knots, 6, generator=generator)
+    return 1.8 * sample(texture, flow.across[0] / 100, flow.across[1] / 100, flow.along / 70 - 1)
+
+
+def _ligaments(
+    grid: Grid,
+    flow: _Flow,
+    large: Tensor,
+    small: Tensor,
+    first: Tensor,
+    second: Tensor,
+    rnd: Randomness,
+) -> Tensor:
+    """Sheets between lobules, sheets along the ducts, and strands where two of these meet."""
+
+    def patchy(cell_mm: float, share: float) -> Tensor:
+        return torch.sigmoid(5 * (grid.smooth_noise(cell_mm, generator=rnd.fields) + share))
+
+    thick = rnd.uniform(0.45, 0.85)
+    # One knot of the tracts spans 200 / 28 units, so a step of 1 in the noise is about 4 of them.
+    off = [4.0 * flow.scale * field.abs() for field in (first, second)]
+    sheets = torch.exp(-((large / thick) ** 2)) * patchy(24, rnd.uniform(-0.6, 0.4))
+    along = torch.exp(-((off[1] / thick) ** 2)) * patchy(20, rnd.uniform(-1.2, 0.0))
+    net = torch.exp(-((small / 0.5) ** 2)) * patchy(16, rnd.uniform(-1.2, -0.2))
+    strands = torch.exp(-(off[0] ** 2 + off[1] ** 2) / (1.3 * thick) ** 2)
+    crossings = torch.exp(-(large**2 + off[0] ** 2) / (1.4 * thick) ** 2)
+    total = torch.maximum(sheets, torch.maximum(0.8 * along, rnd.uniform(0.2, 0.7) * net))
+    return torch.maximum(total, torch.maximum(strands, crossings))
 
 
 def _envelope(grid: Grid, breast: Breast) -> Tensor:

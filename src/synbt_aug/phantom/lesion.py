@@ -6,14 +6,15 @@ A shape is a soft field on a box of the grid (1 tumor, 0 not); necrosis is a sec
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
-from synbt_aug.phantom.lesion_shape import clumped_shape, mass_shape
+from synbt_aug.phantom.lesion_nonmass import ductal_shape
+from synbt_aug.phantom.lesion_shape import mass_shape
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Grid, Randomness
 
@@ -21,16 +22,17 @@ Box = tuple[slice, slice, slice]
 
 MULTIFOCAL_SHARE = 0.40
 # Mass 65 % (rim-enhancing ones apart), non-mass 20-35 % of MAMA-MIA's kind of cohort.
-CATEGORY_SHARE = {"mass": 0.53, "rim": 0.21, "nonmass": 0.26}
+CATEGORY_SHARE = {"mass": 0.59, "rim": 0.15, "nonmass": 0.26}
 # Washout, plateau, persistent.
 CURVES = ("washout", "plateau", "persistent")
 CURVE_SHARE = {
-    "mass": (0.55, 0.33, 0.12),
-    "rim": (0.68, 0.26, 0.06),
-    "nonmass": (0.30, 0.38, 0.32),
+    "mass": (0.13, 0.81, 0.06),
+    "rim": (0.16, 0.80, 0.04),
+    "nonmass": (0.06, 0.82, 0.12),
 }
 MEDIAN_DIAMETER_MM, DIAMETER_SIGMA = 30.0, 0.38
 DIAMETER_RANGE_MM = (8.0, 75.0)
+UNEVENNESS, HETEROGENEOUS_FROM = (0.15, 0.50), 0.28
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Lesion:
 
     category: str  # 'mass', 'rim' or 'nonmass'
     diameter_mm: float
-    spiculated: bool
-    rim: bool
+    margin: str  # 'spiculated', 'irregular', 'circumscribed'; '' of a non-mass lesion
+    internal: str  # 'homogeneous', 'heterogeneous', 'rim'; 'clumped' of a non-mass lesion
     curve: str  # 'washout', 'plateau' or 'persistent'
     center_voxel: tuple[float, float, float]
 
@@ -57,6 +59,7 @@ class Growth:
     box: Box
     weight: Tensor  # 0..1, partial volume of tumor
     core: Tensor  # 0..1, part of it that is necrotic
+    unevenness: float  # SD of the logarithm of its uptake
 
 
 def grow_lesions(
@@ -82,7 +85,7 @@ def grow_lesions(
         if number == 0:
             diameter, category, site = index_diameter, index_category, first
         else:
-            diameter, category = rnd.uniform(6, 16), "mass"
+            diameter, category = rnd.uniform(5, 13), "mass"
             near = first + rnd.numbers.normal(0, 17, 3)
             if not _may_grow(anatomy, near):
                 continue
@@ -148,21 +151,27 @@ def _grow(
 ) -> Growth:
     """One lesion of about `diameter` mm at `site`, kept inside the breast."""
     torso = anatomy.torso
-    reach = diameter * (1.35 if category == "nonmass" else 0.95) + 6
+    reach = diameter * (1.4 if category == "nonmass" else 0.95) + 16
     box = _box_around(torso.grid, site, reach)
     grid = torso.grid.crop(box)
     fascia = anatomy.fascia[box[0], :, box[2]]
     allowed = (torso.chest_depth[box] < fascia + 2) & (torso.skin_depth[box] > 0.8)
+    host = anatomy.gland_weight()[box]
+    nipples = [np.asarray(b.nipple) for b in torso.breasts]
+    nipple = min(nipples, key=lambda n: float(np.linalg.norm(n - site)))
     if category == "nonmass":
-        gland = anatomy.gland_weight()[box]
-        shape = clumped_shape(grid, site, diameter, gland, allowed, rnd)
+        shape = ductal_shape(grid, site, diameter, host, nipple, allowed, rnd)
     else:
-        shape = mass_shape(grid, site, diameter, rim=category == "rim", rnd=rnd)
+        shape = mass_shape(grid, site, diameter, host, nipple, rim=category == "rim", rnd=rnd)
     # Cut the sigmoid's tail: a healthy voxel stays bitwise what it was.
     weight = shape.weight * (allowed & (shape.weight > 1e-3))
     curve = str(rnd.numbers.choice(CURVES, p=CURVE_SHARE[category]))
-    lesion = Lesion(category, diameter, shape.spiculated, category == "rim", curve, (0.0, 0.0, 0.0))
-    return Growth(lesion, box, weight, shape.core * weight)
+    unevenness = rnd.uniform(*UNEVENNESS)
+    internal = {"nonmass": "clumped", "rim": "rim"}.get(category) or (
+        "heterogeneous" if unevenness > HETEROGENEOUS_FROM else "homogeneous"
+    )
+    lesion = Lesion(category, diameter, shape.margin, internal, curve, (0.0, 0.0, 0.0))
+    return Growth(lesion, box, weight, shape.core * weight, unevenness)
 
 
 def _box_around(grid: Grid, site: np.ndarray, reach_mm: float) -> Box:
@@ -179,9 +188,9 @@ def _measured(
     voxels = torch.nonzero(instances == number).double().numpy()
     volume = len(voxels) * math.prod(spacing)
     center = tuple(float(c) for c in voxels.mean(axis=0))
-    drawn = growth.lesion
-    lesion = Lesion(
-        drawn.category, (6 * volume / math.pi) ** (1 / 3), drawn.spiculated, drawn.rim,
-        drawn.curve, center,  # type: ignore[arg-type]
-    )  # fmt: skip
-    return Growth(lesion, growth.box, growth.weight, growth.core)
+    measured = replace(
+        growth.lesion,
+        diameter_mm=(6 * volume / math.pi) ** (1 / 3),
+        center_voxel=center,  # type: ignore[arg-type]
+    )
+    return replace(growth, lesion=measured)

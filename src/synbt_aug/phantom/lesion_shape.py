@@ -1,6 +1,7 @@
-"""Shapes of tumors: lobulated masses with spicules and necrosis, and clumped non-mass.
+"""The body of a mass: one dominant lobe with smaller ones, a rough margin and necrosis.
 
-Sizes in mm; a shape is drawn on any grid around `site`.
+Sizes in mm; a shape is drawn on any grid around `site`. What leaves the body is in
+`lesion_fringe`, lesions that are no mass in `lesion_nonmass`.
 """
 
 from __future__ import annotations
@@ -10,109 +11,128 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.phantom.texture import Grid, Randomness, blur, foam, sample
-from synbt_aug.phantom.vessels import splat
+from synbt_aug.phantom.lesion_fringe import Fringe, grow_fringe
+from synbt_aug.phantom.texture import Grid, Randomness, sample
 
-SPICULATED_SHARE = 0.55
+SPICULATED_SHARE = 0.5
+IRREGULAR_SHARE = 0.35  # the rest is circumscribed
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Soft tumor and necrosis fields (0..1) on a grid."""
+    """Soft tumor and necrosis fields (0..1) on a grid, and the margin a reader would report."""
 
     weight: Tensor
     core: Tensor
-    spiculated: bool
-
-
-def _rotated_offsets(grid: Grid, site: np.ndarray, rnd: Randomness) -> Tensor:
-    """Offsets from `site` in a randomly turned frame, mm, shape `(X, Y, Z, 3)`."""
-    offsets = torch.stack(
-        torch.broadcast_tensors(*(c - float(s) for c, s in zip(grid.axes(), site))), dim=-1
-    )
-    q, r = np.linalg.qr(rnd.numbers.normal(size=(3, 3)))
-    turn = torch.tensor(q * np.sign(np.diag(r)), dtype=torch.float32)
-    return torch.stack([(offsets * turn[:, k]).sum(-1) for k in range(3)], dim=-1)
+    margin: str  # 'spiculated', 'irregular', 'circumscribed' or, of a non-mass lesion, ''
 
 
 def mass_shape(
-    grid: Grid, site: np.ndarray, diameter_mm: float, *, rim: bool, rnd: Randomness
-) -> Shape:
-    """A lobulated ellipsoid, with spicules in about half of all masses."""
-    radius = diameter_mm / 2
-    # Sorted axis ratios of real tumors: 0.70 : 0.83 : 1.
-    axes = np.exp(rnd.numbers.normal(0, 0.17, 3))
-    axes /= axes.prod() ** (1 / 3)
-    scaled = _rotated_offsets(grid, site, rnd) / torch.tensor(axes, dtype=torch.float32)
-    r = scaled.norm(dim=-1)
-    direction = scaled / r.clamp_min(1e-3)[..., None]
+    grid: Grid, site: np.ndarray, diameter_mm: float, host: Tensor, nipple: np.ndarray,
+    *, rim: bool, rnd: Randomness,
+) -> Shape:  # fmt: skip
+    """A mass that creeps into the host's gland and sends strands along its ligaments.
 
-    def lobes(knots: int) -> Tensor:
-        texture = torch.randn(knots, knots, knots, generator=rnd.fields)
-        return sample(texture, *direction.unbind(-1))
-
-    rough = rnd.uniform(0.03, 0.20) * lobes(4) + rnd.uniform(0.02, 0.13) * lobes(9)
-    rough = rough + 0.05 * grid.smooth_noise(4, generator=rnd.fields)
-    surface = r - radius * (1 + rough)
-    weight = torch.sigmoid(-surface / 0.5)
-    spiculated = rnd.chance(SPICULATED_SHARE)
-    if spiculated:
-        weight = torch.maximum(weight, 0.9 * _spicules(grid, site, radius, rnd))
-    core = torch.zeros_like(weight)
-    if rim:
-        wall = min(rnd.uniform(2.5, 5.5), 0.55 * radius)
-        wavy = 1.6 * grid.smooth_noise(7, generator=rnd.fields)
-        core = torch.sigmoid((-surface - wall + min(1.0, radius / 10) * wavy) / 0.9)
-    return Shape(weight, core, spiculated)
-
-
-def _spicules(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tensor:
-    """Thin bent strands that leave the surface and taper off."""
-    points, weights = [], []
-    for _ in range(int(rnd.numbers.integers(8, 32))):
-        direction = rnd.numbers.normal(size=3)
-        direction /= np.linalg.norm(direction)
-        length = radius * (0.25 + float(rnd.numbers.gamma(2, 0.22)))
-        along = np.arange(0.75 * radius, radius + length, 0.5)
-        bend = ndimage.gaussian_filter1d(rnd.numbers.normal(size=(len(along), 3)), 5, axis=0)
-        points.append(np.asarray(site) + direction * along[:, None] + 0.12 * bend.cumsum(axis=0))
-        weights.append(1.5 * (1 - 0.75 * (along - along[0]) / (along[-1] - along[0] + 1e-3)))
-    lines = splat(grid, np.concatenate(points), np.concatenate(weights))
-    return (blur(lines, (0.84, 0.84, 0.84)) * 3.2).clamp(0, 1)
-
-
-def clumped_shape(
-    grid: Grid,
-    site: np.ndarray,
-    diameter_mm: float,
-    gland: Tensor,
-    allowed: Tensor,
-    rnd: Randomness,
-) -> Shape:
-    """Non-mass: clumps in the cells of a foam, in a long ragged region that follows gland.
-
-    The clumps grow until they hold the volume of a sphere of `diameter_mm`, or fill a third
-    of what is `allowed`.
+    Args:
+        grid: Box to draw on.
+        site: Middle of the dominant lobe, mm, shape `(3,)`.
+        diameter_mm: The body encloses the volume of a sphere of this diameter.
+        host: Partial volume of gland and ligaments, shape of `grid`.
+        nipple: Where the ducts lead, mm.
+        rim: Whether most of the inside is necrotic.
+        rnd: Source of randomness.
     """
-    radius = 1.15 * diameter_mm / 2
-    offsets = _rotated_offsets(grid, site, rnd)
-    axes = torch.tensor([rnd.uniform(1.2, 2.0), rnd.uniform(0.6, 1.0), rnd.uniform(0.55, 0.9)])
-    ragged = 0.2 * grid.smooth_noise(12, generator=rnd.fields, octaves=2)
-    envelope = (offsets / axes).norm(dim=-1) / radius + ragged
-    cell = rnd.uniform(6, 11)
-    u, v, w = (offsets[..., k] + 2 * grid.smooth_noise(9, generator=rnd.fields) for k in range(3))
-    walls = foam(int(rnd.numbers.integers(3)), cell, u, v, w, np.zeros(3)) / cell
-    # Ducts and lobules enhance, fat does not; beyond 1.3 of the envelope nothing does.
-    surface = -11 * (walls - 0.24) + 3.5 * (envelope - 0.9) + 2.5 * (gland < 0.25)
-    surface = torch.maximum(surface, 8 * (envelope - 1.3))
-    possible = surface[allowed]
-    if len(possible) == 0:
-        return Shape(torch.zeros(grid.shape), torch.zeros(grid.shape), False)
-    wanted = math.pi / 6 * diameter_mm**3 / math.prod(grid.spacing)
-    count = int(min(max(wanted, 3), max(1, len(possible) // 3)))
-    level = float(torch.kthvalue(possible, count).values)
-    weight = torch.sigmoid(-(surface - level).clamp(-8, 9) / 0.5)
-    return Shape(weight, torch.zeros_like(weight), False)
+    radius = diameter_mm / 2
+    draw = rnd.numbers.random()
+    margin = (
+        "spiculated"
+        if draw < SPICULATED_SHARE
+        else "irregular"
+        if draw < SPICULATED_SHARE + IRREGULAR_SHARE
+        else "circumscribed"
+    )
+    surface = _lobes(grid, site, radius, rnd)
+    surface = surface - _roughness(grid, site, radius, margin, rnd)
+    creep = rnd.uniform(0.0, 1.0) if margin == "circumscribed" else rnd.lognormal(1.5, 0.6)
+    surface = surface - min(creep, 5.0) * (host - 0.5)
+    surface = surface - enclosing_level(surface, diameter_mm, grid)
+    body = torch.sigmoid(-surface / rnd.uniform(0.25, 0.5))
+    core = _necrosis(grid, surface, radius, rim, rnd)
+    fringe = FRINGE[margin]
+    weight = torch.maximum(body, grow_fringe(grid, site, surface, host, nipple, fringe, rnd))
+    return Shape(weight, core, margin)
+
+
+#: What leaves the body, by margin.
+FRINGE = {
+    "spiculated": Fringe(spicules=(8, 28), length_mm=(4.0, 26.0), satellites=16.0, duct_share=0.45),
+    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=16.0, duct_share=0.45),
+    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=5.0, duct_share=0.1),
+}
+
+
+def enclosing_level(surface: Tensor, diameter_mm: float, grid: Grid) -> float:
+    """Value that the field `surface` takes where it encloses a sphere's volume."""
+    count = math.pi / 6 * diameter_mm**3 / math.prod(grid.spacing)
+    kept = int(min(max(count, 3), surface.numel() // 2))
+    return float(torch.kthvalue(surface.reshape(-1), kept).values)
+
+
+def _offsets(grid: Grid, site: np.ndarray) -> Tensor:
+    """Offsets from `site`, mm, shape `(X, Y, Z, 3)`."""
+    parts = (c - float(s) for c, s in zip(grid.axes(), site))
+    return torch.stack(torch.broadcast_tensors(*parts), dim=-1)
+
+
+def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tensor:
+    """Union of one dominant ellipsoid and a few unequal ones on its flank; mm, negative inside."""
+    offsets = _offsets(grid, site)
+    bend = [grid.smooth_noise(max(9.0, 0.8 * radius), generator=rnd.fields) for _ in range(3)]
+    offsets = offsets + 0.12 * radius * torch.stack(bend, dim=-1)
+    surface: Tensor | None = None
+    for lobe in range(int(rnd.numbers.integers(1, 6))):
+        size, middle = 0.85 * radius, np.zeros(3)
+        if lobe > 0:
+            size = radius * rnd.uniform(0.2, 0.6)
+            away = rnd.numbers.normal(size=3)
+            middle = away / np.linalg.norm(away) * radius * rnd.uniform(0.55, 1.05)
+        # Sorted axis ratios of real tumors: 0.70 : 0.83 : 1.
+        axes = np.exp(rnd.numbers.normal(0, 0.2, 3))
+        axes /= axes.prod() ** (1 / 3)
+        turn, _ = np.linalg.qr(rnd.numbers.normal(size=(3, 3)))
+        into = torch.tensor(turn / axes, dtype=torch.float32)
+        local = (offsets - torch.tensor(middle, dtype=torch.float32)) @ into
+        distance = local.norm(dim=-1) - size
+        surface = distance if surface is None else torch.minimum(surface, distance)
+    assert surface is not None
+    return surface
+
+
+def _roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Randomness) -> Tensor:
+    """How far the margin moves outwards, mm: bumps of 3-7 mm, and teeth of 2-3 mm."""
+    strength = {"spiculated": 1.0, "irregular": 0.9, "circumscribed": 0.3}[margin]
+    strength *= rnd.lognormal(1.0, 0.3) * min(radius, 16.0) / 10
+    bumps = 0.7 * grid.smooth_noise(6.5, generator=rnd.fields)
+    bumps = bumps + 0.45 * grid.smooth_noise(2.8, generator=rnd.fields)
+    offsets = _offsets(grid, site)
+    direction = offsets / offsets.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    knots = int(min(max(2 * radius / rnd.uniform(1.7, 3.0), 6), 32))
+    texture = torch.randn(knots, knots, knots, generator=rnd.fields)
+    teeth = sample(texture, *direction.unbind(-1)).clamp_min(0)
+    return strength * (bumps + rnd.uniform(0.2, 1.6) * teeth)
+
+
+def _necrosis(grid: Grid, surface: Tensor, radius: float, rim: bool, rnd: Randomness) -> Tensor:
+    """An uneven core, thick-walled and thin-walled in one lesion; small or none without `rim`."""
+    some = rnd.chance(0.35 if radius > 7 else 0.1)
+    if not rim and not some:
+        return torch.zeros_like(surface)
+    wall = radius * (rnd.uniform(0.2, 0.45) if rim else 0.75)
+    thickness = wall * torch.exp(0.45 * grid.smooth_noise(9, generator=rnd.fields))
+    ragged = min(3.0, 0.25 * radius) * grid.smooth_noise(5, generator=rnd.fields, octaves=2)
+    share = rnd.uniform(0.9, 1.0) if rim else rnd.uniform(0.4, 0.9)
+    # Remains of living tissue cross the core.
+    alive = 0.25 * torch.sigmoid(3 * grid.smooth_noise(4, generator=rnd.fields) - 1)
+    return torch.sigmoid((-surface + ragged - thickness) / 1.0) * share * (1 - alive)

@@ -16,6 +16,10 @@ from synbt_aug.phantom.tissue import Tissue
 
 DEFAULTS = PhantomSettings()
 
+#: Raise it when a seed gives another phantom than before. Version 1 had foam-like gland and
+#: cog-wheel tumors; 2 is calibrated by the statistics of patients.
+GENERATOR_VERSION = 2
+
 
 @dataclass(frozen=True)
 class Phantom:

@@ -1,0 +1,87 @@
+"""How a lesion takes up contrast, voxel by voxel: uneven, with septa, rims and clip voids."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.phantom.anatomy import Anatomy
+from synbt_aug.phantom.lesion import Growth
+from synbt_aug.phantom.texture import Grid, Randomness, foam
+
+# kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
+KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.05, 0.11)}
+VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
+
+# Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
+LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.62, 0.42, (0.15, 1.8)
+
+MIN_OVER_GLAND = 3.0  # of the uptake
+
+CLIP_SHARE = 0.35
+CLIP_RADIUS_MM = (1.0, 2.2)
+
+
+class LesionUptake:
+    """Kinetic parameters of one lesion; tensors have the shape of its box."""
+
+    def __init__(self, growth: Growth, anatomy: Anatomy, gland_ktrans: float, rnd: Randomness):
+        grid = anatomy.torso.grid.crop(growth.box)
+        curve, g = growth.lesion.curve, rnd.fields
+        self.box, self.weight, self.core = growth.box, growth.weight, growth.core
+        ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
+        level = min(max(rnd.lognormal(LEVEL_MEDIAN, LEVEL_SIGMA), LEVEL_RANGE[0]), LEVEL_RANGE[1])
+        uneven = sum(
+            w * grid.smooth_noise(c, generator=g) for c, w in ((11.0, 0.5), (5.0, 0.6), (2.4, 0.75))
+        )
+        # A tumor that the gland outshines would not have been found.
+        level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
+        septa = _septa(grid, rnd)
+        edge = _edge(growth, grid, rnd)
+        relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.7, 0.9)) * (1 - septa)
+        # Weak and strong parts differ in how much they hold; how fast it turns over stays theirs.
+        held = ve * level * relief
+        self.ve = (held * (1 + 0.15 * grid.smooth_noise(6, generator=g))).clamp(0.03, 0.95)
+        self.ktrans = kep * held * (1 - 0.95 * growth.core)
+        self.vp = rnd.uniform(0.02, 0.08) * level * (1 - 0.95 * growth.core) * (1 - septa)
+        fine = grid.smooth_noise(2.6, generator=g, octaves=2, persistence=1.2)
+        self.mottle = 1 + rnd.uniform(0.03, 0.09) * fine
+        self.void = _clips(growth, grid, rnd)
+
+
+def _septa(grid: Grid, rnd: Randomness) -> Tensor:
+    """Share (0..1) of uptake missing in thin walls between nodules of 5-11 mm."""
+    x, y, z = grid.axes()
+    warp = [1.5 * grid.smooth_noise(8, generator=rnd.fields) for _ in range(3)]
+    walls = foam(
+        int(rnd.numbers.integers(3)), rnd.uniform(5, 11), x + warp[0], y + warp[1], z + warp[2],
+        rnd.numbers.uniform(-0.5, 0.5, 3),
+    )  # fmt: skip
+    here = torch.sigmoid(2 * grid.smooth_noise(14, generator=rnd.fields))
+    thick = rnd.uniform(0.6, 1.3)
+    return rnd.uniform(0.0, 0.6) * here * torch.exp(-((walls / thick) ** 2))
+
+
+def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
+    """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
+    depth = ndimage.distance_transform_edt(growth.weight.numpy() > 0.5, sampling=grid.spacing)
+    return rnd.normal(0.0, 0.18) * torch.exp(torch.from_numpy(-depth / 2.5).float())
+
+
+def _clips(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor | None:
+    """Signal voids (0..1) of one or two biopsy clips inside some lesions; None without."""
+    inner = torch.nonzero(growth.weight > 0.8).numpy()
+    if not rnd.chance(CLIP_SHARE) or len(inner) == 0:
+        return None
+    void = torch.zeros(grid.shape)
+    for _ in range(1 + int(rnd.chance(0.3))):
+        voxel = inner[rnd.numbers.integers(len(inner))]
+        middle = voxel * np.array(grid.spacing) + np.array(grid.origin_mm)
+        stretch = np.exp(rnd.numbers.normal(0, 0.2, 3))
+        offsets = [(c - float(m)) / float(s) for c, m, s in zip(grid.axes(), middle, stretch)]
+        away = torch.sqrt(torch.as_tensor(sum(o**2 for o in offsets)))
+        radius = rnd.uniform(*CLIP_RADIUS_MM)
+        void = torch.maximum(void, 0.93 * torch.sigmoid((radius - away) / 0.35))
+    return void * (void > 1e-3)
