@@ -16,6 +16,9 @@ from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.phantom.torso import DENSITY_SHARE, Torso, build_torso, nipple_distance
 from synbt_aug.phantom.vessels import grow_vessels
 
+# How often the first and last slices hold noise alone.
+EMPTY_ENDS_SHARE = 0.15
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -61,10 +64,23 @@ def build_anatomy(settings: PhantomSettings, rnd: Randomness) -> Anatomy:
     voxel = min(torso.grid.spacing)
     body_weight = (torso.skin_depth / voxel + 0.5).clamp(0, 1)
     breast = torso.body & (torso.radial < 1) & (torso.chest_depth < fascia)
+    if rnd.chance(EMPTY_ENDS_SHARE):
+        seen = _without_ends(torso, rnd)
+        labels[~seen.expand(labels.shape)] = Tissue.AIR
+        breast = breast & seen
+        body_weight = body_weight * seen
     return Anatomy(
         torso, density, labels, fascia, glands, fraction,
         vessel_weight, skin_weight, body_weight, breast,
     )  # fmt: skip
+
+
+def _without_ends(torso: Torso, rnd: Randomness) -> Tensor:
+    """Slices that hold signal, bool, `(1, 1, Z)`: the excited slab ends inside the field."""
+    _, _, z = torso.grid.axes()
+    reach = 0.5 * torso.grid.extent_mm[2]
+    low, high = (reach - rnd.uniform(0, 0.12) * 2 * reach for _ in range(2))
+    return (z > -low) & (z < high)
 
 
 def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:

@@ -17,8 +17,10 @@ from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 from synbt_aug.phantom.uptake import LesionUptake
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.013, 0.026, 0.045, 0.075)
+BACKGROUND_KTRANS = (0.011, 0.021, 0.035, 0.060)
 BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
+# How often fat suppression fails in a corner of the field.
+CORNER_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -185,10 +187,22 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.08, 0.50), 0.015), 0.35)
+    level = min(max(rnd.lognormal(0.075, 0.60), 0.015), 0.40)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:
         return torch.ones(grid.shape)
     patches = 0.5 * torch.sigmoid((failed - 2.6) * 5)
+    if rnd.chance(CORNER_SHARE):
+        patches = patches + _bright_corner(anatomy, rnd)
     return (level * (1 + 0.2 * drift) + patches).clamp(0.02, 1.0)
+
+
+def _bright_corner(anatomy: Anatomy, rnd: Randomness) -> Tensor:
+    """Fat that stays bright between the breasts or under one, where the field is uneven."""
+    torso = anatomy.torso
+    x, y, z = torso.grid.axes()
+    middle = (rnd.uniform(-15, 15), torso.chest_y + rnd.uniform(-10, 15))
+    end = rnd.uniform(0.2, 0.6) * torso.grid.extent_mm[2] * (1 if rnd.chance(0.3) else -1)
+    away = (x - middle[0]) ** 2 + (y - middle[1]) ** 2 + (0.7 * (z - end)) ** 2
+    return rnd.uniform(0.15, 0.6) * torch.exp(-away / (2 * rnd.uniform(18, 40) ** 2))

@@ -17,6 +17,7 @@ from synbt_aug.phantom.lesion_nonmass import ductal_shape
 from synbt_aug.phantom.lesion_shape import mass_shape
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Grid, Randomness
+from synbt_aug.phantom.tissue import Tissue
 
 Box = tuple[slice, slice, slice]
 
@@ -62,35 +63,51 @@ class Growth:
     unevenness: float  # SD of the logarithm of its uptake
 
 
+@dataclass(frozen=True)
+class Seed:
+    """Where a lesion will grow, before it does."""
+
+    site: np.ndarray  # mm, shape (3,)
+    diameter_mm: float
+    category: str
+
+
+def plan_lesions(anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness) -> tuple[Seed, ...]:
+    """Where one or several lesions will grow, index lesion first.
+
+    Returns:
+        Empty only where the field of view shows no breast.
+    """
+    count = int(rnd.numbers.integers(2, 5)) if rnd.chance(MULTIFOCAL_SHARE) else 1
+    room = 0.70 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
+    diameter = min(settings.diameter_mm or _draw_diameter(rnd), room)
+    category = settings.category or _draw(CATEGORY_SHARE, rnd)
+    first = _likely_site(anatomy, diameter, rnd)
+    if first is None:
+        return ()
+    seeds = [Seed(first, diameter, category)]
+    for _ in range(count - 1):
+        diameter = rnd.uniform(5, 13)
+        near = first + rnd.numbers.normal(0, 17, 3)
+        if _may_grow(anatomy, near):
+            seeds.append(Seed(near, diameter, "mass"))
+    return tuple(seeds)
+
+
 def grow_lesions(
-    anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness
+    anatomy: Anatomy, seeds: tuple[Seed, ...], settings: PhantomSettings, rnd: Randomness
 ) -> tuple[tuple[Growth, ...], Tensor]:
-    """Place one or several lesions.
+    """Grow the planned lesions.
 
     Returns:
         The growths, index lesion first, and the instance labels (uint8, shape of the grid;
-        1 is the index lesion). Empty only where the field of view shows no breast.
+        where lesions overlap, the one that fills more of the voxel).
     """
     instances = torch.zeros(settings.shape, dtype=torch.uint8)
     strongest = torch.full(settings.shape, 0.5)
     growths: list[Growth] = []
-    count = int(rnd.numbers.integers(2, 5)) if rnd.chance(MULTIFOCAL_SHARE) else 1
-    room = 0.70 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
-    index_diameter = min(settings.diameter_mm or _draw_diameter(rnd), room)
-    index_category = settings.category or _draw(CATEGORY_SHARE, rnd)
-    first = _likely_site(anatomy, index_diameter, rnd)
-    if first is None:
-        return (), instances
-    for number in range(count):
-        if number == 0:
-            diameter, category, site = index_diameter, index_category, first
-        else:
-            diameter, category = rnd.uniform(5, 13), "mass"
-            near = first + rnd.numbers.normal(0, 17, 3)
-            if not _may_grow(anatomy, near):
-                continue
-            site = near
-        growth = _grow(anatomy, site, diameter, category, rnd)
+    for seed in seeds:
+        growth = _grow(anatomy, seed.site, seed.diameter_mm, seed.category, rnd)
         view, best = instances[growth.box], strongest[growth.box]
         mine = growth.weight > best
         if int(mine.sum()) < 3:
@@ -124,6 +141,7 @@ def _likely_site(anatomy: Anatomy, diameter: float, rnd: Randomness) -> np.ndarr
     gland = anatomy.gland_weight()
     for skin, wall in ((max(7.0, 0.35 * diameter), -3.0), (3.0, -1.0), (0.0, 0.0)):
         free = (torso.radial < 0.93) & (deep < wall) & (torso.skin_depth > skin)
+        free &= anatomy.labels != Tissue.AIR
         chance = ((gland + 0.02) * free)[coarse].numpy().astype(np.float64)
         total = np.cumsum(chance.ravel())
         if total[-1] > 0:
@@ -141,6 +159,7 @@ def _may_grow(anatomy: Anatomy, point_mm: np.ndarray) -> bool:
         return False
     return bool(
         torso.radial[i, j, k] < 0.95
+        and anatomy.labels[i, j, k] != Tissue.AIR
         and torso.chest_depth[i, j, k] < anatomy.fascia[i, 0, k]
         and torso.skin_depth[i, j, k] > 5
     )
@@ -156,6 +175,7 @@ def _grow(
     grid = torso.grid.crop(box)
     fascia = anatomy.fascia[box[0], :, box[2]]
     allowed = (torso.chest_depth[box] < fascia + 2) & (torso.skin_depth[box] > 0.8)
+    allowed &= anatomy.labels[box] != Tissue.AIR
     host = anatomy.gland_weight()[box]
     nipples = [np.asarray(b.nipple) for b in torso.breasts]
     nipple = min(nipples, key=lambda n: float(np.linalg.norm(n - site)))

@@ -13,7 +13,7 @@ from synbt_aug.phantom.strands import follow, guide_field, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness
 
 #: Radius of a spicule where it leaves the body, mm.
-SPICULE_RADIUS_MM = (0.45, 1.05)
+SPICULE_RADIUS_MM = (0.35, 0.9)
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,22 @@ def _satellites(
     grid: Grid, site: np.ndarray, near: np.ndarray, guide: np.ndarray, fringe: Fringe,
     rnd: Randomness,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:  # fmt: skip
-    """Nodules and short strands of 2-5 mm, a few mm off the surface."""
+    """Knotty strands of 2-11 mm and a few nodules, some mm off the surface."""
     count = int(rnd.numbers.poisson(fringe.satellites * rnd.numbers.gamma(1.5, 1 / 1.5)))
     if count == 0:
         return [], []
     starts, out = _leave(grid, site, near, count, rnd, spread=0.5)
-    starts = starts + out * (1.5 + rnd.numbers.gamma(1.5, 4.5, (count, 1)))
-    lengths = rnd.numbers.uniform(1.5, 8, count)
+    starts = starts + out * (4.0 + rnd.numbers.gamma(1.5, 4.0, (count, 1)))
+    lengths = rnd.numbers.uniform(2.0, 11, count)
     paths = follow(
         starts, rnd.numbers.normal(size=(count, 3)), lengths, rnd, grid=grid, guide=guide,
         wobble=0.3,
     )  # fmt: skip
-    sizes = np.minimum(0.9 + rnd.numbers.gamma(1.2, 0.6, count), 3.5)
-    radii = [s * np.exp(0.25 * rnd.numbers.normal(size=len(p))) for s, p in zip(sizes, paths)]
+    sizes = np.minimum(0.75 + rnd.numbers.gamma(1.2, 0.4, count), 2.4)
+    radii = [
+        size * np.exp(0.5 * ndimage.gaussian_filter1d(rnd.numbers.normal(size=len(path)), 1.5))
+        for size, path in zip(sizes, paths)
+    ]
     return paths, radii
 
 

@@ -17,6 +17,7 @@ from synbt_aug.phantom.lesion_fringe import Fringe, grow_fringe
 from synbt_aug.phantom.texture import Grid, Randomness, sample
 
 SPICULATED_SHARE = 0.5
+HALO_MM = 9.0
 IRREGULAR_SHARE = 0.35  # the rest is circumscribed
 
 
@@ -58,7 +59,8 @@ def mass_shape(
     creep = rnd.uniform(0.0, 1.0) if margin == "circumscribed" else rnd.lognormal(1.5, 0.6)
     surface = surface - min(creep, 5.0) * (host - 0.5)
     surface = surface - enclosing_level(surface, diameter_mm, grid)
-    body = torch.sigmoid(-surface / rnd.uniform(0.25, 0.5))
+    body = torch.sigmoid(-surface / rnd.uniform(0.2, 0.4))
+    body = torch.maximum(body, _halo(surface, rnd))
     core = _necrosis(grid, surface, radius, rim, rnd)
     fringe = FRINGE[margin]
     weight = torch.maximum(body, grow_fringe(grid, site, surface, host, nipple, fringe, rnd))
@@ -67,10 +69,16 @@ def mass_shape(
 
 #: What leaves the body, by margin.
 FRINGE = {
-    "spiculated": Fringe(spicules=(8, 28), length_mm=(4.0, 26.0), satellites=16.0, duct_share=0.45),
+    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=16.0, duct_share=0.45),
     "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=16.0, duct_share=0.45),
     "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=5.0, duct_share=0.1),
 }
+
+
+def _halo(surface: Tensor, rnd: Randomness) -> Tensor:
+    """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
+    share = rnd.uniform(0.05, 0.35)
+    return share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(2, 4)
 
 
 def enclosing_level(surface: Tensor, diameter_mm: float, grid: Grid) -> float:
@@ -113,7 +121,7 @@ def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tens
 def _roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Randomness) -> Tensor:
     """How far the margin moves outwards, mm: bumps of 3-7 mm, and teeth of 2-3 mm."""
     strength = {"spiculated": 1.0, "irregular": 0.9, "circumscribed": 0.3}[margin]
-    strength *= rnd.lognormal(1.0, 0.3) * min(radius, 16.0) / 10
+    strength *= rnd.lognormal(1.0, 0.3) * min(max(radius, 6.0), 16.0) / 10
     bumps = 0.7 * grid.smooth_noise(6.5, generator=rnd.fields)
     bumps = bumps + 0.45 * grid.smooth_noise(2.8, generator=rnd.fields)
     offsets = _offsets(grid, site)

@@ -9,8 +9,9 @@ import numpy as np
 from synbt_aug.phantom.acquisition import Scanner
 from synbt_aug.phantom.anatomy import build_anatomy
 from synbt_aug.phantom.contrast import SignalModel, draw_protocol
-from synbt_aug.phantom.lesion import Growth, Lesion, grow_lesions
+from synbt_aug.phantom.lesion import Growth, Lesion, grow_lesions, plan_lesions
 from synbt_aug.phantom.settings import PhantomSettings
+from synbt_aug.phantom.supply import add_supply
 from synbt_aug.phantom.texture import Randomness
 from synbt_aug.phantom.tissue import Tissue
 
@@ -89,12 +90,15 @@ def make_phantom(seed: int, settings: PhantomSettings = DEFAULTS) -> Phantom:
     """
     if seed < 0:
         raise ValueError(f"make_phantom needs a seed of 0 or more, got {seed}.")
-    patient, disease, uptake, tissue, machine = Randomness.stages(seed, 5)
+    patient, disease, uptake, tissue, machine, supply = Randomness.stages(seed, 6)
     anatomy = build_anatomy(settings, patient)
+    seeds = plan_lesions(anatomy, settings, disease)
+    # The vessels are there with and without the tumor, so that it is the same patient.
+    anatomy = add_supply(anatomy, [s.site for s in seeds[:1]], supply)
     growths: tuple[Growth, ...] = ()
     instances = None
     if settings.with_tumor:
-        growths, instances = grow_lesions(anatomy, settings, disease)
+        growths, instances = grow_lesions(anatomy, seeds, settings, disease)
     protocol = draw_protocol(settings, tissue)
     model = SignalModel(anatomy, growths, protocol, settings.times_s, tissue, uptake)
     scanner = Scanner(anatomy, settings, machine)

@@ -67,7 +67,7 @@ def _septa(grid: Grid, rnd: Randomness) -> Tensor:
 def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
     depth = ndimage.distance_transform_edt(growth.weight.numpy() > 0.5, sampling=grid.spacing)
-    return rnd.normal(0.0, 0.18) * torch.exp(torch.from_numpy(-depth / 2.5).float())
+    return rnd.normal(-0.08, 0.18) * torch.exp(torch.from_numpy(-depth / 2.5).float())
 
 
 def _clips(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor | None:

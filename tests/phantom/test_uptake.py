@@ -1,0 +1,61 @@
+"""Uptake inside a lesion: clips, necrosis, and never outshone by gland."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from synbt_aug.phantom.anatomy import Anatomy, build_anatomy
+from synbt_aug.phantom.lesion import Growth, Lesion
+from synbt_aug.phantom.settings import PhantomSettings
+from synbt_aug.phantom.texture import Randomness
+from synbt_aug.phantom.uptake import KEP_RANGE, MIN_OVER_GLAND, LesionUptake
+
+
+@pytest.fixture(scope="module")
+def anatomy() -> Anatomy:
+    settings = PhantomSettings(shape=(48, 48, 48), with_tumor=False)
+    return build_anatomy(settings, Randomness.stages(1_000_740, 1)[0])
+
+
+def _growth(core: float = 0.0) -> Growth:
+    x = torch.arange(32.0) - 16
+    r = torch.sqrt(x[:, None, None] ** 2 + x[None, :, None] ** 2 + x[None, None, :] ** 2)
+    weight = torch.sigmoid((10 - r) / 0.4)
+    inside = core * (r < 5).float()
+    lesion = Lesion("mass", 20.0, "irregular", "heterogeneous", "plateau", (16.0, 16.0, 16.0))
+    return Growth(lesion, (slice(8, 40),) * 3, weight, inside * weight, 0.3)
+
+
+def _uptakes(anatomy: Anatomy, growth: Growth, gland: float = 0.01) -> list[LesionUptake]:
+    sources = Randomness.stages(1_000_741, 12)
+    return [LesionUptake(growth, anatomy, gland, source) for source in sources]
+
+
+def test_a_necrotic_core_hardly_takes_up_contrast(anatomy: Anatomy) -> None:
+    for uptake in _uptakes(anatomy, _growth(core=1.0)):
+        core, rest = uptake.core > 0.9, (uptake.weight > 0.9) & (uptake.core < 0.1)
+        assert uptake.ktrans[core].mean() < 0.1 * uptake.ktrans[rest].mean()
+
+
+def test_the_curve_stays_that_of_the_lesion_however_weak_it_is(anatomy: Anatomy) -> None:
+    low, high = KEP_RANGE["plateau"]
+    for uptake in _uptakes(anatomy, _growth()):
+        kep = float((uptake.ktrans / uptake.ve)[uptake.weight > 0.9].median())
+        assert 0.8 * low < kep < 1.25 * high
+
+
+def test_gland_that_enhances_strongly_does_not_hide_the_lesion(anatomy: Anatomy) -> None:
+    gland = 0.05
+    for uptake in _uptakes(anatomy, _growth(), gland):
+        level = float(uptake.ktrans[uptake.weight > 0.9].median())
+        assert level > 0.5 * MIN_OVER_GLAND * gland
+
+
+def test_some_lesions_hold_a_clip_of_a_few_mm_without_signal(anatomy: Anatomy) -> None:
+    voids = [u.void for u in _uptakes(anatomy, _growth()) if u.void is not None]
+    assert 1 <= len(voids) < 12
+    for void in voids:
+        # Spheres of 1.0-2.2 mm radius hold 4-45 mm3; there may be two, stretched.
+        assert 2 < float(void.sum()) < 150
+        assert float(void.max()) > 0.6
