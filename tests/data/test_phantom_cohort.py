@@ -12,7 +12,7 @@ from synbt_aug.data.cohort import load_cohort
 from synbt_aug.data.detect import read_dataset
 from synbt_aug.data.mama_mia import read_splits
 from synbt_aug.data.nifti import read_mask, read_scan
-from synbt_aug.data.phantom_cohort import COHORT_FILE, write_phantom_cohort
+from synbt_aug.data.phantom_cohort import COHORT_FILE, generator_of, write_phantom_cohort
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import read_json, write_json
 from synbt_aug.phantom import GENERATOR_VERSION, PhantomSettings, make_phantom
@@ -153,6 +153,13 @@ def test_a_cohort_of_another_generator_is_not_added_to(cohort: Path, tmp_path: P
     write_json(tmp_path / COHORT_FILE, {k: v for k, v in made_with.items() if k != "generator"})
     with pytest.raises(SynBTError, match=r"other settings \(generator\)"):
         write_phantom_cohort(tmp_path, range(2), settings=SMALL)
+
+
+def test_a_cohort_tells_its_generator(cohort: Path, tmp_path: Path) -> None:
+    assert generator_of(cohort) == GENERATOR_VERSION
+    assert generator_of(tmp_path) is None
+    write_json(tmp_path / COHORT_FILE, {"layout": "nnunet"})
+    assert generator_of(tmp_path) == 1
 
 
 def test_the_mama_mia_layout_has_phases_and_a_split(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def denoiser(
     """
     _check_extra()
     from synbt_aug.data.bank import bank_of
+    from synbt_aug.data.phantom_cohort import generator_of
     from synbt_aug.train.assemble import assemble_weights
     from synbt_aug.train.denoiser import train_denoiser
     from synbt_aug.train.files import load_autoencoder, read_facts
@@ -185,8 +186,11 @@ def denoiser(
             accelerator=accelerator,
         )
     if first_rank():
-        cases = {"cases": [case.name for case in cohort]}
-        made = assemble_weights(autoencoder, output, bank, output / "weights", card=cases)
+        card: dict[str, Any] = {"cases": [case.name for case in cohort]}
+        generator = generator_of(data)
+        if generator is not None:
+            card["phantom_generator"] = generator
+        made = assemble_weights(autoencoder, output, bank, output / "weights", card=card)
         told_weights(made, output / "denoiser.json")
 
 

@@ -103,6 +103,21 @@ def write_phantom(folder: Path, seed: int, settings: PhantomSettings, layout: st
             os.replace(unfinished / path.name, path)
 
 
+def generator_of(folder: str | os.PathLike[str]) -> int | None:
+    """Version of the generator that made a phantom cohort; None for any other dataset.
+
+    Args:
+        folder: A dataset. Cohorts of the first generator do not record it: they count as 1.
+
+    Raises:
+        SynBTError: If the cohort's settings cannot be read.
+    """
+    path = Path(folder) / COHORT_FILE
+    if not path.is_file():
+        return None
+    return int(read_json(path, "the settings of a phantom cohort").get("generator", 1))
+
+
 def seed_of(name: str) -> int | None:
     """The seed of a phantom by its case name; None for any other case."""
     match = re.fullmatch(r"phantom_(\d+)", name.lower())

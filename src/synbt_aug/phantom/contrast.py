@@ -106,7 +106,9 @@ class SignalModel:
         water = self._spgr(uptake, table.t1, table.density, table.t2_star)
         water = water * (1 - table.fat_fraction)
         water[Tissue.AIR] = 0
-        image = (water[self._base] + self._fat_map) * self._mottle
+        # Tissues behind the breast are labels: their borders are softened like all others.
+        soft = tuple(0.5 / s for s in anatomy.torso.grid.spacing)
+        image = blur(water[self._base] + self._fat_map, soft) * self._mottle  # type: ignore[arg-type]
         image += anatomy.skin_weight * (
             water[Tissue.SKIN] + 0.1 * self._fat_signal * self._residual - image
         )
@@ -187,7 +189,7 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.075, 0.60), 0.015), 0.40)
+    level = min(max(rnd.lognormal(0.068, 0.70), 0.012), 0.40)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:

@@ -69,7 +69,7 @@ def mass_shape(
 
 #: What leaves the body, by margin.
 FRINGE = {
-    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=16.0, duct_share=0.45),
+    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=20.0, duct_share=0.45),
     "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=16.0, duct_share=0.45),
     "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=5.0, duct_share=0.1),
 }
@@ -77,7 +77,7 @@ FRINGE = {
 
 def _halo(surface: Tensor, rnd: Randomness) -> Tensor:
     """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
-    share = rnd.uniform(0.05, 0.35)
+    share = rnd.uniform(0.1, 0.42)
     return share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(2, 4)
 
 

@@ -18,7 +18,7 @@ VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.5
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
 LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.62, 0.42, (0.15, 1.8)
 
-MIN_OVER_GLAND = 3.0  # of the uptake
+MIN_OVER_GLAND = 3.5  # of the uptake
 
 CLIP_SHARE = 0.35
 CLIP_RADIUS_MM = (1.0, 2.2)
@@ -67,7 +67,7 @@ def _septa(grid: Grid, rnd: Randomness) -> Tensor:
 def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
     depth = ndimage.distance_transform_edt(growth.weight.numpy() > 0.5, sampling=grid.spacing)
-    return rnd.normal(-0.08, 0.18) * torch.exp(torch.from_numpy(-depth / 2.5).float())
+    return rnd.normal(-0.03, 0.24) * torch.exp(torch.from_numpy(-depth / 2.5).float())
 
 
 def _clips(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor | None:
