@@ -52,12 +52,23 @@ class RecordedGrid:
         return torch.tensor([self.spacing, self.shape], dtype=torch.float64)
 
 
-def recorded_grid(image: Any) -> RecordedGrid | None:
-    """The grid of an image, shape `(C, H, W, D)`; None where its voxel size is not known."""
+def recorded_grid(image: Any, name: Hashable) -> RecordedGrid | None:
+    """The grid of an image.
+
+    Args:
+        image: Shape `(C, H, W, D)`.
+        name: For errors.
+
+    Returns:
+        None where its voxel size is not known.
+
+    Raises:
+        SynBTError: If its affine is degenerate.
+    """
     if not knows_its_place(image):
         return None
-    d, h, w = (int(n) for n in image.shape[1:])
-    return RecordedGrid(_rounded(_voxel_sizes(_affine(image))), (d, h, w))
+    grid = _grid(image, name)
+    return RecordedGrid(_rounded(grid.spacing), grid.shape)
 
 
 def marked(image: Any) -> Any:

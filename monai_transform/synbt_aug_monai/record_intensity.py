@@ -50,6 +50,11 @@ class RecordIntensityd(MapTransform):
         intensity_key: Where to keep the references.
         grid_key: Where to keep the grid.
         allow_missing_keys: Leave samples alone that lack an image.
+
+    Raises:
+        SynBTError: If a keyword is unknown; on a sample, if a channel is not there, the values
+            are no signal, or the affine is degenerate.
+        KeyError: If a key is missing.
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
@@ -91,12 +96,10 @@ class RecordIntensityd(MapTransform):
             self.notices.warn(f"SynBT: a case without intensity references: {error}")
             values = torch.full((2, 2), torch.nan, dtype=torch.float64)
         d[self.intensity_key] = values
-        grid = recorded_grid(d[self.keys[0]])
-        d[self.grid_key] = (
-            torch.full((2, 3), torch.nan).double() if grid is None else grid.to_tensor()
-        )
-        if grid is not None:
-            d.update({key: marked(d[key]) for key in self.keys})
+        grid = recorded_grid(d[self.keys[0]], self.keys[0])
+        unknown = torch.full((2, 3), torch.nan, dtype=torch.float64)
+        d[self.grid_key] = unknown if grid is None else grid.to_tensor()
+        d.update({key: marked(d[key]) for key in self.keys})
         return d
 
     def __repr__(self) -> str:

@@ -83,7 +83,8 @@ class SynBTTumor(RandomizableTransform):
         counts: Of all calls in this process, by outcome.
 
     Raises:
-        SynBTError: If a name is unknown, a value is out of range, or shapes do not fit.
+        SynBTError: If a name is unknown, a value is out of range, or a file is not there; on a
+            sample, if shapes or grids do not fit, or a channel would contradict the label.
     """
 
     backend = [TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)

@@ -271,3 +271,5 @@ def test_an_affine_that_spans_no_volume_is_refused(three: dict[str, Any], name: 
     three[name] = MetaTensor(three[name].as_tensor(), affine=flat)
     with pytest.raises(SynBTError, match=f"'{name}' needs three axes with a voxel size each"):
         paint_three(three)
+    with pytest.raises(SynBTError, match=f"'{name}' needs three axes with a voxel size each"):
+        RecordIntensityd((name, "post"))(three)

@@ -125,6 +125,19 @@ def test_affines_that_differ_by_rounding_are_one_grid() -> None:
         find(pre=scan(), post=scan(affine=near))
 
 
+@pytest.mark.parametrize("name", ["pre", "tumor"])
+@pytest.mark.parametrize(
+    "columns", [np.diag([1.0, 0, 1]), np.diag([1.0, np.nan, 1]), np.ones((3, 3))]
+)
+def test_an_affine_that_spans_no_volume_is_refused(name: str, columns: np.ndarray) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = columns
+    images = {"pre": scan(), "post": scan(), "tumor": mask()}
+    images[name] = (mask if name == "tumor" else scan)(affine=affine)
+    with pytest.raises(SynBTError, match=f"The image '{name}' needs three axes .* is degenerate"):
+        find(**images)
+
+
 def test_a_written_label_lies_on_the_image_s_grid() -> None:
     affine = np.diag((0.7, 0.7, 2.0, 1.0))
     subject = tio.Subject(pre=scan(affine=affine), post=scan(affine=affine))

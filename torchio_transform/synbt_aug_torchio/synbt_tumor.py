@@ -68,7 +68,9 @@ class SynBTTumor(RandomTransform):
         copy: This and the rest are what every TorchIO transform takes.
 
     Raises:
-        SynBTError: If a name is unknown or a value is out of range.
+        SynBTError: If a name is unknown, a value is out of range, or a file is not there; on a
+            subject, if images are not found or lie on different grids, or one would contradict
+            the label.
 
     Example:
         >>> transform = tio.Compose([tio.RandomFlip(), SynBTTumor(p=0.5), tio.RandomGamma()])
