@@ -266,9 +266,8 @@ def by_volume(case: Case) -> tuple[Tensor, Tensor, bool]:
     )
     result = case.synthesizer(volume, seed=case.seed, appearance=look, **asked)
     assert torch.equal(result.image[:, ~result.support], case.image[:, ~result.support])
-    label = case.label.clone()
-    label[result.tumor] = 1
-    return result.image, label, result.painted
+    after = torch.where(result.tumor, 1.0, label).to(case.label.dtype)
+    return result.image, after, result.painted
 
 
 def by_injector(case: Case) -> tuple[Tensor, Tensor, bool]:
