@@ -299,7 +299,9 @@ def by_torchio(case: Case) -> tuple[Tensor, Tensor, bool]:
         post=tio.ScalarImage(tensor=case.image[1:].clone(), affine=affine),
         label=tio.LabelMap(tensor=case.label[None].clone(), affine=affine),
     )
-    assume(subject["label"].data.dtype == case.label.dtype)  # TorchIO makes numbers of booleans
+    # TorchIO makes numbers of booleans before any transform sees them.
+    assume(subject["label"].data.dtype == case.label.dtype)
+    assume(subject["pre"].data.dtype == case.image.dtype)
     more: dict[str, Any] = {}
     if case.roi is not None:
         subject.add_image(tio.LabelMap(tensor=case.roi[None].clone(), affine=affine), "where")
