@@ -4,9 +4,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from analytic import small_bank
 from synbt_aug.data import write_phantom_cohort
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank, load_bank
 
 
@@ -51,6 +54,37 @@ def test_groups_are_shown(synbt: Callable, tmp_path: Path) -> None:
     assert "1 cases with several lesions, 2 lesions in them" in synbt("bank", "show", path).out
     TumorBank((three,)).save(path)
     assert "no case with several lesions" in synbt("bank", "show", path).out
+
+
+def test_what_a_bank_does_not_know_is_shown_as_unknown(synbt: Callable, tmp_path: Path) -> None:
+    one, two, *_ = small_bank().templates
+    bare = [t._replace(appearance=Appearance()) for t in (one, two)]
+    said = synbt("bank", "show", TumorBank(tuple(bare)).save(tmp_path / "bank.npz"))
+    assert said.code == 0 and said.out.count("unknown") == 5
+    assert "2 of unknown category" in said.out
+
+
+def test_a_single_array_is_no_bank(
+    synbt: Callable, scans: Path, weights: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "bank.npy", np.zeros(3))
+    pair = [scans / "pre.nii.gz", scans / "post.nii.gz", "--weights", weights]
+    for command in (
+        ["bank", "show", tmp_path / "bank.npy"],
+        ["preview", *pair, "-o", tmp_path / "a.png", "--bank", tmp_path / "bank.npy"],
+        [
+            "synthesize",
+            *pair,
+            "-o",
+            tmp_path,
+            "--weights",
+            weights,
+            "--bank",
+            tmp_path / "bank.npy",
+        ],
+    ):
+        said = synbt(*command)
+        assert said.code == 2 and "was to be a tumor bank" in said.err, said.err
 
 
 def test_a_bank_without_tumors_and_another_ending_are_refused(

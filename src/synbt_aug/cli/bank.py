@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -82,10 +83,9 @@ def show(
         rows[name.replace("_", "-")] = [getattr(look, name) for look in looks]
     for name, values in rows.items():
         known = [value for value in values if value is not None]
-        table.add_row(name, *(f"{v:.2f}" for v in np.percentile(known, (5, 50, 95))))
-    counts = {look.category: 0 for look in looks}
-    for look in looks:
-        counts[look.category] += 1
+        shown = [f"{v:.2f}" for v in np.percentile(known, (5, 50, 95))] if known else ["unknown"]
+        table.add_row(name, *shown)
+    counts = Counter(look.category or "of unknown category" for look in looks)
     console.print(f"{len(found)} tumors: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
     console.print(table)
     lesions = sum(len(members) for members in found.groups.values())

@@ -44,10 +44,13 @@ def preview(
     from synbt_aug.pictures import BeforeAfter
     from synbt_aug.sheets import axial_panel, sheet_of
     from synbt_aug.tissue.segmenter import load_segmenter
+    from synbt_aug.tumor.bank import load_bank
 
     if output.suffix.lower() != ".png":
         raise SynBTError(f"A contact sheet is a .png file, not {output.name}.")
     generator.check_texture(texture)
+    if bank is not None:
+        load_bank(bank)  # a wrong one is told now, not after the tissues
     if seed + number - 1 > MAX_SEED:
         raise SynBTError(f"The last seed is at most {MAX_SEED}, not {seed + number - 1}.")
     check_output_folder(output.parent)
@@ -61,7 +64,10 @@ def preview(
     del pair
     segmenter = load_segmenter(tissue)
     segmenter.network.to(generator.pick_device(device))
-    host.sites_by(segmenter)
+    with counting("Tissues") as tell:
+        tell(0, 1)
+        host.sites_by(segmenter)
+        tell(1, 1)
     synthesizer = generator.make_synthesizer(
         weights,
         device=device,
