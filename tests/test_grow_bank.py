@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from analytic import small_bank
+from synbt_aug.case_ids import case_key
 from synbt_aug.phantom import PhantomSettings
 from synbt_aug.tumor.bank import load_bank
 
@@ -82,7 +83,7 @@ def test_other_banks_come_first(
     run(script, monkeypatch, "--seeds", "5:6", "--join", other, "-o", tmp_path / "bank.npz")
     sources = [t.source for t in load_bank(tmp_path / "bank.npz").templates]
     # What both hold is kept once, under its first name.
-    assert sources == [*(t.source for t in small_bank().templates), "phantom_0000005"]
+    assert sources == [*(case_key(t.source) for t in small_bank().templates), "phantom_0000005"]
 
 
 @pytest.mark.parametrize("text", ["5", "5:5", "-1:3", "0:1000001", "a:b"])

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,30 +14,11 @@ import pytest
 import torch
 
 from processes import is_alive, wait_until
+from some_work import doubled, ended, failing_first
 from synbt_aug.errors import SynBTError
 from synbt_aug.workers import each_done
 
 HERE = Path(__file__).parent
-
-
-def doubled(number: int) -> tuple[int, int, int]:
-    return 2 * number, os.getpid(), torch.get_num_threads()
-
-
-def failing_first(folder: Path, number: int) -> None:
-    if number == 0:
-        raise SynBTError("the first")
-    (folder / str(number)).touch()
-    time.sleep(0.05)
-
-
-def ended(number: int) -> None:
-    os._exit(1)
-
-
-def sleeping(folder: Path, number: int) -> None:
-    (folder / str(os.getpid())).touch()
-    time.sleep(60)
 
 
 def test_every_item_comes_with_its_result_from_workers_of_one_thread() -> None:
@@ -73,7 +53,7 @@ from functools import partial
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from synbt_aug.workers import each_done
-from test_workers import sleeping
+from some_work import sleeping
 if __name__ == "__main__":
     list(each_done(partial(sleeping, Path(sys.argv[1])), [1, 2], 2))
 """
