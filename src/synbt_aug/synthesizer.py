@@ -1,8 +1,7 @@
-"""Paint tumors into a breast MRI: the whole path, read top to bottom.
+"""Paint tumors into a breast MRI, one volume or many at once: decide, paint, write.
 
-host -> placement -> window -> intensity map -> inpaint -> blend -> host. The steps themselves
-are in `painting.py`; this file strings them together, for one volume or many at once, and keeps
-the recipe.
+The three acts are in `decide/`, `paint/` with `texture/`, and `write.py`; this file strings them
+together and keeps the recipe.
 """
 
 from __future__ import annotations
