@@ -43,6 +43,17 @@ def test_maps_that_are_there_are_not_made_again(
     assert maps[0].labels.shape == (48, 48, 48)
 
 
+def test_maps_of_another_generator_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_maps, "FIELDS_MM", ((48, 48, 48),))
+    first = write_label_map(tmp_path, 3)
+    monkeypatch.setattr(label_maps, "GENERATOR_VERSION", label_maps.GENERATOR_VERSION + 1)
+    second = write_label_map(tmp_path, 3)
+    assert first != second and first.is_file() and second.is_file()
+    assert read_label_map(first).name == read_label_map(second).name == "phantom_0000003"
+
+
 def test_a_damaged_map_is_told(tmp_path: Path) -> None:
     path = tmp_path / "phantom_0000001.npz"
     path.write_bytes(b"no archive")

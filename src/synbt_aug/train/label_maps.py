@@ -18,7 +18,7 @@ import torch
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.files import check_output_folder, open_npz, written_whole
-from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
+from synbt_aug.phantom import GENERATOR_VERSION, Phantom, PhantomSettings, make_phantom
 from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.tissue.labels import TissueLabel, tissue_labels
 from synbt_aug.tissue.labels_to_image import (
@@ -123,8 +123,9 @@ def read_label_map(path: Path) -> LabelMap:
             f"{path} was to be a label map, but cannot be read ({error}). Delete it: it is made "
             f"again."
         ) from error
-    return LabelMap(labels, scan, path.stem)
+    return LabelMap(labels, scan, path.name.split(".")[0])
 
 
 def _path(folder: str | Path, seed: int) -> Path:
-    return Path(folder) / f"phantom_{seed:07d}.npz"
+    # Another generator makes another phantom of the same seed.
+    return Path(folder) / f"phantom_{seed:07d}.generator{GENERATOR_VERSION}.npz"
