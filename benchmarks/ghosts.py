@@ -22,9 +22,9 @@ from torch import Tensor
 
 from synbt_aug import BreastVolume, TumorSynthesizer
 from synbt_aug.data.nifti import read_pair
-from synbt_aug.grain import fine_part, measure_noise
-from synbt_aug.mask import gaussian, signed_distance_mm
+from synbt_aug.grid.mask import gaussian, signed_distance_mm
 from synbt_aug.phantom import make_phantom
+from synbt_aug.signal.grain import fine_part, measure_noise
 
 #: Structures are what stands out of this many voxels around, by so many SDs of the noise.
 STRUCTURE_SIGMA = 2.5

@@ -20,17 +20,17 @@ from scipy import ndimage
 from scipy.stats import kstest
 
 from synbt_aug import BreastVolume
+from synbt_aug.grid.window import footprint
 from synbt_aug.host import Host
-from synbt_aug.intensity import measure_reference, to_linear
 from synbt_aug.phantom import Phantom, make_phantom
 from synbt_aug.phantom.tissue import Tissue
+from synbt_aug.signal.intensity import measure_reference, to_linear
 from synbt_aug.tissue import TissueMap, tissue_labels, to_grid
 from synbt_aug.tissue.sites import SiteMap, find_sites
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import Placement, place_tumor
 from synbt_aug.tumor.room import room_of
 from synbt_aug.weights import load_weights
-from synbt_aug.window import footprint
 
 FIRST_SEED = 1_000_000
 

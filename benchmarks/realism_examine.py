@@ -36,11 +36,11 @@ from synbt_aug.evaluate.realism.reconstruction import measure_reconstruction
 from synbt_aug.evaluate.realism.repaint import inpainter_of
 from synbt_aug.evaluate.realism.seams import seam_energy
 from synbt_aug.evaluate.realism.windows import lesions_of
-from synbt_aug.files import read_json, write_json
+from synbt_aug.grid.mask import bounding_box, equivalent_diameter_mm
 from synbt_aug.host import Host
-from synbt_aug.intensity import IntensityReference, measure_reference, to_linear, to_model
-from synbt_aug.mask import bounding_box, equivalent_diameter_mm
 from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
+from synbt_aug.signal.intensity import IntensityReference, measure_reference, to_linear, to_model
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug.tissue import TissueLabel, tissue_labels
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 

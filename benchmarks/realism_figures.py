@@ -52,13 +52,13 @@ from synbt_aug.evaluate.realism.segmenter import train_segmenter
 from synbt_aug.evaluate.realism.table import distances_section, to_markdown, write_tables
 from synbt_aug.evaluate.realism.training import TrainingSettings
 from synbt_aug.evaluate.realism.windows import join
-from synbt_aug.files import check_output_folder, read_json, write_json
-from synbt_aug.page import Gallery, Section
+from synbt_aug.report.page import Gallery, Section
+from synbt_aug.support.files import check_output_folder, read_json, write_json
+from synbt_aug.support.workers import each_done
 from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tumor.bank import load_bank
 from synbt_aug.weights import load_without_networks
-from synbt_aug.workers import each_done
 
 FIRST_SEED, FIRST_TRAINING_SEED = 1_000_000, 1_100_000
 

@@ -16,7 +16,7 @@ from synbt_aug.evaluate.realism.control import (
     together,
 )
 from synbt_aug.evaluate.realism.reconstruction import Row, find, medians
-from synbt_aug.page import Grid, Paragraph, Section
+from synbt_aug.report.page import Grid, Paragraph, Section
 from synbt_aug.tumor.appearance import Appearance
 
 

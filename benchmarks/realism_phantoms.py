@@ -19,8 +19,8 @@ from synbt_aug import BreastVolume, TumorSynthesizer
 from synbt_aug.evaluate.realism.control import drawn_appearances
 from synbt_aug.evaluate.realism.repaint import rebuilt
 from synbt_aug.evaluate.realism.windows import HEALTHY, Windows, cut_windows, join, lesions_of
+from synbt_aug.grid.mask import equivalent_diameter_mm
 from synbt_aug.host import Host
-from synbt_aug.mask import equivalent_diameter_mm
 from synbt_aug.phantom import Phantom
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tissue import TissueMap

@@ -16,12 +16,12 @@ from synbt_aug.evaluate.realism import TARGETS, Figure, Group, Target
 from synbt_aug.evaluate.realism.codecs import by_codec, by_gaussian
 from synbt_aug.evaluate.realism.reconstruction import find, measure_reconstruction
 from synbt_aug.evaluate.realism.repaint import inpainter_of, repainted
-from synbt_aug.hole import tissue
 from synbt_aug.host import Host
-from synbt_aug.intensity import to_linear, to_model
-from synbt_aug.page import Gallery, Section
-from synbt_aug.pictures import BeforeAfter
-from synbt_aug.sheets import contact_sheet
+from synbt_aug.report.page import Gallery, Section
+from synbt_aug.report.pictures import BeforeAfter
+from synbt_aug.report.sheets import contact_sheet
+from synbt_aug.signal.hole import tissue
+from synbt_aug.signal.intensity import to_linear, to_model
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.volume import Synthesis
 

@@ -24,14 +24,14 @@ from torch import Tensor
 
 from synbt_aug import BreastVolume
 from synbt_aug.evaluate.realism.windows import lesions_of
+from synbt_aug.grid.mask import equivalent_diameter_mm, signed_distance_mm
+from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
-from synbt_aug.intensity import to_linear
-from synbt_aug.mask import equivalent_diameter_mm, signed_distance_mm
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.signal.intensity import to_linear
 from synbt_aug.tissue import sites
 from synbt_aug.tumor.placement import place_tumor
 from synbt_aug.weights import load_without_networks
-from synbt_aug.window import cut
 
 FIRST_SEED = 1_180_000
 RING_MM = (2.0, 4.5)

@@ -34,8 +34,8 @@ from synbt_aug.evaluate.realism.segmenter import (
     train_segmenter,
 )
 from synbt_aug.evaluate.realism.windows import cut_windows, join, lesions_of
-from synbt_aug.files import check_output_folder, read_json, write_json
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.support.files import check_output_folder, read_json, write_json
 from synbt_aug.texture.gains import CORRECTION
 
 FIRST_SEED, FIRST_TEST_SEED = 1_150_000, 1_160_000

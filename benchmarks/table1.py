@@ -30,8 +30,8 @@ from table1_run import run_row
 
 from synbt_aug.cli.console import log_to_screen
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, written_whole
-from synbt_aug.interruption import exit_code
+from synbt_aug.support.files import check_output_folder, read_json, written_whole
+from synbt_aug.support.interruption import exit_code
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug.train.segmentation_preset import SegmentationPreset, segmentation_preset
 
 # Phantoms of the shipped weights have seeds below 1,000; 1,000,000 and above are for tests only.

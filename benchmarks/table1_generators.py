@@ -9,6 +9,7 @@ from table1_config import Configuration, Training
 
 from synbt_aug.data import Cohort
 from synbt_aug.data.bank import bank_of
+from synbt_aug.loop.training_loop import checkpoint_path
 from synbt_aug.train import (
     autoencoder_preset,
     denoiser_preset,
@@ -16,7 +17,6 @@ from synbt_aug.train import (
     train_denoiser,
 )
 from synbt_aug.train.assemble import assemble_weights
-from synbt_aug.training_loop import checkpoint_path
 
 
 def weights_of(which: str, configuration: Configuration, cases: Cohort, folder: Path) -> Path:

@@ -44,7 +44,7 @@ class Method:
         return self.generator is not None and self.plan().paints
 
     def plan(self, **injection: object) -> SyntheticPlan:
-        from synbt_aug.injection_settings import InjectionSettings
+        from synbt_aug.settings.injection import InjectionSettings
 
         if self.steps is not None:
             injection["steps"] = self.steps

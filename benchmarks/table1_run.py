@@ -21,12 +21,12 @@ from table1_rows import METHODS, Method, Row
 from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.segmentation import CaseScore, Scores, summarize
-from synbt_aug.files import read_json, write_json
+from synbt_aug.loop.training_loop import checkpoint_path
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.train.segmentation import train_segmentation
 from synbt_aug.train.segmentation_predict import Predictor, score_cases
 from synbt_aug.train.segmenters import load_trained
-from synbt_aug.training_loop import checkpoint_path
 
 
 def run_row(row: Row, configuration: Configuration, data: Data, folder: Path) -> dict[str, Any]:

@@ -29,7 +29,11 @@ from torch import Tensor
 from synbt_aug.cli.console import seconds
 from synbt_aug.data import load_cohort
 from synbt_aug.data.phantom_cohort import write_phantom_cohort
-from synbt_aug.diffusion import (
+from synbt_aug.evaluate.realism.codecs import by_codec
+from synbt_aug.evaluate.realism.reconstruction import Row, find, measure_reconstruction, medians
+from synbt_aug.loop.training_loop import fresh_weights, seeded_generator
+from synbt_aug.networks import (
+    VQVAE,
     Denoiser,
     NoiseSchedule,
     add_noise,
@@ -37,12 +41,10 @@ from synbt_aug.diffusion import (
     sample_ddim,
     split,
 )
-from synbt_aug.diffusion.denoiser import guided
-from synbt_aug.evaluate.realism.codecs import by_codec
-from synbt_aug.evaluate.realism.reconstruction import Row, find, measure_reconstruction, medians
-from synbt_aug.files import check_output_folder, write_json
-from synbt_aug.intensity import inverse_knee, measure_reference
+from synbt_aug.networks.denoiser import guided
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.signal.intensity import inverse_knee, measure_reference
+from synbt_aug.support.files import check_output_folder, write_json
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.train.autoencoder import train_autoencoder
 from synbt_aug.train.denoiser import train_denoiser
@@ -55,9 +57,7 @@ from synbt_aug.train.presets import (
     denoiser_preset,
 )
 from synbt_aug.train.windows import Example, ExampleSampler, HoleSettings
-from synbt_aug.training_loop import fresh_weights, seeded_generator
 from synbt_aug.tumor.appearance import measure_appearance
-from synbt_aug.vqvae import VQVAE
 
 FIRST_SEED = 1_170_000
 #: Strengths of the wish for an appearance; 0 leaves it out, 1 is what was trained.

@@ -20,9 +20,9 @@ from torch import Tensor
 from synbt_aug import Appearance, BreastVolume, TumorSynthesizer
 from synbt_aug.evaluate.realism.control import ATTRIBUTES, ask, range_of, together
 from synbt_aug.evaluate.realism.repaint import inpainter_of
-from synbt_aug.intensity import IntensityReference, measure_reference, to_linear, to_model
-from synbt_aug.mask import gaussian
+from synbt_aug.grid.mask import gaussian
 from synbt_aug.phantom import Phantom, make_phantom
+from synbt_aug.signal.intensity import IntensityReference, measure_reference, to_linear, to_model
 
 FIRST_SEED = 1_000_000
 

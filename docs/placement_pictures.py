@@ -17,13 +17,13 @@ from PIL import Image
 from synbt_aug import BreastVolume, TumorSynthesizer
 from synbt_aug.data.bank import templates_of
 from synbt_aug.host import Host
-from synbt_aug.intensity import measure_reference
 from synbt_aug.phantom import PhantomSettings, make_phantom
-from synbt_aug.pictures import BeforeAfter
-from synbt_aug.sheets import contact_sheet
+from synbt_aug.report.pictures import BeforeAfter
+from synbt_aug.report.sheets import contact_sheet
+from synbt_aug.report.tissue_pictures import tissue_sheet
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.texture import TEXTURES
 from synbt_aug.tissue.segmenter import load_segmenter
-from synbt_aug.tissue_pictures import tissue_sheet
 from synbt_aug.tumor.bank import build_bank, load_bank
 from synbt_aug.volume import Synthesis
 from synbt_aug.weights import shipped_folder

@@ -10,8 +10,8 @@ import torch
 
 from synbt_aug import Appearance, BreastVolume, TumorSynthesizer
 from synbt_aug.phantom import PhantomSettings, make_phantom
-from synbt_aug.pictures import BeforeAfter
-from synbt_aug.sheets import preview
+from synbt_aug.report.pictures import BeforeAfter
+from synbt_aug.report.sheets import preview
 
 PHANTOM = 1_000_005
 PICTURE = Path(__file__).parent / "images" / "phantom.png"

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from synbt_aug import BreastVolume, TumorSynthesizer
 from synbt_aug.evaluate.realism.control import range_of
-from synbt_aug.mask import bounding_box
+from synbt_aug.grid.mask import bounding_box
 from synbt_aug.phantom import make_phantom
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.tumor.appearance import Appearance

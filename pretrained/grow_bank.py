@@ -24,13 +24,13 @@ import torch
 from synbt_aug.data.bank import templates_of
 from synbt_aug.data.phantom_cohort import FIRST_TEST_SEED
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, written_whole
-from synbt_aug.intensity import measure_reference
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.signal.intensity import measure_reference
+from synbt_aug.support.files import check_output_folder, written_whole
+from synbt_aug.support.workers import each_done
 from synbt_aug.tumor.bank import TumorBank, build_bank, join_banks, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume
-from synbt_aug.workers import each_done
 
 #: Fields of view in voxels of 1 mm, by the seed's last digit: six of ten as phantoms are made
 #: otherwise, a cube, two with both breasts as a rule, and a small one.

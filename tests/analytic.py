@@ -17,15 +17,14 @@ from torch.nn import functional as F
 
 from geometric_tissue import geometric_tissue as find_tissue
 from synbt_aug.contract import contract_of
-from synbt_aug.diffusion import Denoiser, DenoiserSettings
-from synbt_aug.intensity import inverse_knee
+from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, VQVAESettings
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
-from synbt_aug.vqvae import VQVAE, VQVAESettings
 from synbt_aug.weights import Weights
 
 MM: Spacing = (1.0, 1.0, 1.0)

@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.signal.intensity import measure_reference, to_linear
 from synbt_aug.tissue.body import body_mask, otsu_threshold
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from synbt_aug.data.cohort import TrainingCase, body_sites, instances, number_tumors
-from synbt_aug.intensity import IntensityReference, knee
+from synbt_aug.signal.intensity import IntensityReference, knee
 from synbt_aug.train.crops import Crop
 from synbt_aug.train.segmentation_samples import SampleSource
 from synbt_aug.train.segmentation_synthetic import Painter, SyntheticPlan

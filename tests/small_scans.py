@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from synbt_aug.pictures import BeforeAfter
+from synbt_aug.report.pictures import BeforeAfter
 
 SHAPE_XYZ = (20, 18, 16)
 

@@ -22,8 +22,8 @@ from analytic import (
 )
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.wish import Wish

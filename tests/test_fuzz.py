@@ -33,8 +33,8 @@ from analytic import (
 )
 from synbt_aug import injector as injector_module
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.volume import BreastVolume, Spacing

@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from analytic import small_bank
-from synbt_aug.case_ids import case_key
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.bank import load_bank
 
 SCRIPT = Path(__file__).parents[1] / "pretrained" / "grow_bank.py"

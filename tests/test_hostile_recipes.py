@@ -17,8 +17,8 @@ import torch
 
 from analytic import breast, ellipsoid, painter
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 
 LUMP = ellipsoid(breast().shape, (34, 35, 37), (5, 6, 7))
 KINDS = ["a posed tumor", "a given mask", "a distractor"]

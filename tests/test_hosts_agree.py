@@ -17,8 +17,8 @@ from torch import Tensor
 
 from analytic import MM, FlatTexture, breast, diffusion_painter, painter, reorder, seeded
 from synbt_aug import injector as injector_module
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob
 from synbt_aug.tumor.request import AppearanceRequest

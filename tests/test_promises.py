@@ -53,13 +53,14 @@ from analytic import (
 from synbt_aug.data.nifti import read_pair, write_painted
 from synbt_aug.decide.decide import decide, plan_of_recipe
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import fill_hole
+from synbt_aug.grid.mask import sphere_voxels
 from synbt_aug.host import Host
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
-from synbt_aug.intensity import measure_reference
-from synbt_aug.mask import sphere_voxels
+from synbt_aug.networks import VQVAE, VQVAESettings
 from synbt_aug.paint.cut import Cut
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.hole import fill_hole
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance
@@ -67,7 +68,6 @@ from synbt_aug.tumor.placement import rasterize
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis
-from synbt_aug.vqvae import VQVAE, VQVAESettings
 
 spacings = st.tuples(*[st.floats(0.5, 3.0)] * 3)
 SMALL_MM = (44, 52, 48)

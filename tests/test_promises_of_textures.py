@@ -32,9 +32,9 @@ from analytic import (
 )
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
-from synbt_aug.intensity import measure_reference
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.tumor.appearance import Appearance

@@ -20,8 +20,8 @@ from analytic import (
     syntumor_painter,
     with_image,
 )
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.visibility import CHANGED_SHARE

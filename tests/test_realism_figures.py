@@ -14,7 +14,7 @@ import pytest
 
 from analytic import small_bank
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json
+from synbt_aug.support.files import read_json
 from synbt_aug.tumor.bank import TumorBank
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from analytic import breast, ellipsoid, painter, seeded
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import Injected, SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 
 SHAPE = breast().shape
 

@@ -16,7 +16,7 @@ import torch
 from analytic import small_bank, tiny_weights
 from synbt_aug import shared_synthesizer as module
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import (
     forget_shared_synthesizers,
     settings_of_recipe,

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from analytic import digest, find_tissue, seeded, with_image
 from synbt_aug.decide.decide import decide
-from synbt_aug.hole import fill_hole
 from synbt_aug.host import Host
-from synbt_aug.intensity import measure_reference
 from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.signal.hole import fill_hole
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance

@@ -14,8 +14,8 @@ import torch
 
 from synbt_aug.data import write_phantom_cohort
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
-from synbt_aug.interruption import Interrupted
+from synbt_aug.support.files import read_json, write_json
+from synbt_aug.support.interruption import Interrupted
 from synbt_aug.texture.names import DEFAULT_STEPS
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

@@ -16,12 +16,11 @@ import torch
 
 from analytic import TINY_DENOISER, TINY_VQVAE, small_bank, tiny_weights
 from synbt_aug import weights as module
-from synbt_aug.case_ids import case_key, case_keys
 from synbt_aug.contract import Contract, contract_of
-from synbt_aug.diffusion import Denoiser, NoiseSchedule
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import sha256_of
-from synbt_aug.vqvae import VQVAE
+from synbt_aug.networks import VQVAE, Denoiser, NoiseSchedule
+from synbt_aug.support.case_ids import case_key, case_keys
+from synbt_aug.support.files import sha256_of
 from synbt_aug.weights import Weights, load_weights, save_weights
 
 

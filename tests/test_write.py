@@ -27,15 +27,20 @@ from analytic import (
 from pretend_accelerator import PretendAccelerator
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import Plan
+from synbt_aug.grid.mask import (
+    blend_weight,
+    equivalent_diameter_mm,
+    signed_distance_mm,
+    smooth_surface,
+)
+from synbt_aug.grid.window import Window, cube, cut, window_around
 from synbt_aug.host import Host
-from synbt_aug.intensity import IntensityReference, from_linear
-from synbt_aug.mask import blend_weight, equivalent_diameter_mm, signed_distance_mm, smooth_surface
 from synbt_aug.paint.cut import Cut
+from synbt_aug.signal.intensity import IntensityReference, from_linear
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
-from synbt_aug.window import Window, cube, cut, window_around
 from synbt_aug.write import Finished, beside, footprint, paint_and_write, write
 
 spacings = st.tuples(*[st.floats(0.5, 3.0)] * 3)

@@ -7,7 +7,7 @@ line and of nnU-Net are in (z, y, x) order.
 
 from __future__ import annotations
 
-from synbt_aug.intensity import reference_of
+from synbt_aug.signal.intensity import reference_of
 from synbt_aug_monai.paint import PaintTumor, PaintTumorD, PaintTumord, PaintTumorDict
 from synbt_aug_monai.record_intensity import (
     GRID_KEY,

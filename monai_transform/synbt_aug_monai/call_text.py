@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 
 
 def described(settings: InjectionSettings, leave_out: Collection[str] = ()) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from monai.utils import TraceKeys
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.grid import Grid, grid_difference
+from synbt_aug.grid.same_grid import Grid, grid_difference
 from synbt_aug.transform import Notices
 from synbt_aug.volume import Spacing
 

@@ -11,7 +11,7 @@ from monai.transforms.transform import MapTransform, Transform
 from monai.utils import TransformBackends
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform import NOT_GIVEN, Notices, checked_keywords, merged_settings, replay
 from synbt_aug.volume import Spacing
 from synbt_aug_monai.call_text import call_text, described

@@ -11,7 +11,7 @@ from monai.transforms.transform import MapTransform
 from monai.utils import TransformBackends
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import IntensityReference, measure_reference, reference_of
+from synbt_aug.signal.intensity import IntensityReference, measure_reference, reference_of
 from synbt_aug.transform import Notices, Sample, checked_keywords, signal_of
 from synbt_aug_monai.call_text import call_text
 from synbt_aug_monai.geometry import marked, recorded_grid, recorded_grid_of

@@ -18,7 +18,7 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.transform import (
     Notices,
     Sample,

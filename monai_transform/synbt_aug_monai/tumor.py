@@ -15,9 +15,9 @@ from monai.utils import TransformBackends
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import IntensityReference, reference_of
-from synbt_aug.ranges import Range, WholeRange
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import IntensityReference, reference_of
+from synbt_aug.support.ranges import Range, WholeRange
 from synbt_aug.transform import (
     NOT_DRAWN,
     NOT_GIVEN,

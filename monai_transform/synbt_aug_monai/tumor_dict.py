@@ -13,8 +13,8 @@ from monai.transforms.transform import MapTransform, RandomizableTransform
 from monai.utils import TransformBackends
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.ranges import Range, WholeRange
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.support.ranges import Range, WholeRange
 from synbt_aug.transform import NOT_GIVEN, checked_keywords, look_at_unpainted, merged_settings
 from synbt_aug.volume import Spacing
 from synbt_aug_monai.call_text import call_text

@@ -25,10 +25,10 @@ import torch
 
 from synbt_aug.contract import CONTRACT_VERSION
 from synbt_aug.data.bank import templates_of
+from synbt_aug.data.leaks import leaks
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, write_json
-from synbt_aug.intensity import IntensityReference, measure_reference
-from synbt_aug.leaks import leaks
+from synbt_aug.signal.intensity import IntensityReference, measure_reference
+from synbt_aug.support.files import check_output_folder, read_json, write_json
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume, Spacing

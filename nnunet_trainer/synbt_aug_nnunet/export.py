@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from synbt_aug.errors import ExtraMissingError, SynBTError, first_line
-from synbt_aug.files import check_output_folder
+from synbt_aug.support.files import check_output_folder
 from synbt_aug_nnunet.results import RECORD
 
 _NEEDED = ("dataset.json", "plans.json")

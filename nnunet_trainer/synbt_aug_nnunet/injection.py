@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from synbt_aug.injector import NOT_DRAWN, REAL_TUMOR, Injected, SynBTInjector
-from synbt_aug.intensity import IntensityReference
-from synbt_aug.pictures import BeforeAfter
-from synbt_aug.series import is_out_of_memory
-from synbt_aug.sheets import preview
+from synbt_aug.report.pictures import BeforeAfter
+from synbt_aug.report.sheets import preview
+from synbt_aug.runner import is_out_of_memory
+from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.volume import Spacing
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 from synbt_aug_nnunet.epoch_counts import NO_REFERENCES, OUT_OF_MEMORY, EpochCounts

@@ -22,10 +22,10 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from synbt_aug import __version__
-from synbt_aug.dataset_settings import unpainted_line
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import Fit, FitCase, measure_fit, spread_first
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.dataset import unpainted_line
 from synbt_aug.shared_synthesizer import check_files
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.choice import load_for, refuse_shapes_only

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 
 #: The record's name, in the fold's results folder.
 RECORD = "synbt.json"

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synbt_aug.dataset_settings import settings_for
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import FIT_CASES
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.number import check_whole
-from synbt_aug.settings_reading import TRAINER_SETTINGS
+from synbt_aug.settings.dataset import settings_for
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.settings.reading import TRAINER_SETTINGS
+from synbt_aug.support.number import check_whole
 
 #: Settings that change where and how fast, what is shown or what is let through, but not what is
 #: learned.

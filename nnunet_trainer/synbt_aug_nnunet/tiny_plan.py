@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 
 _CONFIGURATION = "3d_fullres"
 _SMALLEST_EDGE = 4  # voxels at the deepest stage; instance norm needs more than one

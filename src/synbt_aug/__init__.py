@@ -13,9 +13,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from synbt_aug.errors import SynBTError
-    from synbt_aug.injection_settings import InjectionSettings
     from synbt_aug.injector import SynBTInjector
     from synbt_aug.phantom import PhantomSettings, make_phantom
+    from synbt_aug.settings.injection import InjectionSettings
     from synbt_aug.synthesizer import TumorSynthesizer
     from synbt_aug.tumor.appearance import Appearance
     from synbt_aug.volume import BreastVolume, Synthesis
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Appearance": "tumor.appearance",
     "BreastVolume": "volume",
-    "InjectionSettings": "injection_settings",
+    "InjectionSettings": "settings.injection",
     "PhantomSettings": "phantom",
     "SynBTError": "errors",
     "SynBTInjector": "injector",

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from synbt_aug import hole, intensity, mask, window
-from synbt_aug.diffusion import Denoiser, DenoiserSettings, NoiseSchedule
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import check_number
+from synbt_aug.grid import mask, window
+from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, NoiseSchedule, VQVAESettings
+from synbt_aug.signal import hole, intensity
+from synbt_aug.support.number import check_number
 from synbt_aug.tumor import appearance
-from synbt_aug.vqvae import VQVAE, VQVAESettings
 
 #: Raised whenever a field below changes its meaning: older weights no longer fit.
 CONTRACT_VERSION = 1

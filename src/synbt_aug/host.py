@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import IntensityReference, measure_reference, to_linear
+from synbt_aug.signal.intensity import IntensityReference, measure_reference, to_linear
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.sites import SiteMap, find_sites, sites_of_roi
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid

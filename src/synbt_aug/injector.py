@@ -20,11 +20,11 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import IntensityReference, references_of
-from synbt_aug.series import FAILURES, Series, failed
+from synbt_aug.runner import FAILURES, Series, failed
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
-from synbt_aug.surroundings import plain_torch
+from synbt_aug.signal.intensity import IntensityReference, references_of
+from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.placement import draw_seed
 from synbt_aug.tumor.wish import Wish

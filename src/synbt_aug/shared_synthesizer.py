@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-from synbt_aug.device import check_device
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.support.device import check_device
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.tissue.segmenter import load_segmenter, shipped_segmenter

@@ -19,15 +19,15 @@ from torch import Tensor
 from synbt_aug import __version__
 from synbt_aug.decide.decide import decide, plan_of_recipe
 from synbt_aug.decide.plan import Plan
-from synbt_aug.device import check_device
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.intensity import IntensityReference
-from synbt_aug.number import check_seed
 from synbt_aug.paint.cut import Cut
-from synbt_aug.ranges import Range, WholeRange
-from synbt_aug.series import FAILURES, Series, failed
-from synbt_aug.surroundings import plain_torch
+from synbt_aug.runner import FAILURES, Series, failed
+from synbt_aug.signal.intensity import IntensityReference
+from synbt_aug.signal.surroundings import plain_torch
+from synbt_aug.support.device import check_device
+from synbt_aug.support.number import check_seed
+from synbt_aug.support.ranges import Range, WholeRange
 from synbt_aug.texture import SynTumor, Texture
 from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
 from synbt_aug.texture.names import DEFAULT_STEPS

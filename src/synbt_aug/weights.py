@@ -17,15 +17,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from synbt_aug.case_ids import PRIVACY, case_keys
 from synbt_aug.contract import Contract
-from synbt_aug.diffusion import Denoiser, DenoiserSettings, NoiseSchedule
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, sha256_of, write_json
-from synbt_aug.surroundings import plain_torch
-from synbt_aug.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
+from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, NoiseSchedule, VQVAESettings
+from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
+from synbt_aug.signal.surroundings import plain_torch
+from synbt_aug.support.case_ids import PRIVACY, case_keys
+from synbt_aug.support.files import check_output_folder, read_json, sha256_of, write_json
 from synbt_aug.tumor.bank import TumorBank, load_bank
-from synbt_aug.vqvae import VQVAE, VQVAESettings
 
 #: Largest file, in bytes: what hosts of code and wheels take without asking.
 PART_BYTES = 15_000_000

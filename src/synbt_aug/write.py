@@ -18,11 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.decide.plan import Plan
-from synbt_aug.grain import coloured, measure_noise, white_noise
-from synbt_aug.hole import HOLE_MARGIN_MM
-from synbt_aug.host import Host
-from synbt_aug.intensity import to_linear
-from synbt_aug.mask import (
+from synbt_aug.grid.mask import (
     ISLET_MM,
     ISLET_SHARE,
     blend_weight,
@@ -32,13 +28,17 @@ from synbt_aug.mask import (
     longest_mm,
     sphere_voxels,
 )
+from synbt_aug.grid.window import cut, inside_host, region, to_region, to_window
+from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
+from synbt_aug.signal.grain import coloured, measure_noise, white_noise
+from synbt_aug.signal.hole import HOLE_MARGIN_MM
+from synbt_aug.signal.intensity import to_linear
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.recipe import unpack_mask
 from synbt_aug.tumor.visibility import Visibility, visibility_of, zones_of
 from synbt_aug.volume import Spacing, Synthesis
-from synbt_aug.window import cut, inside_host, region, to_region, to_window
 
 #: The support ends this far from the label, or one voxel an axis.
 SUPPORT_MM = 2.0

@@ -17,13 +17,12 @@ from analytic import breast_image, ellipsoid
 from synbt_aug.cli import main
 from synbt_aug.contract import contract_of
 from synbt_aug.data.nifti import write_volume
-from synbt_aug.diffusion import Denoiser, DenoiserSettings
-from synbt_aug.hole import fill_hole
-from synbt_aug.intensity import inverse_knee
+from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, VQVAESettings
+from synbt_aug.signal.hole import fill_hole
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.texture import PaintingJob
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
-from synbt_aug.vqvae import VQVAE, VQVAESettings
 from synbt_aug.weights import Weights, save_weights
 
 

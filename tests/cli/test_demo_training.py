@@ -12,7 +12,7 @@ from synbt_aug.cli import demo_sections, demo_training
 from synbt_aug.cli.demo_training import Plan, Trained
 from synbt_aug.cli.steps import StepFailed
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import write_json
+from synbt_aug.support.files import write_json
 
 _PLAN = Plan(
     cases=2,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from synbt_aug.cli.phantom import phantom
 from synbt_aug.data import read_dataset, read_scan
-from synbt_aug.files import read_json
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.support.files import read_json
 
 
 def test_a_cohort_is_written_as_asked(synbt: Callable, tmp_path: Path) -> None:

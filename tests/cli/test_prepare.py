@@ -7,7 +7,7 @@ import pytest
 
 from mama_mia_folder import make_folder
 from synbt_aug.data import read_dataset
-from synbt_aug.files import read_json_list
+from synbt_aug.support.files import read_json_list
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synbt_aug import sheets
 from synbt_aug.cli import generator
+from synbt_aug.report import sheets
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tissue.segmenter import TissueSegmenter
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from synbt_aug.data import write_phantom_cohort
-from synbt_aug.files import read_json, write_json
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.support.files import read_json, write_json
 
 TINY = ("--preset", "tiny", "--field-of-view", "patch", "--accelerator", "cpu", "--epochs", "1")
 

@@ -13,8 +13,8 @@ import pytest
 from synbt_aug.cli import main, train
 from synbt_aug.data import cohort as cohort_module
 from synbt_aug.data import write_phantom_cohort
-from synbt_aug.files import read_json, write_json
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug.train.pool import LatentPool
 from synbt_aug.weights import load_weights
 

@@ -16,7 +16,7 @@ def nnunet_folder(tmp_path: Path) -> Callable[..., Path]:
 
     def write(channels: int = 2, labels: dict[str, int] | None = None) -> Path:
         from synbt_aug.data.nnunet_raw import write_dataset_json
-        from synbt_aug.files import read_json, write_json
+        from synbt_aug.support.files import read_json, write_json
 
         folder = tmp_path / "Dataset901_Breast"
         for i, name in enumerate("ab"):

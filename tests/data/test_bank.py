@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from analytic import breast_image, ellipsoid
-from synbt_aug.case_ids import case_key
 from synbt_aug.data.bank import bank_of, bank_of_dataset, templates_of
 from synbt_aug.data.cohort import load_cohort
 from synbt_aug.data.nifti import write_volume
 from synbt_aug.data.nnunet_raw import write_dataset_json
 from synbt_aug.data.phantom_cohort import write_phantom_cohort
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import measure_reference, to_linear
 from synbt_aug.phantom import PhantomSettings
+from synbt_aug.signal.intensity import measure_reference, to_linear
+from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, Template
 from synbt_aug.volume import BreastVolume, Spacing
 

@@ -10,8 +10,8 @@ import torch
 from small_scans import save, signal
 from synbt_aug.data.cohort import instances, load_cohort, number_tumors, to_one_mm
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import write_json
-from synbt_aug.intensity import measure_reference, to_model
+from synbt_aug.signal.intensity import measure_reference, to_model
+from synbt_aug.support.files import write_json
 
 
 def test_a_case_holds_what_training_reads(nnunet_folder: Callable[..., Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from synbt_aug.data.dataset_json import check_dataset_json
 from synbt_aug.data.nnunet_raw import read_fold, read_nnunet_raw
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 
 WRONG = {
     "channel_names": (["pre", "post"], r'such as \{"0": "pre", "1": "post"\}'),

@@ -7,7 +7,7 @@ import pytest
 
 from synbt_aug.data.nnunet_raw import read_fold, read_nnunet_raw
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 
 
 def _edit(folder: Path, **keys: object) -> None:

@@ -14,8 +14,8 @@ from synbt_aug.data.mama_mia import read_splits
 from synbt_aug.data.nifti import read_mask, read_scan
 from synbt_aug.data.phantom_cohort import COHORT_FILE, generator_of, write_phantom_cohort
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
 from synbt_aug.phantom import GENERATOR_VERSION, PhantomSettings, make_phantom
+from synbt_aug.support.files import read_json, write_json
 
 SMALL = PhantomSettings(shape=(64, 56, 48), spacing=(2.0, 2.0, 2.0))
 

@@ -23,7 +23,7 @@ from synbt_aug.data.nnunet_raw import read_fold
 from synbt_aug.data.prepare import Prepared, prepare_mama_mia
 from synbt_aug.data.prepare_plan import PrepareSettings, plan_cases
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, read_json_list, write_json
+from synbt_aug.support.files import read_json, read_json_list, write_json
 
 SETTINGS = PrepareSettings(validation=3)
 TRAINING = {"DUKE_001", "DUKE_002", "ISPY1_1001", "ISPY2_100899", "NACT_01"}

@@ -8,7 +8,7 @@ import pytest
 
 from synbt_aug.data.nnunet_raw import read_fold, write_dataset_json
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 
 NAMES = [f"case_{k}" for k in (3, 20, 1, 100, 7, 11, 2)]
 

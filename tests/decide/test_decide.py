@@ -12,12 +12,12 @@ from analytic import breast, ellipsoid, find_tissue, seeded, small_bank
 from synbt_aug.decide.decide import decide, plan_of_recipe
 from synbt_aug.decide.plan import Plan
 from synbt_aug.errors import SynBTError
+from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
-from synbt_aug.window import cut
 
 MARGIN = 2.0
 OF_12_MM = Wish(diameter_mm=12.0)

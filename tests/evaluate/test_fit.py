@@ -18,8 +18,8 @@ from synbt_aug.evaluate import Fit, FitCase, measure_fit, spread_first
 from synbt_aug.evaluate.case_fit import largest_lesion
 from synbt_aug.evaluate.compare_fits import fit_rows, which_fits_best
 from synbt_aug.evaluate.findings import RealTumors, Repainted, TissueFit
-from synbt_aug.intensity import inverse_knee
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob
 from synbt_aug.tumor.appearance import Appearance

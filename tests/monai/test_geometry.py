@@ -27,7 +27,7 @@ from monai.transforms import (
 
 from analytic import breast
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import equivalent_diameter_mm
+from synbt_aug.grid.mask import equivalent_diameter_mm
 from synbt_aug_monai import RecordIntensityd, SynBTTumor, SynBTTumord
 
 pytestmark = pytest.mark.usefixtures("flat")

@@ -15,7 +15,7 @@ from monai.transforms import Compose, MapTransform, Randomizable
 
 from analytic import MM, breast
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug_monai import PaintTumor, PaintTumorD, PaintTumord, PaintTumorDict, SynBTTumord
 

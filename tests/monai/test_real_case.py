@@ -11,8 +11,8 @@ import torch
 from monai.transforms import CastToTyped, Compose, LoadImaged, Orientationd, SpatialCropd
 
 from analytic import FlatTexture
-from synbt_aug.intensity import measure_reference
 from synbt_aug.monai import PaintTumord, RecordIntensityd, SynBTTumord
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 
 pytestmark = pytest.mark.usefixtures("flat")

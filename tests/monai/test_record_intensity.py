@@ -24,7 +24,7 @@ from monai.transforms import (
 
 from analytic import breast, ellipsoid
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import measure_reference
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug_monai import (
     RecordIntensityD,
     RecordIntensityd,

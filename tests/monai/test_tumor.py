@@ -18,8 +18,8 @@ from monai.utils import convert_to_tensor
 
 from analytic import MM, axis_orders, breast, ellipsoid, reorder
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.mask import equivalent_diameter_mm
+from synbt_aug.grid.mask import equivalent_diameter_mm
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug_monai import SynBTTumor
 

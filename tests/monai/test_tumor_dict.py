@@ -28,7 +28,7 @@ from monai.transforms.traits import LazyTrait
 from analytic import MM, breast
 from synbt_aug import monai as door
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import equivalent_diameter_mm
+from synbt_aug.grid.mask import equivalent_diameter_mm
 from synbt_aug_monai import PaintTumord, SynBTTumor, SynBTTumorD, SynBTTumord, SynBTTumorDict
 
 pytestmark = pytest.mark.usefixtures("flat")

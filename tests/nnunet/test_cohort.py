@@ -14,10 +14,10 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from analytic import small_bank, tiny_weights
 from nnunet_dataset import CASES, PLANS, Dataset, write_dataset
-from synbt_aug.case_ids import case_key, case_keys
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import measure_reference, to_linear
-from synbt_aug.mask import bounding_box
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.signal.intensity import measure_reference, to_linear
+from synbt_aug.support.case_ids import case_key, case_keys
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.bank import TumorBank, template_signal
 from synbt_aug.tumor.template import StoredSignal

@@ -17,7 +17,7 @@ from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoM
 )
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug_nnunet import trainers
 from synbt_aug_nnunet.export import export_model, plain_trainer_for
 from synbt_aug_nnunet.mixin import SynBTMixin

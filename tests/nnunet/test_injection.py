@@ -8,9 +8,9 @@ import torch
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 
 from analytic import breast, painter, seeded
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
-from synbt_aug.intensity import measure_reference
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.texture import PaintingJob
 from synbt_aug.tumor.placement import draw_seed
 from synbt_aug_nnunet.augmentation import SplitAugmentation

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from synbt_aug.dataset_settings import unpainted_line
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.settings_reading import TRAINER_SETTINGS
+from synbt_aug.settings.dataset import unpainted_line
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.settings.reading import TRAINER_SETTINGS
 from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
 
 

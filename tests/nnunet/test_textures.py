@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from analytic import find_tissue, small_bank
-from synbt_aug.case_ids import case_keys
 from synbt_aug.errors import SynBTError
+from synbt_aug.support.case_ids import case_keys
 from synbt_aug.texture import CopyPaste, SynTumor
 from synbt_aug.tissue.segmenter import shipped_segmenter
 from synbt_aug.weights import WithoutNetworks

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug_nnunet.tiny_plan import write_tiny_plan
 
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from analytic import MM, breast, ellipsoid, find_tissue, seeded, small_bank
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import Plan
+from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
-from synbt_aug.intensity import to_linear
 from synbt_aug.paint.cut import Cut
+from synbt_aug.signal.intensity import to_linear
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
-from synbt_aug.window import cut
 
 MARGIN = 2.0
 OF_12_MM = Wish(diameter_mm=12.0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from analytic import ball, seeded
-from synbt_aug.mask import blend_weight, signed_distance_mm
+from synbt_aug.grid.mask import blend_weight, signed_distance_mm
 from synbt_aug.texture import PaintingJob, SynTumor, join
 from synbt_aug.texture.analytic import noise_texture
 from synbt_aug.texture.local import level_of, linear_of

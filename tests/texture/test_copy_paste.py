@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analytic import ball, seeded
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import blend_weight, signed_distance_mm
+from synbt_aug.grid.mask import blend_weight, signed_distance_mm
 from synbt_aug.texture import CopyPaste, PaintingJob, join
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.tumor.appearance import Appearance, measure_appearance

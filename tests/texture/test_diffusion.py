@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from analytic import ball, seeded, tiny_weights
-from synbt_aug.diffusion import NoiseSchedule
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import fill_hole
+from synbt_aug.networks import NoiseSchedule
+from synbt_aug.signal.hole import fill_hole
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.tumor.appearance import Appearance

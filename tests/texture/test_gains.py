@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from analytic import ball, examples, seeded
-from synbt_aug.mask import blend_weight, gaussian, signed_distance_mm
+from synbt_aug.grid.mask import blend_weight, gaussian, signed_distance_mm
 from synbt_aug.texture.gains import (
     CONTRAST_GAIN,
     EDGE_LIFT,

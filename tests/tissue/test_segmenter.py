@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug.tissue import grid_shape
 from synbt_aug.tissue.network import NetworkSettings, TissueNetwork
 from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter, normalise

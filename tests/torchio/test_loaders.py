@@ -12,7 +12,7 @@ import torchio as tio
 from torch import Tensor
 
 from analytic import breast_image, tiny_weights
-from synbt_aug.intensity import measure_reference
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.torchio import INTENSITY_KEY, RecordIntensity, SynBTTumor
 from synbt_aug.weights import save_weights
 from torchio_subjects import empty_label, subject_of, subjects

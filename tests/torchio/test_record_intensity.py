@@ -13,7 +13,7 @@ import torchio as tio
 
 from analytic import breast_image
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import measure_reference
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.torchio import INTENSITY_KEY, RecordIntensity, SynBTTumor, reference_of
 from synbt_aug.volume import BreastVolume
 from torchio_subjects import empty_label, pair_of, subject_of, subjects

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from analytic import FlatTexture, breast, breast_image, ellipsoid, reorder
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import measure_reference
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob
 from synbt_aug.torchio import SynBTTumor

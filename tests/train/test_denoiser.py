@@ -15,13 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from synbt_aug.diffusion import NoiseSchedule, sample_ddim
 from synbt_aug.errors import SynBTError
-from synbt_aug.interruption import Interrupted
+from synbt_aug.networks import VQVAE, NoiseSchedule, VQVAESettings, sample_ddim
+from synbt_aug.support.interruption import Interrupted
 from synbt_aug.train import autoencoder_preset, denoiser_preset, load_denoiser, train_denoiser
 from synbt_aug.train.denoiser import LatentPool, weighted_error, withhold
 from synbt_aug.train.windows import ExampleSampler
-from synbt_aug.vqvae import VQVAE, VQVAESettings
 
 TINY = denoiser_preset("tiny")
 CPU = {"accelerator": "cpu", "precision": "32-true"}

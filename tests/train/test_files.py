@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from analytic import TINY_VQVAE, small_bank, tiny_weights
-from synbt_aug.case_ids import case_key, case_keys
 from synbt_aug.errors import SynBTError
+from synbt_aug.networks import VQVAE
+from synbt_aug.support.case_ids import case_key, case_keys
 from synbt_aug.train.files import cases_seen, load_autoencoder, read_facts, save_network
-from synbt_aug.vqvae import VQVAE
 from synbt_aug.weights import save_weights
 
 

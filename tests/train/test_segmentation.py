@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from segmentation_cases import BallPainter, named_case
-from synbt_aug.case_ids import case_keys
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json
-from synbt_aug.interruption import Interrupted
+from synbt_aug.support.case_ids import case_keys
+from synbt_aug.support.files import read_json
+from synbt_aug.support.interruption import Interrupted
 from synbt_aug.train import segmentation
 from synbt_aug.train.segmentation import BestSoFar, train_segmentation
 from synbt_aug.train.segmentation_predict import Predictor, dice

@@ -9,7 +9,7 @@ import torch
 
 from segmentation_cases import BallPainter, named_case, source_of
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import inverse_knee
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.train.segmentation_preset import segmentation_preset
 from synbt_aug.train.segmentation_samples import SampleSource
 from synbt_aug.train.segmentation_synthetic import REAL_ONLY, SyntheticPlan

@@ -10,8 +10,8 @@ import torch
 from segmentation_cases import named_case
 from synbt_aug.data.bank import bank_of
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.intensity import to_linear
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import to_linear
 from synbt_aug.train.crops import Crop
 from synbt_aug.train.segmentation_synthetic import (
     LINEAR,

@@ -8,7 +8,7 @@ from math import pi
 import torch
 
 from segmentation_cases import ball
-from synbt_aug.intensity import knee
+from synbt_aug.signal.intensity import knee
 from synbt_aug.train.segmentation_preset import segmentation_preset
 from synbt_aug.train.segmentation_views import View, augmented, average_down, rotated
 

@@ -12,7 +12,7 @@ import torch
 
 from processes import is_alive, wait_until
 from synbt_aug.errors import SynBTError
-from synbt_aug.folder_lock import refuse_locked
+from synbt_aug.support.folder_lock import refuse_locked
 from synbt_aug.tissue.labels_to_image import AIR, FAT, GLAND, REST, LabelMap
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.train.tissue import ExamplePool, Examples, train_tissue

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import distance_mm
+from synbt_aug.grid.mask import distance_mm
 from synbt_aug.train.windows import Example, ExampleSampler, HoleSettings
 
 SIDES = (32, 32, 32)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform import NOT_GIVEN, checked_keywords, merged_settings
 from synbt_aug_monai import PaintTumor, PaintTumord, RecordIntensityd, SynBTTumor, SynBTTumord
 

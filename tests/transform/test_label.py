@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform import Notices
 from synbt_aug.transform.label import read_label
 

@@ -11,7 +11,7 @@ import torch
 
 from analytic import FlatTexture, breast, painter, seeded
 from synbt_aug import injector
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.transform import Notices, Sample, inject, replay
 from synbt_aug.volume import Synthesis

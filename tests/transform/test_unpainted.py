@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform import Notices, look_at_unpainted
 
 ALLOW = InjectionSettings(unpainted_channels="allow")

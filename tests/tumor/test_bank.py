@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from analytic import ball, seeded, small_bank
-from synbt_aug.case_ids import case_key
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import signed_distance_mm
+from synbt_aug.grid.mask import signed_distance_mm
+from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import (
     Template,

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from analytic import seeded
-from synbt_aug.mask import equivalent_diameter_mm, longest_mm
+from synbt_aug.grid.mask import equivalent_diameter_mm, longest_mm
 from synbt_aug.tumor.distractor import (
     SHAPES,
     Distractor,

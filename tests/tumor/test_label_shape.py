@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from analytic import ball
-from synbt_aug.mask import signed_distance_mm
+from synbt_aug.grid.mask import signed_distance_mm
 from synbt_aug.tumor.label_shape import LabelShape
 
 SIDE = 48

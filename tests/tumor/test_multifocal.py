@@ -11,7 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from analytic import MM, ball, breast, painter, seeded, small_bank
-from synbt_aug.posing import rotation_matrix
+from synbt_aug.grid.posing import rotation_matrix
+from synbt_aug.grid.window import Window, cube
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.appearance import Appearance
@@ -24,7 +25,6 @@ from synbt_aug.tumor.multifocal import (
     satellites_of,
 )
 from synbt_aug.tumor.placement import Pose
-from synbt_aug.window import Window, cube
 
 SHAPE = (96, 96, 96)
 MIDDLE = Window((16, 16, 16), cube(64), MM)  # its middle: 47.5

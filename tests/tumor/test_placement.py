@@ -12,8 +12,8 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from analytic import MM, ball, breast, find_tissue, seeded, small_bank
+from synbt_aug.grid.mask import sphere_voxels
 from synbt_aug.host import Host
-from synbt_aug.mask import sphere_voxels
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.placement import (

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from analytic import ellipsoid, small_bank
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import signed_distance_mm
-from synbt_aug.posing import pose
+from synbt_aug.grid.mask import signed_distance_mm
+from synbt_aug.grid.posing import pose
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.posed_signal import posed_signal
 from synbt_aug.tumor.shape import Pose, rasterize, rasterized, rotation_and_displacement

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from analytic import ellipsoid, examples, seeded, small_bank
 from synbt_aug.errors import SynBTError
+from synbt_aug.grid.window import Window, cube
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.placement import draw_pose
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
-from synbt_aug.window import Window, cube
 
 SPACING = (0.7, 1.0, 1.3)
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from analytic import MM, ball, breast, ellipsoid, find_tissue, seeded
+from synbt_aug.grid.window import Window, cube, cut_mask
 from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.room import AXIS_RATIOS, draw_place, fits, nearest_place, room_of
 from synbt_aug.volume import Spacing
-from synbt_aug.window import Window, cube, cut_mask
 
 SHAPE = (60, 60, 60)
 

@@ -13,12 +13,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from analytic import ball, ellipsoid, examples, seeded, small_bank
-from synbt_aug.mask import bounding_box, smooth_surface, sphere_voxels
-from synbt_aug.posing import pose
+from synbt_aug.grid.mask import bounding_box, smooth_surface, sphere_voxels
+from synbt_aug.grid.posing import pose
+from synbt_aug.grid.window import WINDOW_MARGIN_MM, WINDOW_SIDES_MM
 from synbt_aug.tumor.bank import Template, TumorBank, template_distance
 from synbt_aug.tumor.placement import draw_pose
 from synbt_aug.tumor.shape import Pose, rasterize, rasterized, rotation_and_displacement
-from synbt_aug.window import WINDOW_MARGIN_MM, WINDOW_SIDES_MM
 
 MARGIN = 2.0
 STRAIGHT = Pose(0, (1.0, 0.0, 0.0, 0.0), False, 0.0, 0)

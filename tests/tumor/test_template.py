@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from analytic import ellipsoid, seeded
-from synbt_aug.case_ids import case_key
+from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.template import (
     SIGNAL_MARGIN_MM,

@@ -8,7 +8,7 @@ of nnU-Net are in (z, y, x) order.
 from __future__ import annotations
 
 from synbt_aug.errors import ExtraMissingError
-from synbt_aug.intensity import reference_of
+from synbt_aug.signal.intensity import reference_of
 
 try:
     import torchio  # noqa: F401

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torchio as tio
 
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.transform import (
     Sample,
     calculable,

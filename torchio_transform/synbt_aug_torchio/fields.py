@@ -13,7 +13,7 @@ import torch
 import torchio as tio
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.grid import Grid, grid_difference
+from synbt_aug.grid.same_grid import Grid, grid_difference
 
 #: The label's name where a subject has none and none was asked for.
 DEFAULT_LABEL = "label"

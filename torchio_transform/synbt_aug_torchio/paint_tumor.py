@@ -10,7 +10,7 @@ import torchio as tio
 from torchio.transforms import Transform
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files
 from synbt_aug.transform import Notices, replay
 from synbt_aug_torchio.exchange import plain_numpy, read_sample, write_synthesis

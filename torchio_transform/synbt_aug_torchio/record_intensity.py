@@ -10,7 +10,7 @@ from torch import Tensor
 from torchio.transforms import Transform
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import IntensityReference, measure_reference, reference_of
+from synbt_aug.signal.intensity import IntensityReference, measure_reference, reference_of
 from synbt_aug.transform import Notices, checked_keywords
 from synbt_aug_torchio.exchange import pair_of, plain_numpy
 from synbt_aug_torchio.fields import find_fields

@@ -10,9 +10,9 @@ import torch
 import torchio as tio
 from torchio.transforms.augmentation import RandomTransform
 
-from synbt_aug.clipping import order_advice
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.ranges import Range, WholeRange
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.clipping import order_advice
+from synbt_aug.support.ranges import Range, WholeRange
 from synbt_aug.transform import (
     NOT_DRAWN,
     NOT_GIVEN,

@@ -44,7 +44,7 @@ def build(
     """
     from synbt_aug.data.bank import bank_of_dataset
     from synbt_aug.errors import SynBTError
-    from synbt_aug.files import check_output_folder
+    from synbt_aug.support.files import check_output_folder
 
     if output.suffix != ".npz":
         raise SynBTError(f"A tumor bank is a .npz file, not {output.name}.")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.progress import Reporter
+from synbt_aug.support.progress import Reporter
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 

@@ -13,9 +13,9 @@ from synbt_aug.cli import generator
 from synbt_aug.cli.console import complain, console, note
 
 if TYPE_CHECKING:
-    from synbt_aug.page import Section
     from synbt_aug.phantom import Phantom
-    from synbt_aug.pictures import BeforeAfter
+    from synbt_aug.report.page import Section
+    from synbt_aug.report.pictures import BeforeAfter
     from synbt_aug.synthesizer import TumorSynthesizer
     from synbt_aug.volume import BreastVolume, Synthesis
 
@@ -101,7 +101,7 @@ def demo(
     The training needs nnU-Net and MedPy (pip install 'synbt-aug[nnunet,eval]'); without them it is
     left out. A demo that was stopped keeps the steps of it that were complete.
     """
-    from synbt_aug.files import check_output_folder
+    from synbt_aug.support.files import check_output_folder
 
     check_output_folder(output)
     synthesizer = generator.make_synthesizer(weights, device=device)
@@ -147,7 +147,7 @@ class _Painted:
 
     @property
     def outside(self) -> int:
-        from synbt_aug.report import changed_outside
+        from synbt_aug.report.report import changed_outside
 
         return sum(changed_outside(case) for case in self.shown)
 
@@ -193,7 +193,7 @@ def _train(output: Path, device: object, weights: str, seed: int, quick: bool) -
 
 def _report(output: Path, painted: _Painted, training: _Training) -> Path:
     from synbt_aug.cli import demo_sections
-    from synbt_aug.report import write_report
+    from synbt_aug.report.report import write_report
 
     seconds = painted.painting_s
     return write_report(
@@ -263,7 +263,7 @@ def _before_after(
     seconds: float,
     folder: Path,
 ) -> BeforeAfter:
-    from synbt_aug.pictures import BeforeAfter
+    from synbt_aug.report.pictures import BeforeAfter
 
     facts = {"phantom": f"seed {phantom.seed}, density {phantom.density}"}
     facts |= generator.facts_of(result)
@@ -283,7 +283,7 @@ def _before_after(
 
 def _write(folder: Path, phantom: Phantom, result: Synthesis) -> None:
     from synbt_aug.data.nifti import write_volume
-    from synbt_aug.files import write_json
+    from synbt_aug.support.files import write_json
 
     folder.mkdir(exist_ok=True)
     for name, channel in (("pre", result.image[0]), ("post", result.image[1])):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from synbt_aug.evaluate.segmentation import Interval
-    from synbt_aug.page import Section
+    from synbt_aug.report.page import Section
 
 _METRICS = {
     "dice": "Dice",
@@ -47,7 +47,7 @@ def in_one_line(trained: Trained) -> str:
 
 def figures_section() -> Section:
     """What the figures beside the pictures mean."""
-    from synbt_aug.page import Facts, Section
+    from synbt_aug.report.page import Facts, Section
 
     rows = {
         "asked": "Asked for by the user, or drawn from the tumor bank where nobody asked.",
@@ -66,7 +66,7 @@ def figures_section() -> Section:
 
 def left_out_section(missing: Sequence[str] = ()) -> Section:
     """In place of the training: why there is none."""
-    from synbt_aug.page import Commands, Paragraph, Section
+    from synbt_aug.report.page import Commands, Paragraph, Section
 
     if not missing:
         words = (
@@ -84,14 +84,14 @@ def left_out_section(missing: Sequence[str] = ()) -> Section:
 
 def failed_section(error: StepFailed) -> Section:
     """In place of the training: what went wrong."""
-    from synbt_aug.page import Commands, Paragraph, Section
+    from synbt_aug.report.page import Commands, Paragraph, Section
 
     words = f"{error.what} failed with exit code {error.code}. The last lines of {error.log}:"
     return Section(_TITLE, [Paragraph(words, "warning"), Commands(error.lines)])
 
 
 def _what_was_done(trained: Trained) -> Section:
-    from synbt_aug.page import Commands, Facts, Paragraph, Section
+    from synbt_aug.report.page import Commands, Facts, Paragraph, Section
 
     plan, curves = trained.plan, trained.curves
     n = plan.epochs * plan.iterations
@@ -140,7 +140,7 @@ def _plans(trained: Trained) -> str:
 def _examples(paths: Sequence[Path]) -> list[Section]:
     from PIL import Image
 
-    from synbt_aug.page import Gallery, Paragraph, Section
+    from synbt_aug.report.page import Gallery, Paragraph, Section
 
     if not paths:
         return []
@@ -166,8 +166,8 @@ def _examples(paths: Sequence[Path]) -> list[Section]:
 
 
 def _curves(trained: Trained) -> Section:
-    from synbt_aug.chart import LineChart
-    from synbt_aug.page import Paragraph, Section
+    from synbt_aug.report.chart import LineChart
+    from synbt_aug.report.page import Paragraph, Section
 
     curves = trained.curves
     lines = {"training loss": curves.train_loss, "validation loss": curves.val_loss}
@@ -185,7 +185,7 @@ def _curves(trained: Trained) -> Section:
 
 
 def _scores(trained: Trained) -> Section:
-    from synbt_aug.page import Gallery, Grid, Paragraph, Section
+    from synbt_aug.report.page import Gallery, Grid, Paragraph, Section
 
     scores = trained.scores
     rows = [
@@ -212,7 +212,7 @@ def _scores(trained: Trained) -> Section:
 
 def _slices(trained: Trained) -> list[tuple[str, Image.Image, str]]:
     from synbt_aug.data.nifti import read_label, read_scan
-    from synbt_aug.overlays import outlined_slices
+    from synbt_aug.report.overlays import outlined_slices
 
     pictures = []
     for case in trained.scores.cases:

@@ -211,8 +211,8 @@ def _dataset(folder: Path) -> Iterator[Finding]:
 def _channels(folder: Path) -> Iterator[Finding]:
     """Channels that a training would not paint, if there are any."""
     from synbt_aug.data.dataset_json import read_dataset_json
-    from synbt_aug.dataset_settings import settings_for, unpainted_line
-    from synbt_aug.injection_settings import InjectionSettings
+    from synbt_aug.settings.dataset import settings_for, unpainted_line
+    from synbt_aug.settings.injection import InjectionSettings
 
     described = read_dataset_json(folder)
     try:
@@ -321,7 +321,7 @@ def _case(files: CaseFiles) -> Finding:
 
 def _brighter_in_post(case: TrainingCase) -> bool:
     """Whether a case's tumors gain signal; a case without tumors passes."""
-    from synbt_aug.intensity import inverse_knee
+    from synbt_aug.signal.intensity import inverse_knee
 
     inside = case.tumor > 0
     if not bool(inside.any()):

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from synbt_aug.cli.console import console, counting, note
-from synbt_aug.number import MAX_SEED
+from synbt_aug.support.number import MAX_SEED
 
 
 def evaluate(
@@ -69,7 +69,7 @@ def evaluate(
         mean_rows,
         write_evaluation,
     )
-    from synbt_aug.files import check_output_folder
+    from synbt_aug.support.files import check_output_folder
 
     if reference is None:
         *folders, last = folders

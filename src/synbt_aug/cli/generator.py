@@ -10,7 +10,7 @@ import typer
 from synbt_aug.errors import SynBTError
 
 if TYPE_CHECKING:
-    from synbt_aug.ranges import Range, WholeRange
+    from synbt_aug.support.ranges import Range, WholeRange
     from synbt_aug.synthesizer import TumorSynthesizer
     from synbt_aug.tissue.segments import Segments
     from synbt_aug.tumor.request import AppearanceRequest
@@ -116,7 +116,7 @@ def pick_device(name: str) -> str:
     """
     import torch
 
-    from synbt_aug.device import check_device
+    from synbt_aug.support.device import check_device
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -138,7 +138,7 @@ def count_or_range(option: str, text: str) -> int | WholeRange:
     Raises:
         SynBTError: If it is neither.
     """
-    from synbt_aug.ranges import check_whole_range
+    from synbt_aug.support.ranges import check_whole_range
     from synbt_aug.tumor.request import MAX_TUMORS
 
     typed = _typed(option, text, int, "2, or a range such as 1:3")
@@ -146,7 +146,7 @@ def count_or_range(option: str, text: str) -> int | WholeRange:
 
 
 def _typed(option: str, text: str, kind: type[N], example: str) -> N | tuple[N, N]:
-    from synbt_aug.ranges import read_range
+    from synbt_aug.support.ranges import read_range
 
     try:
         return read_range(text, kind)

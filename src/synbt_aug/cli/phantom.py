@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from synbt_aug.cli.console import counting, note, triple
-from synbt_aug.number import MAX_SEED
+from synbt_aug.support.number import MAX_SEED
 
 
 class Layout(str, Enum):

@@ -10,7 +10,7 @@ import typer
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import complain, counting, note
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import MAX_SEED
+from synbt_aug.support.number import MAX_SEED
 
 
 def preview(
@@ -39,10 +39,10 @@ def preview(
 ) -> None:
     """Draw a contact sheet: one tumor a seed, each in the scan as it came."""
     from synbt_aug.data import read_pair
-    from synbt_aug.files import check_output_folder, written_whole
     from synbt_aug.host import Host
-    from synbt_aug.pictures import BeforeAfter
-    from synbt_aug.sheets import axial_panel, sheet_of
+    from synbt_aug.report.pictures import BeforeAfter
+    from synbt_aug.report.sheets import axial_panel, sheet_of
+    from synbt_aug.support.files import check_output_folder, written_whole
     from synbt_aug.tissue.segmenter import load_segmenter
     from synbt_aug.tumor.bank import load_bank
 

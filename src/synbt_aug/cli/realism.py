@@ -9,7 +9,7 @@ import typer
 
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import counting, note
-from synbt_aug.number import MAX_SEED
+from synbt_aug.support.number import MAX_SEED
 
 
 def realism(
@@ -58,7 +58,7 @@ def realism(
         summary,
         write_tables,
     )
-    from synbt_aug.files import check_output_folder, write_json
+    from synbt_aug.support.files import check_output_folder, write_json
 
     needs_skimage()
     place = generator.pick_device(device)

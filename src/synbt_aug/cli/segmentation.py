@@ -80,8 +80,8 @@ def segmentation(
     the best weights' Dice, HD95 and surface distances go to OUTPUT/scores.json.
     """
     train._check_extra()
-    from synbt_aug.case_ids import patient_of
-    from synbt_aug.injection_settings import InjectionSettings
+    from synbt_aug.settings.injection import InjectionSettings
+    from synbt_aug.support.case_ids import patient_of
     from synbt_aug.train.held_out import CasesOnDisk, case_names
     from synbt_aug.train.segmentation import train_segmentation
     from synbt_aug.train.segmentation_preset import segmentation_preset
@@ -166,7 +166,7 @@ def _score(
     import torch
 
     from synbt_aug.evaluate.segmentation import summarize
-    from synbt_aug.files import write_json
+    from synbt_aug.support.files import write_json
     from synbt_aug.train.segmentation_predict import Predictor, score_cases
     from synbt_aug.train.segmentation_preset import segmentation_preset
     from synbt_aug.train.segmenters import load_trained

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
+from synbt_aug.support.files import read_json, write_json
 
 _LAST_LINES = 15
 _GRACE_S = 3.0

@@ -13,7 +13,7 @@ import typer
 from synbt_aug.cli import generator
 from synbt_aug.cli.console import complain, note
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import MAX_SEED
+from synbt_aug.support.number import MAX_SEED
 
 if TYPE_CHECKING:
     from synbt_aug.data import Pair
@@ -83,7 +83,7 @@ def synthesize(
     written, the reason is told and the exit code is 3.
     """
     from synbt_aug.data import read_mask, read_pair
-    from synbt_aug.files import check_output_folder, read_json
+    from synbt_aug.support.files import check_output_folder, read_json
     from synbt_aug.tumor.request import AppearanceRequest
 
     modes = {"--tumor-mask": tumor_mask, "--remove": remove, "--recipe": recipe}
@@ -197,7 +197,7 @@ def _refuse_own_input(output: Path, inputs: list[Path | None]) -> None:
 
 def _refuse_other_results(output: Path, request: dict[str, Any], force: bool) -> None:
     """The same request may be made again; another one asks first."""
-    from synbt_aug.files import read_json
+    from synbt_aug.support.files import read_json
 
     names = ("pre.nii.gz", "post.nii.gz", "tumor.nii.gz", "recipe.json", "preview.png")
     there = [name for name in names if (output / name).exists()]
@@ -227,9 +227,9 @@ def _write(
     seconds: dict[str, float],
 ) -> None:
     from synbt_aug.data.nifti import write_mask, write_painted
-    from synbt_aug.files import write_json, written_whole
-    from synbt_aug.pictures import BeforeAfter
-    from synbt_aug.sheets import preview
+    from synbt_aug.report.pictures import BeforeAfter
+    from synbt_aug.report.sheets import preview
+    from synbt_aug.support.files import write_json, written_whole
 
     # The recipe goes last: a folder with a recipe is complete.
     (output / "recipe.json").unlink(missing_ok=True)

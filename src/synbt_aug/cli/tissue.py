@@ -53,12 +53,12 @@ def tissue(
         read_scan,
         write_labels,
     )
-    from synbt_aug.files import check_output_folder, written_whole
     from synbt_aug.host import Host
+    from synbt_aug.report.tissue_pictures import tissue_sheet
+    from synbt_aug.support.files import check_output_folder, written_whole
     from synbt_aug.tissue import TISSUE_NAMES, TissueLabel
     from synbt_aug.tissue.segmenter import load_segmenter
     from synbt_aug.tissue.sites import find_sites
-    from synbt_aug.tissue_pictures import tissue_sheet
 
     for path, ending in ((output, ".nii.gz"), (sites, ".nii.gz"), (picture, ".png")):
         if path is not None:

@@ -11,8 +11,8 @@ import typer
 from synbt_aug.cli.console import counting, note, seconds
 from synbt_aug.cli.training import check_folder, first_rank, told_how_to_go_on, told_weights
 from synbt_aug.errors import ExtraMissingError, SynBTError
-from synbt_aug.number import MAX_SEED
-from synbt_aug.progress import each
+from synbt_aug.support.number import MAX_SEED
+from synbt_aug.support.progress import each
 
 if TYPE_CHECKING:
     from synbt_aug.data import Cohort

@@ -10,9 +10,9 @@ from pathlib import Path
 import typer
 
 from synbt_aug.cli.console import note
-from synbt_aug.folder_lock import refuse_locked
-from synbt_aug.interruption import exit_code, interruptible
-from synbt_aug.progress import clock
+from synbt_aug.support.folder_lock import refuse_locked
+from synbt_aug.support.interruption import exit_code, interruptible
+from synbt_aug.support.progress import clock
 
 
 def check_folder(output: Path, name: str, resume: bool) -> None:
@@ -23,8 +23,8 @@ def check_folder(output: Path, name: str, resume: bool) -> None:
         name: Of the run that is started first.
         resume: Whether it goes on with an earlier one.
     """
-    from synbt_aug.files import check_output_folder
-    from synbt_aug.training_loop import refuse_other_run
+    from synbt_aug.loop.training_loop import refuse_other_run
+    from synbt_aug.support.files import check_output_folder
 
     refuse_other_run(output, name, resume)
     check_output_folder(output)
@@ -41,7 +41,7 @@ def told_how_to_go_on(output: Path, name: str, resume: bool) -> Iterator[None]:
         name: Of its first run.
         resume: Whether the command went on with one.
     """
-    from synbt_aug.training_loop import checkpoint_path
+    from synbt_aug.loop.training_loop import checkpoint_path
 
     try:
         with interruptible():
@@ -68,7 +68,7 @@ def told_weights(weights: Path, facts: Path | None = None) -> None:
         weights: The file, or the folder.
         facts: The JSON that tells the steps; None: the one beside the file.
     """
-    from synbt_aug.files import read_json
+    from synbt_aug.support.files import read_json
 
     if first_rank():
         found = read_json(facts or weights.with_suffix(".json"), "the facts of a training")

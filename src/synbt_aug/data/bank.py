@@ -16,9 +16,9 @@ from synbt_aug.data.cohort import TrainingCase, load_case, number_tumors, select
 from synbt_aug.data.detect import read_dataset
 from synbt_aug.data.layout import CaseFiles
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import tissue
-from synbt_aug.intensity import IntensityReference, inverse_knee, knee, to_linear
-from synbt_aug.mask import bounding_box
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.signal.hole import tissue
+from synbt_aug.signal.intensity import IntensityReference, inverse_knee, knee, to_linear
 from synbt_aug.tumor.bank import TumorBank, build_bank
 from synbt_aug.tumor.template import Template, cut_case, refusals
 from synbt_aug.volume import BreastVolume

@@ -24,10 +24,10 @@ from synbt_aug.data.layout import CaseFiles, DatasetFiles
 from synbt_aug.data.nifti import read_mask, read_pair
 from synbt_aug.data.nnunet_raw import read_fold
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import tissue
-from synbt_aug.intensity import IntensityReference, measure_reference, to_model
+from synbt_aug.grid.window import resample_to_mm
+from synbt_aug.signal.hole import tissue
+from synbt_aug.signal.intensity import IntensityReference, measure_reference, to_model
 from synbt_aug.volume import Spacing
-from synbt_aug.window import resample_to_mm
 
 # Places that crops are drawn from; enough that no two training steps need share one.
 _SITES = 2000

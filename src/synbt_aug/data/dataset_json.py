@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json
+from synbt_aug.support.files import read_json
 
 
 def read_dataset_json(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a NIfTI header says of voxel sizes, and whether it can be believed.
 
-Leaves out whether two scans lie on one grid: `grid.py` knows that.
+Leaves out whether two scans lie on one grid: `grid/same_grid.py` knows that.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 from synbt_aug.data.name_words import words_of
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import check_whole
+from synbt_aug.support.number import check_whole
 
 _TUMOR = {
     "tumor", "tumors", "tumour", "tumours", "lesion", "lesions", "cancer", "cancers", "mass",

@@ -15,7 +15,7 @@ from pathlib import Path
 from synbt_aug.data.layout import CaseFiles, DatasetFiles, shorten
 from synbt_aug.data.name_words import words_of
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import written_whole
+from synbt_aug.support.files import written_whole
 
 SPLITS_FILE = "train_test_splits.csv"
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}

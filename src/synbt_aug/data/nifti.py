@@ -23,8 +23,8 @@ from torch import Tensor
 
 from synbt_aug.data.header import check_header, header_for_labels
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import written_whole
-from synbt_aug.grid import Grid, grid_difference
+from synbt_aug.grid.same_grid import Grid, grid_difference
+from synbt_aug.support.files import written_whole
 from synbt_aug.volume import BreastVolume, Spacing
 
 logger = logging.getLogger(__name__)

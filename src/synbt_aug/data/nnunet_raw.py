@@ -19,8 +19,8 @@ from synbt_aug.data.label_names import tumor_label_of
 from synbt_aug.data.layout import CaseFiles, DatasetFiles, shorten
 from synbt_aug.data.standard_split import standard_fold
 from synbt_aug.errors import ExtraMissingError, SynBTError
-from synbt_aug.files import read_json_list, write_json
-from synbt_aug.number import check_whole
+from synbt_aug.support.files import read_json_list, write_json
+from synbt_aug.support.number import check_whole
 
 logger = logging.getLogger(__name__)
 

@@ -24,15 +24,15 @@ from synbt_aug.data.mama_mia import write_splits
 from synbt_aug.data.nifti import write_volume
 from synbt_aug.data.nnunet_raw import write_dataset_json
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import (
+from synbt_aug.phantom import GENERATOR_VERSION, Phantom, PhantomSettings, make_phantom
+from synbt_aug.support.files import (
     check_output_folder,
     read_json,
     remove_unfinished,
     scratch_folder,
     write_json,
 )
-from synbt_aug.phantom import GENERATOR_VERSION, Phantom, PhantomSettings, make_phantom
-from synbt_aug.workers import each_done
+from synbt_aug.support.workers import each_done
 
 LAYOUTS = ("nnunet", "mama-mia")
 FIRST_TEST_SEED = 1_000_000

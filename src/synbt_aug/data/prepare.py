@@ -30,8 +30,8 @@ from synbt_aug.data.prepared_case import (
 )
 from synbt_aug.data.prepared_index import Counts, write_index
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, remove_unfinished, write_json
-from synbt_aug.workers import each_done
+from synbt_aug.support.files import check_output_folder, read_json, remove_unfinished, write_json
+from synbt_aug.support.workers import each_done
 
 # What every case of a folder shares; a folder made with other settings is not added to.
 SETTINGS_FILE = "prepare.json"

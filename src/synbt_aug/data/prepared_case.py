@@ -18,7 +18,7 @@ from torch import Tensor
 from synbt_aug.data.cohort import to_one_mm
 from synbt_aug.data.nifti import Scan, read_mask, read_pair, write_volume
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, scratch_folder, write_json
+from synbt_aug.support.files import read_json, scratch_folder, write_json
 
 RECORDS = "prepared"
 # Beyond this a header's voxel size is wrong: no breast scan is a meter long, and a wrong

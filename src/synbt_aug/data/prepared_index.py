@@ -15,7 +15,7 @@ from synbt_aug.data.nnunet_raw import write_dataset_json
 from synbt_aug.data.parts import PARTS, centre_of, grouped_folds
 from synbt_aug.data.prepare_plan import PrepareSettings, Skipped
 from synbt_aug.data.prepared_case import files_of, records_of
-from synbt_aug.files import write_json, written_whole
+from synbt_aug.support.files import write_json, written_whole
 
 Counts = dict[str, dict[str, int]]
 

@@ -12,13 +12,19 @@ from torch import Tensor
 
 from synbt_aug.decide.plan import ATTEMPTS, Plan
 from synbt_aug.errors import SynBTError
-from synbt_aug.host import Host
-from synbt_aug.mask import (
+from synbt_aug.grid.mask import (
     bounding_box,
     signed_distance_mm,
     smooth_surface,
 )
-from synbt_aug.ranges import Range
+from synbt_aug.grid.window import (
+    cut,
+    inside_host,
+    shape_for_mask,
+    window_around,
+)
+from synbt_aug.host import Host
+from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance
@@ -41,12 +47,6 @@ from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.room import draw_place, room_of
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
-from synbt_aug.window import (
-    cut,
-    inside_host,
-    shape_for_mask,
-    window_around,
-)
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from synbt_aug.decide.decide import decide
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import tissue
+from synbt_aug.grid.mask import bounding_box, dilate_mm, gaussian
+from synbt_aug.grid.window import Window, cube, cut, cut_mask, shape_for_mask, window_around
 from synbt_aug.host import Host
-from synbt_aug.intensity import IntensityReference, knee, to_linear
-from synbt_aug.mask import bounding_box, dilate_mm, gaussian
 from synbt_aug.paint.cut import Cut
+from synbt_aug.signal.hole import tissue
+from synbt_aug.signal.intensity import IntensityReference, knee, to_linear
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
@@ -30,7 +31,6 @@ from synbt_aug.tumor.visibility import measure_visibility
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing
 from synbt_aug.weights import Weights
-from synbt_aug.window import Window, cube, cut, cut_mask, shape_for_mask, window_around
 from synbt_aug.write import paint_and_write
 
 #: Of the mapped signal: [-1, 1] is ordinary tissue.

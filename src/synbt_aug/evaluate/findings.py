@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from synbt_aug.evaluate.limits import GOOD, POOR, UNDECIDED, Limit, worst
+from synbt_aug.support.wording import shown_beside
 from synbt_aug.tumor.visibility import CONTRAST_TO_NOISE
-from synbt_aug.wording import shown_beside
 
 Pair = tuple[float, float]
 

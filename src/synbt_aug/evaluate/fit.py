@@ -20,7 +20,7 @@ from synbt_aug.errors import SynBTError, first_line
 from synbt_aug.evaluate.case_fit import CaseFit, FitCase, TumorFit, measure_case
 from synbt_aug.evaluate.findings import FAINT, RANGE_PERCENTILES, RealTumors, Repainted, TissueFit
 from synbt_aug.evaluate.fit_verdict import Fit
-from synbt_aug.surroundings import plain_torch
+from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import SHIPPED

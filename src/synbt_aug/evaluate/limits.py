@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from synbt_aug.wording import shown_beside
+from synbt_aug.support.wording import shown_beside
 
 GOOD, FAIR, POOR, UNDECIDED = "good", "fair", "poor", "undecided"
 

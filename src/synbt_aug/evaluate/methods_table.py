@@ -11,7 +11,7 @@ from typing import Any
 
 from synbt_aug.evaluate.compare_methods import Comparison
 from synbt_aug.evaluate.segmentation import KINDS, METRICS, CaseScore, Interval, Scores
-from synbt_aug.files import write_json, written_whole
+from synbt_aug.support.files import write_json, written_whole
 
 #: What an empty mask counts; the same words wherever the means are shown.
 EMPTY_MASKS = (

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from synbt_aug.decide.plan import Plan
-from synbt_aug.hole import tissue
+from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM
+from synbt_aug.grid.window import cut, cut_mask, inside_host
 from synbt_aug.host import Host
-from synbt_aug.intensity import knee, to_linear
-from synbt_aug.mask import BLEND_HALF_WIDTH_MM
+from synbt_aug.signal.hole import tissue
+from synbt_aug.signal.intensity import knee, to_linear
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.label_shape import LabelShape
-from synbt_aug.window import cut, cut_mask, inside_host
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from types import EllipsisType
 import torch
 from torch import Tensor
 
-from synbt_aug.intensity import inverse_knee
-from synbt_aug.mask import gaussian
+from synbt_aug.grid.mask import gaussian
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import (
     GRAIN_SIGMA_MM,

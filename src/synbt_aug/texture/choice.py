@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import check_number, check_whole
+from synbt_aug.support.number import check_number, check_whole
 from synbt_aug.texture.analytic import SynTumor
 from synbt_aug.texture.copy_paste import CopyPaste
 from synbt_aug.texture.diffusion import TumorInpainter

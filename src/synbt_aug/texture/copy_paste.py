@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import fill_hole
-from synbt_aug.intensity import inverse_knee
-from synbt_aug.mask import gaussian
+from synbt_aug.grid.mask import gaussian
+from synbt_aug.signal.hole import fill_hole
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import (
     GRAIN_SIGMA_MM,

@@ -2,7 +2,7 @@
 
 hole -> encode -> `Z_cond = cat(Z_masked, down(M))` -> DDIM -> codebook -> decode -> gains towards
 what was asked. What is painted holds no noise, as 13 bits for a 4 mm cell cannot: fresh noise like
-the scan's is written with it (`grain.py`).
+the scan's is written with it (`signal/grain.py`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.diffusion import Denoiser, NoiseSchedule, sample_ddim
-from synbt_aug.diffusion.denoiser import guided
 from synbt_aug.errors import SynBTError
-from synbt_aug.grain import measure_noise
-from synbt_aug.hole import fill_hole
-from synbt_aug.intensity import inverse_knee
-from synbt_aug.mask import down
-from synbt_aug.number import check_number, check_whole
+from synbt_aug.grid.mask import down
+from synbt_aug.networks import VQVAE, Denoiser, NoiseSchedule, sample_ddim
+from synbt_aug.networks.denoiser import guided
+from synbt_aug.signal.grain import measure_noise
+from synbt_aug.signal.hole import fill_hole
+from synbt_aug.signal.intensity import inverse_knee
+from synbt_aug.support.number import check_number, check_whole
 from synbt_aug.texture.gains import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.texture.names import DEFAULT_STEPS, MAX_GUIDANCE
 from synbt_aug.tumor.visibility import blur_sigma_mm
 from synbt_aug.tumor.zones import Zones
-from synbt_aug.vqvae import VQVAE
 
 #: Voxels along each face of a window that no tumor is measured on: the hole lies 12 mm inside, and
 #: 7 mm around the label hold all that is measured.

@@ -30,7 +30,7 @@ from synbt_aug.tumor.visibility import share_shown
 from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
-#: of `zones.py` or of `grain.py` changes.
+#: of `tumor/zones.py` or of `signal/grain.py` changes.
 CORRECTION = 4
 
 #: Limits of each gain: beyond, it would be the gains that paint.

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from synbt_aug.mask import BLEND_HALF_WIDTH_MM, signed_distance_mm
+from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM, signed_distance_mm
 from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, Appearance
 from synbt_aug.tumor.label_shape import LabelShape
 

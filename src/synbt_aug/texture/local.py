@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from synbt_aug.hole import fill_hole
-from synbt_aug.mask import BLEND_HALF_WIDTH_MM, blend_weight, gaussian, signed_distance_mm
+from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM, blend_weight, gaussian, signed_distance_mm
+from synbt_aug.signal.hole import fill_hole
 from synbt_aug.tumor.appearance import SHELL_MM
 
 #: What varies within this many mm is the scan's grain, which stays.

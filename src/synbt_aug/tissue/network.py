@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synbt_aug.number import check_number
-from synbt_aug.plain_settings import check_widths, from_plain
+from synbt_aug.networks.plain_settings import check_widths, from_plain
+from synbt_aug.support.number import check_number
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.slabs import SLAB, block_in_slabs, joined
 from synbt_aug.tissue.tissue_map import WORKING_MM

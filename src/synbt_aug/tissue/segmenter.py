@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, read_json, sha256_of, write_json
-from synbt_aug.surroundings import plain_torch
-from synbt_aug.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
+from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
+from synbt_aug.signal.surroundings import plain_torch
+from synbt_aug.support.files import check_output_folder, read_json, sha256_of, write_json
 from synbt_aug.tissue.network import NetworkSettings, TissueNetwork
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import Spacing

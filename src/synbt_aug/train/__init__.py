@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synbt_aug.interruption import Interrupted
+from synbt_aug.support.interruption import Interrupted
 from synbt_aug.train.autoencoder import train_autoencoder
 from synbt_aug.train.crops import TrainingCase
 from synbt_aug.train.denoiser import train_denoiser

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from synbt_aug.contract import contract_of
-from synbt_aug.diffusion import NoiseSchedule
 from synbt_aug.errors import SynBTError
+from synbt_aug.networks import NoiseSchedule
 from synbt_aug.train.files import load_autoencoder, load_denoiser, read_facts
 from synbt_aug.train.identity import identity_of_encoder
 from synbt_aug.tumor.bank import TumorBank

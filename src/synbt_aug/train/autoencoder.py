@@ -18,6 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.loop.training_loop import (
+    TrainingRun,
+    checkpoint_path,
+    fresh_weights,
+    make_fabric,
+    refuse_other_run,
+)
+from synbt_aug.loop.training_step import descend, learning_rate, set_learning_rate
+from synbt_aug.networks import VQVAE
 from synbt_aug.train.codec_losses import (
     Adversary,
     difference_l1,
@@ -31,15 +40,6 @@ from synbt_aug.train.files import cases_seen, load_autoencoder, save_network
 from synbt_aug.train.identity import identity_of_cases, identity_of_network
 from synbt_aug.train.perceptual import load_perceptual
 from synbt_aug.train.presets import AutoencoderPreset, VolumeStage
-from synbt_aug.training_loop import (
-    TrainingRun,
-    checkpoint_path,
-    fresh_weights,
-    make_fabric,
-    refuse_other_run,
-)
-from synbt_aug.training_step import descend, learning_rate, set_learning_rate
-from synbt_aug.vqvae import VQVAE
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -10,7 +10,7 @@ from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
 
-from synbt_aug.intensity import inverse_knee
+from synbt_aug.signal.intensity import inverse_knee
 
 _MOST_LINEAR = 3.0
 

@@ -24,7 +24,7 @@ class TrainingCase(Protocol):
     """What training reads of a case, on a 1 mm isotropic grid.
 
     Attributes:
-        q: Mapped intensities (see `synbt_aug.intensity`), shape `(2, D, H, W)`,
+        q: Mapped intensities (see `synbt_aug.signal.intensity`), shape `(2, D, H, W)`,
             float16 or float32.
         valid: Where the host has signal, shape `(D, H, W)`, bool.
         tumor: Instance numbers, 0 for none, shape `(D, H, W)`, uint8.

@@ -12,13 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from synbt_aug.case_ids import PRIVACY, case_keys
-from synbt_aug.diffusion import Denoiser, DenoiserSettings
+from synbt_aug.data.leaks import cases_of
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import read_json, write_json
-from synbt_aug.leaks import cases_of
-from synbt_aug.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
-from synbt_aug.vqvae import VQVAE, VQVAESettings
+from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, VQVAESettings
+from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
+from synbt_aug.support.case_ids import PRIVACY, case_keys
+from synbt_aug.support.files import read_json, write_json
 from synbt_aug.weights import SHIPPED, load_weights
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from synbt_aug.case_ids import case_key
+from synbt_aug.networks import VQVAE
+from synbt_aug.support.case_ids import case_key
 from synbt_aug.tissue.labels_to_image import LabelMap
-from synbt_aug.vqvae import VQVAE
 
 # Every so many voxels count: 260 cases are told from others in a second.
 _EVERY = 1009

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import check_output_folder, open_npz, written_whole
 from synbt_aug.phantom import GENERATOR_VERSION, Phantom, PhantomSettings, make_phantom
 from synbt_aug.phantom.tissue import Tissue
+from synbt_aug.support.files import check_output_folder, open_npz, written_whole
+from synbt_aug.support.workers import each_done
 from synbt_aug.tissue.labels import TissueLabel, tissue_labels
 from synbt_aug.tissue.labels_to_image import (
     AIR,
@@ -32,7 +33,6 @@ from synbt_aug.tissue.labels_to_image import (
     VESSEL,
     LabelMap,
 )
-from synbt_aug.workers import each_done
 
 #: Fields of view, by the last digit of the seed, X, Y and Z in mm: mostly one breast as the cohort
 #: of the generator, a fifth wide enough for two, the rest shorter or longer crops.

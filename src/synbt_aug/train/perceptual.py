@@ -14,7 +14,7 @@ from monai.networks.nets import resnet10
 from torch import Tensor, nn
 
 from synbt_aug.errors import SynBTError, first_line
-from synbt_aug.tensor_files import load_tensors
+from synbt_aug.networks.tensor_files import load_tensors
 
 
 class PerceptualDistance(nn.Module):

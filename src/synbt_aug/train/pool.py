@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from synbt_aug.mask import down
+from synbt_aug.grid.mask import down
+from synbt_aug.loop.training_loop import seeded_generator
 from synbt_aug.train.presets import WindowPool
 from synbt_aug.train.windows import Example, ExampleSampler
-from synbt_aug.training_loop import seeded_generator
 
 Encode = Callable[[Tensor], Tensor]
 """From mapped intensities `(B, 2, D, H, W)` to latents `(B, 8, d, h, w)`."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from synbt_aug.diffusion import DenoiserSettings, NoiseSchedule
 from synbt_aug.errors import SynBTError
+from synbt_aug.networks import DenoiserSettings, NoiseSchedule, VQVAESettings
 from synbt_aug.train.windows import HoleSettings
-from synbt_aug.vqvae import VQVAESettings
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from monai.losses import DiceCELoss
 
-from synbt_aug.case_ids import PRIVACY, case_keys, patient_of
 from synbt_aug.data.cohort import TrainingCase
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import write_json
+from synbt_aug.loop.training_loop import TrainingRun, fresh_weights, make_fabric
+from synbt_aug.loop.training_step import descend, learning_rate, set_learning_rate
+from synbt_aug.support.case_ids import PRIVACY, case_keys, patient_of
+from synbt_aug.support.files import write_json
 from synbt_aug.train.crops import TrainingCase as CropCase
 from synbt_aug.train.crops import resident
 from synbt_aug.train.files import save_network
@@ -36,8 +38,6 @@ from synbt_aug.train.segmentation_synthetic import (
     make_painter,
 )
 from synbt_aug.train.segmenters import Segmenter
-from synbt_aug.training_loop import TrainingRun, fresh_weights, make_fabric
-from synbt_aug.training_step import descend, learning_rate, set_learning_rate
 from synbt_aug.tumor.bank import TumorBank
 
 if TYPE_CHECKING:

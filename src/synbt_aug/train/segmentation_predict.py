@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from synbt_aug.data.cohort import TrainingCase
 from synbt_aug.evaluate.segmentation import CaseScore, score_case
-from synbt_aug.intensity import inverse_knee, knee
+from synbt_aug.signal.intensity import inverse_knee, knee
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 from synbt_aug.train.segmentation_views import average_down
 from synbt_aug.train.segmenters import Segmenter

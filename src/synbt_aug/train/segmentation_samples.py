@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.loop.training_loop import seeded_generator
 from synbt_aug.train.crops import Crop, TrainingCase, below, cut, uniform
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 from synbt_aug.train.segmentation_synthetic import Painter, SyntheticPlan, linear
 from synbt_aug.train.segmentation_views import View, augmented, average_down
-from synbt_aug.training_loop import seeded_generator
 
 # Tumor voxels remembered of a case: enough to centre crops all over them.
 _SITES = 400

@@ -14,12 +14,12 @@ import torch
 from synbt_aug.data.bank import bank_of
 from synbt_aug.data.cohort import TrainingCase
 from synbt_aug.data.layout import shorten
+from synbt_aug.data.leaks import leaks
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
-from synbt_aug.intensity import IntensityReference, inverse_knee
-from synbt_aug.leaks import leaks
-from synbt_aug.progress import each
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import IntensityReference, inverse_knee
+from synbt_aug.support.progress import each
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
 from synbt_aug.train.crops import Crop

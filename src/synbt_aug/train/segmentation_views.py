@@ -1,8 +1,8 @@
 """Augmentation of segmentation crops: average down, flip, rotate, scale and shift.
 
 Pure functions. All of it comes after the painting, so that a synthetic tumor is smoothed, turned
-and scaled as a real one is. Intensities are linear here (`synbt_aug.intensity.to_linear`); the
-soft compression that the networks see comes last.
+and scaled as a real one is. Intensities are linear here (`synbt_aug.signal.intensity.to_linear`);
+the soft compression that the networks see comes last.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from synbt_aug.intensity import knee
+from synbt_aug.signal.intensity import knee
 from synbt_aug.train.segmentation_preset import SegmentationPreset
 
 

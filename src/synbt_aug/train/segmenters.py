@@ -16,8 +16,8 @@ from monai.networks.nets import DynUNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.number import check_whole
-from synbt_aug.plain_settings import check_widths, from_plain
+from synbt_aug.networks.plain_settings import check_widths, from_plain
+from synbt_aug.support.number import check_whole
 from synbt_aug.train.files import load_network, read_facts
 
 NETWORKS = ("unet", "nnunet", "swinunetr")

@@ -26,16 +26,16 @@ from monai.losses import DiceCELoss
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from synbt_aug.case_ids import PRIVACY, case_key
 from synbt_aug.errors import SynBTError
+from synbt_aug.loop.training_loop import TrainingRun, fresh_weights, make_fabric, seeded_generator
+from synbt_aug.loop.training_step import AveragedWeights, descend, learning_rate, set_learning_rate
+from synbt_aug.support.case_ids import PRIVACY, case_key
+from synbt_aug.support.workers import end_with_parent
 from synbt_aug.tissue.labels_to_image import LabelMap, draw_crop, draw_image
 from synbt_aug.tissue.network import TissueNetwork
 from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
 from synbt_aug.train.identity import identity_of_maps, identity_of_network
 from synbt_aug.train.tissue_preset import TissuePreset
-from synbt_aug.training_loop import TrainingRun, fresh_weights, make_fabric, seeded_generator
-from synbt_aug.training_step import AveragedWeights, descend, learning_rate, set_learning_rate
-from synbt_aug.workers import end_with_parent
 
 Example = tuple[Tensor, Tensor]
 """Image and answer, shape `(d, h, w)` each."""

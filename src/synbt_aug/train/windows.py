@@ -16,12 +16,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.hole import fill_hole, tissue
-from synbt_aug.intensity import inverse_knee, knee
-from synbt_aug.mask import bounding_box, dilate_mm
+from synbt_aug.grid.mask import bounding_box, dilate_mm
+from synbt_aug.grid.window import WINDOW_MARGIN_MM
+from synbt_aug.signal.hole import fill_hole, tissue
+from synbt_aug.signal.intensity import inverse_knee, knee
 from synbt_aug.train.crops import Crop, TrainingCase, below, cut, turn, uniform
 from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, SHELL_MM, measure_appearance
-from synbt_aug.window import WINDOW_MARGIN_MM
 
 # Fewer voxels than this in a latent cell or two are no tumor to learn from.
 _FEWEST_VOXELS = 20

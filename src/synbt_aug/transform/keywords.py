@@ -13,8 +13,8 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
-from synbt_aug.settings_reading import nearest
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.settings.reading import nearest
 from synbt_aug.shared_synthesizer import check_files
 
 Init = TypeVar("Init", bound=Callable[..., None])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform.arrays import calculable
 from synbt_aug.transform.notices import Notices
 

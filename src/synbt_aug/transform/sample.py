@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.clipping import CLIPPED_SHARE, clipped_advice, clipped_share
 from synbt_aug.errors import SynBTError
-from synbt_aug.injection_settings import InjectionSettings
 from synbt_aug.injector import SynBTInjector
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.clipping import CLIPPED_SHARE, clipped_advice, clipped_share
+from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.transform.arrays import largest_of
 from synbt_aug.transform.label import read_label
 from synbt_aug.transform.notices import Notices

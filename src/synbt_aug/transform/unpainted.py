@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synbt_aug.data.unpainted import check_unpainted, contradicting
-from synbt_aug.injection_settings import InjectionSettings
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform.notices import Notices
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import equivalent_diameter_mm, signed_distance_mm
-from synbt_aug.number import check_number
+from synbt_aug.grid.mask import equivalent_diameter_mm, signed_distance_mm
+from synbt_aug.support.number import check_number
 from synbt_aug.volume import Spacing
 
 #: What kinds of lesion the networks tell apart.

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synbt_aug.case_ids import case_key
 from synbt_aug.errors import SynBTError
-from synbt_aug.files import open_npz, written_whole
-from synbt_aug.mask import signed_distance_mm
+from synbt_aug.grid.mask import signed_distance_mm
+from synbt_aug.support.case_ids import case_key
+from synbt_aug.support.files import open_npz, written_whole
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
 from synbt_aug.tumor.template import StoredSignal
 from synbt_aug.tumor.template import Template as Template

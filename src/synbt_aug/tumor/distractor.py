@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.number import check_number
-from synbt_aug.posing import rotation_matrix
+from synbt_aug.grid.posing import rotation_matrix
+from synbt_aug.support.number import check_number
 from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.shape import read_quaternion
 

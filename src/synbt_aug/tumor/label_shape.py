@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.mask import around, equivalent_diameter_mm, signed_distance_mm
+from synbt_aug.grid.mask import around, equivalent_diameter_mm, signed_distance_mm
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import SMOOTHING_MM, bounding_box, equivalent_diameter_mm
+from synbt_aug.grid.mask import SMOOTHING_MM, bounding_box, equivalent_diameter_mm
+from synbt_aug.grid.window import WINDOW_SIDES_MM, shape_for_mask
 from synbt_aug.volume import Spacing
-from synbt_aug.window import WINDOW_SIDES_MM, shape_for_mask
 
 #: A part smaller than a sphere of this diameter is a speck: no lesion is told from noise by it.
 SPECK_MM = 3.0

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from synbt_aug.grid.window import Window
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import (
@@ -25,7 +26,6 @@ from synbt_aug.tumor.placement import (
 )
 from synbt_aug.tumor.room import nearest_place, room_of
 from synbt_aug.tumor.shape import rasterize, rotation_and_displacement
-from synbt_aug.window import Window
 
 #: Satellites that are drawn: how many at most, how large at most, and the SD of their distance
 #: from the largest lesion along each axis, in mm.

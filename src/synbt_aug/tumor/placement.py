@@ -14,12 +14,12 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from synbt_aug.ranges import Range, at
+from synbt_aug.grid.window import Window
+from synbt_aug.support.ranges import Range, at
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.room import draw_place, room_of
 from synbt_aug.tumor.shape import Pose, Raster, rasterize, rasterized, rotation_and_displacement
-from synbt_aug.window import Window
 
 __all__ = [
     "LARGEST_MM",

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.posing import posed_positions
+from synbt_aug.grid.posing import posed_positions
 from synbt_aug.tumor.bank import TumorBank, template_signal
 from synbt_aug.tumor.shape import Pose, rasterized, rotation_and_displacement
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import bounding_box
-from synbt_aug.number import check_number, check_seed, check_whole
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.grid.window import WINDOW_SIDES_MM, Window
+from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.distractor import Distractor
 from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM, Pose
-from synbt_aug.window import WINDOW_SIDES_MM, Window
 
 #: Raised when a recipe's meaning changes.
 RECIPE_FORMAT = 2

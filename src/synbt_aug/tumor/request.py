@@ -13,8 +13,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from synbt_aug.number import check_number
-from synbt_aug.ranges import Range, WholeRange, check_range, check_whole_range, draw, draw_whole
+from synbt_aug.support.number import check_number
+from synbt_aug.support.ranges import (
+    Range,
+    WholeRange,
+    check_range,
+    check_whole_range,
+    draw,
+    draw_whole,
+)
 from synbt_aug.tumor.appearance import LIMITS, LIMITS_ADVICE, Appearance, check_category
 from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
 from synbt_aug.tumor.lesions import Lesion

@@ -17,9 +17,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.mask import bounding_box
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.grid.window import Shape, Window, window_around
 from synbt_aug.tissue.sites import SiteMap
-from synbt_aug.window import Shape, Window, window_around
 
 #: Share of a tumor's voxels that must lie on allowed tissue. The rest lies beside it, within one
 #: voxel of the grid: small gaps, such as a node's edge, do not keep a large tumor away.

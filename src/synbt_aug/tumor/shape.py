@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.mask import (
+from synbt_aug.grid.mask import (
     ISLET_MM,
     ISLET_SHARE,
     Box,
@@ -27,10 +27,10 @@ from synbt_aug.mask import (
     smoothed_mask,
     sphere_voxels,
 )
-from synbt_aug.number import check_number, check_seed, check_whole
-from synbt_aug.posing import pose, rotation_matrix
+from synbt_aug.grid.posing import pose, rotation_matrix
+from synbt_aug.grid.window import Shape, fitting_shape
+from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.bank import TumorBank, template_distance
-from synbt_aug.window import Shape, fitting_shape
 
 #: Points a side of the grid of the elastic displacement, which spans the window.
 _ELASTIC_POINTS = 4

@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import bounding_box
+from synbt_aug.grid.mask import bounding_box
 from synbt_aug.tumor.bank import TumorBank, template_signal
 from synbt_aug.tumor.posed_signal import posed_signal
 from synbt_aug.tumor.recipe import TumorRecipe

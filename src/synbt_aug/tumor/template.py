@@ -18,9 +18,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.case_ids import case_key
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import equivalent_diameter_mm
+from synbt_aug.grid.mask import equivalent_diameter_mm
+from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 
 #: A template smaller than this is a fragment: 6 mm across.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synbt_aug.mask import gaussian, signed_distance_mm
+from synbt_aug.grid.mask import gaussian, signed_distance_mm
+from synbt_aug.support.wording import shown_beside
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.zones import LABEL, OUTER, SHELL, Zones
-from synbt_aug.wording import shown_beside
 
 #: Least share of the label that must be visible.
 VISIBLE_SHARE = 0.9

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.ranges import Range, check_range
+from synbt_aug.support.ranges import Range, check_range
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import Satellite

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synbt_aug.mask import blend_weight, gaussian, gaussian_matrix
+from synbt_aug.grid.mask import blend_weight, gaussian, gaussian_matrix
 from synbt_aug.tumor.appearance import SHELL_MM
 
 #: Order of the zones in `Zones.means`.

@@ -14,7 +14,7 @@ from synbt_aug.evaluate.realism.codecs import (
     from_cells,
     to_cells,
 )
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.signal.intensity import IntensityReference
 
 REFERENCE = IntensityReference((0.0, 0.0), (2.0, 2.0))
 

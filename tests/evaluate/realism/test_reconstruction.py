@@ -14,7 +14,7 @@ from synbt_aug.evaluate.realism.reconstruction import (
     psnr_db,
     span_of,
 )
-from synbt_aug.intensity import IntensityReference
+from synbt_aug.signal.intensity import IntensityReference
 
 REFERENCE = IntensityReference((0.0, 0.0), (50.0, 200.0))
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from analytic import breast, ellipsoid, find_tissue, painter, tiny_weights
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.realism.repaint import rebuilt, repainted
-from synbt_aug.grain import fine_part
 from synbt_aug.host import Host
-from synbt_aug.intensity import inverse_knee
+from synbt_aug.signal.grain import fine_part
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance

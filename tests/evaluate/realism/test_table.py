@@ -16,7 +16,7 @@ from synbt_aug.evaluate.realism.table import (
     to_markdown,
     write_tables,
 )
-from synbt_aug.page import Paragraph, Section
+from synbt_aug.report.page import Paragraph, Section
 
 GOOD = Figure("AUC", 0.6, Target(high=0.75), (0.5, 0.7))
 SHORT = Figure("PSNR", 28.0, Target(low=30), unit="dB", digits=1)

@@ -19,7 +19,7 @@ from synbt_aug.evaluate.realism.windows import (
     linear_of,
     split_cases,
 )
-from synbt_aug.intensity import measure_reference, to_linear
+from synbt_aug.signal.intensity import measure_reference, to_linear
 
 MM = (1.0, 1.0, 1.0)
 

@@ -19,8 +19,8 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.realism.auc import Area, area_under_curve
 from synbt_aug.evaluate.realism.training import TrainingSettings, balanced, train, turned
 from synbt_aug.evaluate.realism.windows import Windows, split_cases
-from synbt_aug.mask import gaussian
-from synbt_aug.training_loop import fresh_weights
+from synbt_aug.grid.mask import gaussian
+from synbt_aug.loop.training_loop import fresh_weights
 
 #: What varies within this many mm is grain; it is shown to the network this many times stronger.
 _GRAIN_SIGMA_MM = 0.8

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.intensity import IntensityReference, from_model, to_model
-from synbt_aug.mask import gaussian
-from synbt_aug.vqvae import VQVAE
+from synbt_aug.grid.mask import gaussian
+from synbt_aug.networks import VQVAE
+from synbt_aug.signal.intensity import IntensityReference, from_model, to_model
 
 #: (image `(2, D, H, W)`, references) -> the same after coding, float32.
 Coding = Callable[[Tensor, IntensityReference], Tensor]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.mask import equivalent_diameter_mm
+from synbt_aug.grid.mask import equivalent_diameter_mm
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank

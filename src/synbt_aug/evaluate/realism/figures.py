@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from synbt_aug.wording import shown_beside
+from synbt_aug.support.wording import shown_beside
 
 #: What is said of a figure beside its target.
 REACHED, SHORT, UNJUDGED = "reached", "not reached", "cannot be judged"

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from synbt_aug.evaluate.realism.windows import HEALTHY, LESION, Windows
-from synbt_aug.page import Gallery, Paragraph, Section
+from synbt_aug.report.page import Gallery, Paragraph, Section
 
 #: Mapped signal that is black, and white.
 GREY_SPAN = (-1.0, 2.0)

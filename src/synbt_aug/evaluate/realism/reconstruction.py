@@ -17,8 +17,8 @@ from torch import Tensor
 
 from synbt_aug.errors import ExtraMissingError, SynBTError
 from synbt_aug.evaluate.realism.codecs import CELL, Coding
-from synbt_aug.intensity import IntensityReference
-from synbt_aug.mask import bounding_box
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.signal.intensity import IntensityReference
 
 CHANNELS = ("pre", "post")
 

@@ -15,7 +15,7 @@ from synbt_aug.decide.decide import decide
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
-from synbt_aug.surroundings import plain_torch
+from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture.diffusion import TumorInpainter
 from synbt_aug.texture.job import Texture

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.realism.training import TrainingSettings, drawer, train, turned
 from synbt_aug.evaluate.realism.windows import Windows
-from synbt_aug.training_loop import fresh_weights
+from synbt_aug.loop.training_loop import fresh_weights
 
 #: Crops are smaller than windows, so that the tumor is not always in the middle.
 CROP = 48

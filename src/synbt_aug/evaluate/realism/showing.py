@@ -7,7 +7,7 @@ with all of them counts "can be seen" as a mark of synthetic tumors.
 from __future__ import annotations
 
 from synbt_aug.evaluate.realism.windows import OTHER_TUMOR, Windows, linear_of
-from synbt_aug.hole import tissue
+from synbt_aug.signal.hole import tissue
 from synbt_aug.tumor.visibility import measure_visibility
 
 

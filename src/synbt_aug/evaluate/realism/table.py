@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from synbt_aug.evaluate.realism.figures import REACHED, SHORT, UNJUDGED, Figure, Group, judged_as
-from synbt_aug.files import written_whole
-from synbt_aug.page import Grid, Paragraph, Part, Section, text, write_page
+from synbt_aug.report.page import Grid, Paragraph, Part, Section, text, write_page
+from synbt_aug.support.files import written_whole
 
 COLUMNS = ("figure", "measured", "target", "target reached?", "measured on")
 

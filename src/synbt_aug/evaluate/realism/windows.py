@@ -18,13 +18,19 @@ from torch import Tensor
 
 from synbt_aug.data.cohort import number_tumors
 from synbt_aug.errors import SynBTError
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.grid.window import Window, cube, cut, inside_host, window_around
 from synbt_aug.host import Host
-from synbt_aug.intensity import IntensityReference, inverse_knee, knee, measure_reference, to_linear
-from synbt_aug.mask import bounding_box
-from synbt_aug.tensor_files import save_tensors
+from synbt_aug.networks.tensor_files import save_tensors
+from synbt_aug.signal.intensity import (
+    IntensityReference,
+    inverse_knee,
+    knee,
+    measure_reference,
+    to_linear,
+)
 from synbt_aug.tumor.template import SMALLEST_VOXELS
 from synbt_aug.volume import BreastVolume, Spacing
-from synbt_aug.window import Window, cube, cut, inside_host, window_around
 
 SIDE_MM = 64
 

@@ -1,0 +1,1 @@
+"""The loop that every training runs in: its steps, its log, its checkpoints."""

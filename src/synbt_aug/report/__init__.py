@@ -1,0 +1,1 @@
+"""What a user looks at: slices, sheets, charts, and the page that holds them."""

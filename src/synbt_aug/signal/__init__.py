@@ -1,0 +1,1 @@
+"""What voxel values mean: scales, display ranges, the hole and what fills it, scan noise."""

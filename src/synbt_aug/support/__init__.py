@@ -1,0 +1,1 @@
+"""What every floor stands on: numbers, ranges, files, locks, progress, workers, words."""
