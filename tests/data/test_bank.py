@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from analytic import breast_image, ellipsoid
+from analytic import breast_image, ellipsoid, positions_mm
+from breast_of_formulas import ONE, tissues
+from geometric_tissue import geometric_tissue
 from synbt_aug.data.bank import bank_of, bank_of_dataset, templates_of
 from synbt_aug.data.cohort import load_cohort
 from synbt_aug.data.nifti import write_volume
@@ -18,6 +21,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.phantom import PhantomSettings
 from synbt_aug.signal.intensity import measure_reference, to_linear
 from synbt_aug.support.case_ids import case_key
+from synbt_aug.tissue import TissueLabel, TissueMap
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, Template
 from synbt_aug.volume import BreastVolume, Spacing
 
@@ -157,3 +161,48 @@ def test_a_tumor_of_scattered_voxels_is_told_as_such(
     (tmp_path / "labelsTr").mkdir()
     with pytest.raises(SynBTError, match=said):
         bank_of_dataset(speckled(tmp_path, share, spacing), workers=1)
+
+
+def test_places_are_told_where_tissues_are_known_and_only_there(cohort: Path) -> None:
+    case = load_cohort(cohort, first_post=True)[0]
+    assert all(t.places is None for t in bank_of([case]).templates)
+    told = bank_of([case], segmenter=geometric_tissue)
+    assert all(t.places is not None for t in told.templates)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.8, 0.8), (1.5, 1.5, 0.7)])
+def test_places_are_the_same_whatever_the_spacing(spacing: Spacing) -> None:
+    # A ball of 8 mm in fat, on the axis of a breast of formulas: its middle at D = 30 lies 20 mm
+    # below the tip of the skin and 30 mm before the chest wall.
+    fine = tissues(gland_radii=None)
+    centre = (30.0, 40.0, 40.0)
+    # Gland on one side of it: half of what is around.
+    fine[(positions_mm(ONE)[1] > 40) & (fine == TissueLabel.FAT)] = TissueLabel.GLAND
+    labels = resampled(fine, spacing)
+    shape = tuple(labels.shape)
+    tumor = ellipsoid(shape, centre, (8.0,) * 3, spacing)
+    image = torch.where(labels > 0, 100.0, 0.0)[None].repeat(2, 1, 1, 1)
+    image += torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+
+    def known(pre: Tensor, mm: Spacing, valid: Tensor | None = None) -> TissueMap:
+        return TissueMap.of_labels(torch.where(tumor, int(TissueLabel.GLAND), labels), mm)
+
+    volume = BreastVolume(image, spacing, tumor=tumor)
+    reference = measure_reference(volume.image)
+    (template,) = templates_of(volume, reference, "a", segmenter=known)
+    assert template.places is not None
+    skin, chest, nipple, gland = template.places[0].tolist()
+    assert skin == pytest.approx(18.0, abs=2.5)
+    assert chest == pytest.approx(30.0, abs=2.5)
+    assert nipple == pytest.approx(18.0, abs=4.0)
+    assert gland == pytest.approx(0.5, abs=0.1)
+    others = template.places[1:].float()
+    assert float(others[:, 0].min()) >= 8 and float(others[:, 3].std()) > 0.1
+
+
+def resampled(labels: Tensor, spacing: Spacing) -> Tensor:
+    """The nearest of labels at 1 mm, from the first voxel on."""
+    for axis, mm in enumerate(spacing):
+        index = (torch.arange(int(labels.shape[axis] / mm)) * mm).round().long()
+        labels = labels.index_select(axis, index.clamp_max(labels.shape[axis] - 1))
+    return labels

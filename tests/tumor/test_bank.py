@@ -19,6 +19,7 @@ from synbt_aug.grid.mask import signed_distance_mm
 from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import (
+    FORMAT,
     Template,
     TumorBank,
     build_bank,
@@ -27,6 +28,7 @@ from synbt_aug.tumor.bank import (
     template_distance,
     template_signal,
 )
+from synbt_aug.tumor.places import ELSEWHERE, STATISTICS
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, StoredSignal
 
 #: Of a ball of 4 voxels, as the first release named it.
@@ -318,3 +320,37 @@ def test_joined_voxels_are_read_from_their_own_files(tmp_path: Path) -> None:
     whole = load_bank(joined.save(tmp_path / "joined.npz"))
     assert whole.digest == bank_with_signals().digest
     assert torch.equal(template_signal(whole, 5), template_signal(bank_with_signals(), 5))
+
+
+def with_places(template: Template, seed: int = 0) -> Template:
+    """The template with places of no meaning; the nipple is not in view."""
+    places = 50 * torch.rand(1 + ELSEWHERE, len(STATISTICS), generator=seeded(seed))
+    places[:, STATISTICS.index("nipple_mm")] = torch.nan
+    return template._replace(places=places.half())
+
+
+def test_places_are_loaded_as_they_were_saved_and_only_where_they_are_known(tmp_path: Path) -> None:
+    first, *others = small_bank().templates
+    bank = TumorBank((with_places(first), *others))
+    loaded = load_bank(bank.save(tmp_path / "bank.npz"))
+    assert first.places is None and bank.templates[0].places is not None
+    there = loaded.templates[0].places
+    assert there is not None and there.dtype == torch.float16
+    assert torch.equal(there.nan_to_num(-1), bank.templates[0].places.nan_to_num(-1))
+    assert [t.places for t in loaded.templates[1:]] == [None] * len(others)
+
+
+def test_a_recipe_s_bank_is_the_same_with_and_without_places() -> None:
+    bank = small_bank()
+    told = TumorBank(tuple(with_places(t) for t in bank.templates))
+    assert told.digest == bank.digest
+
+
+def test_a_bank_of_a_later_format_says_to_update(tmp_path: Path) -> None:
+    bank = TumorBank((with_places(small_bank().templates[0]),))
+    path = bank.save(tmp_path / "bank.npz")
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez(path, **content | {"format": np.array([FORMAT + 1])})
+    with pytest.raises(SynBTError, match=f"of format {FORMAT + 1}, .* up to {FORMAT}. Update it"):
+        load_bank(path)

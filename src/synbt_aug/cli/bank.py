@@ -45,13 +45,19 @@ def build(
     from synbt_aug.data.bank import bank_of_dataset
     from synbt_aug.errors import SynBTError
     from synbt_aug.support.files import check_output_folder
+    from synbt_aug.tissue.segmenter import load_segmenter
 
     if output.suffix != ".npz":
         raise SynBTError(f"A tumor bank is a .npz file, not {output.name}.")
     check_output_folder(output.parent)
     with counting("Reading cases") as on_case:
         built = bank_of_dataset(
-            data, fold=fold, split=split, voxels=not masks_only, on_case=on_case
+            data,
+            fold=fold,
+            split=split,
+            voxels=not masks_only,
+            segmenter=load_segmenter(),
+            on_case=on_case,
         )
     built.bank.save(output)
     for line in built.skipped[:5]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,15 +21,21 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import bounding_box
 from synbt_aug.signal.hole import tissue
 from synbt_aug.signal.intensity import IntensityReference, inverse_knee, knee, to_linear
+from synbt_aug.tissue.segments import Segments
+from synbt_aug.tissue.sites import find_sites
+from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.tumor.bank import TumorBank, build_bank
-from synbt_aug.tumor.template import Template, cut_case, refusals
+from synbt_aug.tumor.places import places_of
+from synbt_aug.tumor.template import Locates, Template, cut_case, refusals
 from synbt_aug.volume import BreastVolume
 
 # Tissue that is read around a case's tumors, in mm: beyond the shell of `measure_appearance`.
 _AROUND_MM = 20.0
 
 
-def bank_of(cases: Iterable[TrainingCase], *, voxels: bool = False) -> TumorBank:
+def bank_of(
+    cases: Iterable[TrainingCase], *, voxels: bool = False, segmenter: Segments | None = None
+) -> TumorBank:
     """Cut a template of every tumor; those of one case stay together.
 
     Give it the training cases of a fold alone: a bank that holds validation tumors leaks them.
@@ -36,11 +44,13 @@ def bank_of(cases: Iterable[TrainingCase], *, voxels: bool = False) -> TumorBank
         cases: With their tumors.
         voxels: Keep the images' signal around the tumors, for tumors that are copied. A bank
             with voxels is as private as the images; weights folders come without.
+        segmenter: Finds the tissues, so that the bank knows how its tumors lie in their breasts;
+            None leaves that unknown.
 
     Raises:
         SynBTError: If there is no tumor of 6 mm or more.
     """
-    return _bank([_cut_templates(case, voxels) for case in cases])
+    return _bank([_cut_templates(case, voxels, segmenter) for case in cases])
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ def bank_of_dataset(
     fold: int | None = None,
     split: str | None = None,
     voxels: bool = False,
+    segmenter: Segments | None = None,
     workers: int | None = None,
     on_case: Callable[[int, int], None] | None = None,
 ) -> BuiltBank:
@@ -74,6 +85,7 @@ def bank_of_dataset(
         fold: Only the training cases of this fold of nnU-Net's `splits_final.json`.
         split: "train" or "test" by the dataset's own split; None as for `load_cohort`.
         voxels: Keep the images' signal around the tumors.
+        segmenter: As for `bank_of`.
         workers: Threads; None takes one a core.
         on_case: Called with (cases read, all cases).
 
@@ -86,7 +98,7 @@ def bank_of_dataset(
     found: dict[str, _Cut] = {}
     skipped = list(files.skipped)
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        jobs = {pool.submit(_read_and_cut, case, voxels): case for case in files.cases}
+        jobs = {pool.submit(_read_and_cut, case, voxels, segmenter): case for case in files.cases}
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 name = jobs[job].name
@@ -113,15 +125,21 @@ class _Cut:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def _read_and_cut(files: CaseFiles, voxels: bool) -> _Cut:
-    return _cut_templates(load_case(files, first_post=True), voxels)
+def _read_and_cut(files: CaseFiles, voxels: bool, segmenter: Segments | None) -> _Cut:
+    return _cut_templates(load_case(files, first_post=True), voxels, segmenter)
 
 
-def _cut_templates(case: TrainingCase, voxels: bool) -> _Cut:
+def _cut_templates(case: TrainingCase, voxels: bool, segmenter: Segments | None) -> _Cut:
     if not case.instances:
         return _Cut()
     q = case.q.float()
-    cut = _cut_all(inverse_knee(q), q, case.valid, case.tumor, case.name, voxels)
+    linear = inverse_knee(q)
+    locate = None
+    if segmenter is not None:
+        spacing = (1.0, 1.0, 1.0)
+        tissue_map = segmenter(linear[0], spacing, case.valid)
+        locate = _locates(tissue_map, case.tumor > 0, case.valid, (0, 0, 0), case.name)
+    cut = _cut_all(linear, q, case.valid, case.tumor, case.name, voxels, locate)
     return _Cut(cut) if cut else _Cut(refused=refusals(case.tumor))
 
 
@@ -141,7 +159,12 @@ def _bank(cases: list[_Cut]) -> TumorBank:
 
 
 def templates_of(
-    volume: BreastVolume, reference: IntensityReference, source: str, *, voxels: bool = False
+    volume: BreastVolume,
+    reference: IntensityReference,
+    source: str,
+    *,
+    voxels: bool = False,
+    segmenter: Segments | None = None,
 ) -> tuple[Template, ...]:
     """Cut a template of every tumor of one volume, at 1 mm; those of the case are a group.
 
@@ -150,6 +173,7 @@ def templates_of(
         reference: Its intensity references.
         source: The case's name.
         voxels: Keep the signal around the tumors.
+        segmenter: As for `bank_of`.
 
     Returns:
         Those of 6 mm and more, the largest first; none where there is no tumor.
@@ -165,7 +189,12 @@ def templates_of(
     valid = torch.ones_like(tumor, dtype=torch.bool)
     if volume.valid is not None:
         valid = _mask_at_one_mm(volume.valid[box], volume)
-    return _cut_all(linear, knee(linear), valid, tumor, source, voxels)
+    locate = None
+    if segmenter is not None and bool(tumor.any()):
+        d, h, w = (part.start for part in box)
+        tissue_map = segmenter(volume.image[0], volume.spacing, volume.valid)
+        locate = _locates(tissue_map, volume.tumor, volume.valid, (d, h, w), source)
+    return _cut_all(linear, knee(linear), valid, tumor, source, voxels, locate)
 
 
 def _mask_at_one_mm(mask: Tensor, volume: BreastVolume) -> Tensor:
@@ -173,7 +202,46 @@ def _mask_at_one_mm(mask: Tensor, volume: BreastVolume) -> Tensor:
 
 
 def _cut_all(
-    linear: Tensor, q: Tensor, valid: Tensor, tumor: Tensor, source: str, voxels: bool
+    linear: Tensor,
+    q: Tensor,
+    valid: Tensor,
+    tumor: Tensor,
+    source: str,
+    voxels: bool,
+    locate: Locates | None,
 ) -> tuple[Template, ...]:
     around = tissue(q[None])[0] & valid & (tumor == 0)
-    return cut_case(tumor, linear, around, source, voxels=voxels, valid=valid)
+    return cut_case(tumor, linear, around, source, voxels=voxels, valid=valid, locate=locate)
+
+
+def _locates(
+    tissues: TissueMap,
+    tumor: Tensor,
+    valid: Tensor | None,
+    start: tuple[int, int, int],
+    source: str,
+) -> Locates:
+    """What tells how the tumors of a case lie.
+
+    Args:
+        tissues: Of the case.
+        tumor: All its tumors, on the case's own grid.
+        valid: Its voxels with signal.
+        start: Voxel of the case under the first one at 1 mm.
+        source: The case's name; gives the seed.
+    """
+    sites = find_sites(tissues, valid=valid)
+    if sites.landmarks is not None:
+        taken = to_grid(tumor[None], tissues.spacing)[0] > 1e-4
+        hidden = sites.landmarks.without(taken.cpu().numpy(), sites.grid_mm)
+        sites = replace(sites, landmarks=hidden)
+    generator = torch.Generator().manual_seed(zlib.crc32(source.encode()))
+
+    def locate(mask: Tensor, middle: np.ndarray) -> Tensor | None:
+        d, h, w = (
+            first + float(mm) / size
+            for first, mm, size in zip(start, middle, tissues.spacing, strict=True)
+        )
+        return places_of(mask, (d, h, w), sites, tissues.shape, generator)
+
+    return locate

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synbt_aug.tissue.landmarks import Landmarks
 from synbt_aug.volume import Spacing
 
 
@@ -23,6 +24,7 @@ class SiteMap:
             `floor((i + .5) / factor)`.
         spacing: The host's voxel size, in mm.
         reason: Why the weight is zero everywhere, "no site: ..."; None where it is not.
+        landmarks: How its places lie in the breast; None where tissues are not known.
     """
 
     weight: Tensor
@@ -31,6 +33,13 @@ class SiteMap:
     factors: tuple[float, float, float]
     spacing: Spacing
     reason: str | None = None
+    landmarks: Landmarks | None = None
+
+    @property
+    def grid_mm(self) -> tuple[float, float, float]:
+        """Size of the grid's voxels, in mm."""
+        d, h, w = (f * mm for f, mm in zip(self.factors, self.spacing, strict=True))
+        return d, h, w
 
     def to_host(self, shape: tuple[int, int, int]) -> Tensor:
         """`allowed` on the host's grid, boolean, shape `shape`."""

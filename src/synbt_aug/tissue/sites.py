@@ -17,6 +17,7 @@ from torch import Tensor
 from synbt_aug.tissue.body import body_mask
 from synbt_aug.tissue.cleaning import Breast, clean
 from synbt_aug.tissue.enhancing import enhancing_structures
+from synbt_aug.tissue.landmarks import Landmarks, find_landmarks
 from synbt_aug.tissue.sides import sides
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tissue.tissue_map import TissueMap, grid_shape, to_grid
@@ -104,7 +105,12 @@ def find_sites(
         structures, nodes = enhancing_structures(seen, breast.inside, around, place.grid_mm)
         allowed &= ~nodes
         weight[structures | ~allowed] = 0
-    return place.site_map(box, allowed, weight, taken)
+    landmarks = find_landmarks(
+        tissue.labels.cpu().numpy(), breast.gland, breast.inside, box, place.grid_mm
+    )
+    if taken is not None:
+        landmarks = landmarks.without(taken, place.grid_mm)
+    return place.site_map(box, allowed, weight, taken, landmarks)
 
 
 def sites_of_roi(
@@ -181,6 +187,7 @@ class _Place:
         allowed: np.ndarray,
         weight: np.ndarray,
         taken: np.ndarray | None,
+        landmarks: Landmarks | None = None,
     ) -> SiteMap:
         """Keep away from what is there, measure depths, and fill the whole grid."""
         if taken is not None and taken.any():
@@ -201,6 +208,7 @@ class _Place:
             torch.from_numpy(everywhere),
             self.factors,
             self.spacing,
+            landmarks=landmarks,
         )
 
 

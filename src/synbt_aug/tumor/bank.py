@@ -24,6 +24,7 @@ from synbt_aug.grid.mask import signed_distance_mm
 from synbt_aug.support.case_ids import case_key
 from synbt_aug.support.files import open_npz, written_whole
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.places import ELSEWHERE, STATISTICS
 from synbt_aug.tumor.template import StoredSignal
 from synbt_aug.tumor.template import Template as Template
 
@@ -42,6 +43,9 @@ _DAMAGED = (
 )
 
 _NUMBERS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
+
+#: Version of the file: 2 holds places, and says so; 1 holds none, and no number.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,9 @@ class TumorBank:
         if self.groups:
             content["groups"] = np.array([_key(t.group) for t in self.templates])
             content["offsets"] = np.stack([_offset(t) for t in self.templates])
+        if any(t.places is not None for t in self.templates):
+            content["format"] = np.array([FORMAT])
+            content["places"] = np.stack([_places(t) for t in self.templates])
         if any(t.signal is not None for t in self.templates):
             content["signals"] = np.array([t.signal_digest for t in self.templates])
         with (
@@ -157,6 +164,13 @@ def _offset(template: Template) -> np.ndarray:
     return np.array(template.offset_mm, dtype=np.float32)
 
 
+def _places(template: Template) -> np.ndarray:
+    """As the file holds them: of one shape, all NaN where they are not known."""
+    if template.places is None:
+        return np.full((1 + ELSEWHERE, len(STATISTICS)), np.nan, np.float16)
+    return template.places.numpy()
+
+
 def _numbers(appearance: Appearance) -> np.ndarray:
     """As the file holds them: float32, NaN for what is not known."""
     return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
@@ -167,7 +181,8 @@ def _category(appearance: Appearance) -> int:
 
 
 def _digest(templates: Sequence[Template]) -> str:
-    # Over what the file holds, so that a bank and its copy on disk have the same name.
+    # Over what the file holds, so that a bank and its copy on disk have the same name; but for
+    # places, which no recipe needs: it holds the place that was drawn.
     digest = hashlib.sha256()
     for template in templates:
         digest.update(repr(tuple(template.mask.shape)).encode())
@@ -202,12 +217,18 @@ def _load_bank(path: str, _modified: int) -> TumorBank:
     try:
         with open_npz(path) as file:
             content = {key: file[key] for key in file.files if not key.startswith("signal_")}
-        templates = list(_unpacked(content, path))
+        version = int(content.get("format", [1])[0])
+        templates = list(_unpacked(content, path)) if version <= FORMAT else []
     except _DAMAGED as error:
         raise SynBTError(
             f"{path} was to be a tumor bank, but cannot be read ({error}). Copy it again, or "
             f"build one with `synbt bank build DATASET`."
         ) from error
+    if version > FORMAT:
+        raise SynBTError(
+            f"{path} is a tumor bank of format {version}, this version of synbt-aug "
+            f"reads formats up to {FORMAT}. Update it: pip install -U synbt-aug."
+        )
     return TumorBank(tuple(templates))
 
 
@@ -217,8 +238,9 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
     groups = content.get("groups", [""] * count)
     offsets = content.get("offsets", np.zeros((count, 3), np.float32))
     signals = content.get("signals", [""] * count)
+    places = content.get("places", [None] * count)
     start = 0
-    for index, (shape, values, category, source, group, offset, signal) in enumerate(
+    for index, (shape, values, category, source, group, offset, signal, place) in enumerate(
         zip(
             content["shapes"].astype(int),
             content["numbers"],
@@ -227,6 +249,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
             groups,
             offsets,
             signals,
+            places,
             strict=True,
         )
     ):
@@ -243,6 +266,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
             str(group),
             (d, h, w),
             StoredSignal(path, _member(index), str(signal)) if signal else None,
+            None if place is None or np.isnan(place).all() else torch.from_numpy(place),
         )
 
 

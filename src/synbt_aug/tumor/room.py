@@ -85,17 +85,12 @@ def room_of(sites: SiteMap, shape: tuple[int, int, int]) -> Room:
         box = _grown(allowed)
         near = ndimage.binary_dilation(allowed[box])
         kind[box] = np.where(allowed[box], _ALLOWED, np.where(near, _BESIDE, _BEYOND))
-        grid_mm = _grid_mm(sites)
+        grid_mm = sites.grid_mm
         depth[box] = _depth(near, grid_mm)
         most = _largest_mm(near, sites.weight.numpy()[box] > 0, grid_mm)
     weight = sites.weight.numpy().ravel()
     places = np.flatnonzero(weight)
     return Room(sites, shape, kind, depth, most, places, np.cumsum(weight[places], dtype=float))
-
-
-def _grid_mm(sites: SiteMap) -> tuple[float, float, float]:
-    d, h, w = (f * mm for f, mm in zip(sites.factors, sites.spacing, strict=True))
-    return d, h, w
 
 
 def _grown(mask: np.ndarray) -> tuple[slice, ...]:
@@ -158,7 +153,7 @@ def draw_place(
         The place, or None where the shape fits nowhere.
     """
     jitter = torch.rand(3, generator=generator).tolist()
-    footprint = _footprint(room, mask, jitter)
+    footprint = footprint_of(room, mask, jitter)
     if not len(room.places):
         return None
     chances = torch.rand(_FIRST, generator=generator, dtype=torch.float64).numpy()
@@ -200,7 +195,7 @@ def nearest_place(
     ]
     if among[tuple(cell)] and fits(room, window, mask):
         return Place(window, 1)
-    footprint = _footprint(room, mask, [0.5] * 3)
+    footprint = footprint_of(room, mask, [0.5] * 3)
     inside = np.flatnonzero(among)
     candidates = inside[footprint.could_hold(room, inside)]
     index = np.stack(np.unravel_index(candidates, among.shape))
@@ -232,7 +227,7 @@ def fits(room: Room, window: Window, mask: Tensor) -> bool:
     return bool(beside <= (1 - INSIDE) * under.size and (beside == 0 or under.max() < _BEYOND))
 
 
-class _Footprint(NamedTuple):
+class Footprint(NamedTuple):
     """A shape on the site map's grid, seen from the site in its middle.
 
     Args:
@@ -250,7 +245,7 @@ class _Footprint(NamedTuple):
     def could_hold(self, room: Room, sites: np.ndarray) -> np.ndarray:
         """For which sites, flat indices, the shape's box lies in the host and its core in depth."""
         # Middle of a grid voxel to its corner, at the site and at what is beyond.
-        least = self.core_mm - 1.75 * max(_grid_mm(room.sites)) - 1
+        least = self.core_mm - 1.75 * max(room.sites.grid_mm) - 1
         could = room.depth_mm.ravel()[sites] > least
         for index, cells, n in zip(
             np.unravel_index(sites, room.kind.shape), self.cells, room.kind.shape, strict=True
@@ -272,7 +267,14 @@ def _site_window(room: Room, site: tuple[int, ...], jitter: list[float], shape: 
     return window_around((d, h, w), shape, room.sites.spacing)
 
 
-def _footprint(room: Room, mask: Tensor, jitter: list[float]) -> _Footprint:
+def footprint_of(room: Room, mask: Tensor, jitter: list[float]) -> Footprint:
+    """A shape on the site map's grid.
+
+    Args:
+        room: Of the host.
+        mask: The shape in the middle of its window, boolean, shape `(d, h, w)`.
+        jitter: As for `Footprint`.
+    """
     middle = tuple(n // 2 for n in room.kind.shape)
     window = _site_window(room, middle, jitter, _shape(mask))
     box = bounding_box(mask)
@@ -295,7 +297,7 @@ def _footprint(room: Room, mask: Tensor, jitter: list[float]) -> _Footprint:
         nearest = min(nearest, (side + 1) / 2 - start, end - (side - 1) / 2)
     if not content.all():
         nearest = min(nearest, math.sqrt(float(outside[~content].min())))
-    return _Footprint(jitter, cells, counts, max(nearest, 0.0))
+    return Footprint(jitter, cells, counts, max(nearest, 0.0))
 
 
 def _in_order(sites: np.ndarray, rank: np.ndarray) -> Iterator[np.ndarray]:
@@ -311,15 +313,17 @@ def _in_order(sites: np.ndarray, rank: np.ndarray) -> Iterator[np.ndarray]:
         yield rest[start : start + _CHUNK]
 
 
-def _first_fitting(
-    room: Room,
-    mask: Tensor,
-    footprint: _Footprint,
-    sites: np.ndarray,
-    rank: np.ndarray,
-    tries: int,
-) -> Place | None:
-    """The first of the sites, flat indices in the order of `rank`, where a shape fits."""
+def fitting_sites(
+    room: Room, footprint: Footprint, sites: np.ndarray, rank: np.ndarray
+) -> Iterator[int]:
+    """Those of some sites where a shape fits by the grid's voxels.
+
+    Args:
+        room: Of the host.
+        footprint: Of the shape.
+        sites: Flat indices for which it `could_hold`.
+        rank: Gives the order in which they are looked at, rising.
+    """
     shape = room.kind.shape
     kind = room.kind.ravel()
     where = np.nonzero(footprint.counts)
@@ -330,18 +334,27 @@ def _first_fitting(
     outer = np.argsort(-((d - d.mean()) ** 2) - (h - h.mean()) ** 2 - (w - w.mean()) ** 2)
     few = cells[outer[:: max(len(outer) // 2 // _FEW, 1)][:_FEW]]
     most_beside = (1 - INSIDE) * int(voxels.sum())
-    tried = 0
     for chunk in _in_order(sites, rank):
         chunk = chunk[kind[chunk[:, None] + few].max(axis=1) < _BEYOND]
         for site in chunk:
             under = kind[site + cells]
-            if under.max() >= _BEYOND or int(voxels[under > 0].sum()) > most_beside:
-                continue
-            place = tuple(int(i) for i in np.unravel_index(site, shape))
-            window = _site_window(room, place, footprint.jitter, _shape(mask))
-            tried += 1
-            if fits(room, window, mask):
-                return Place(window, tried)
-            if tried == tries:
-                return None
+            if under.max() < _BEYOND and int(voxels[under > 0].sum()) <= most_beside:
+                yield int(site)
+
+
+def _first_fitting(
+    room: Room,
+    mask: Tensor,
+    footprint: Footprint,
+    sites: np.ndarray,
+    rank: np.ndarray,
+    tries: int,
+) -> Place | None:
+    """The first of the sites, flat indices in the order of `rank`, where a shape fits."""
+    fitting = itertools.islice(fitting_sites(room, footprint, sites, rank), tries)
+    for tried, site in enumerate(fitting, 1):
+        place = tuple(int(i) for i in np.unravel_index(site, room.kind.shape))
+        window = _site_window(room, place, footprint.jitter, _shape(mask))
+        if fits(room, window, mask):
+            return Place(window, tried)
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -41,6 +42,10 @@ _THICK_SHARE = 0.5
 _AROUND = 10
 
 _HALF_MAX = 60000.0  # float16 ends at 65504
+
+#: Gives a template's `places` by its mask and the middle of the mask's box, in voxels of 1 mm of
+#: the case as it was passed.
+Locates = Callable[[Tensor, np.ndarray], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,9 @@ class Template(NamedTuple):
         signal: The case's signal by `intensity.to_linear` in the mask's box and
             `SIGNAL_MARGIN_MM` around, float16, shape `(2, a + 12, b + 12, c + 12)`, or where it
             is stored; None in a bank of masks alone. `template_signal` reads either.
+        places: How its own place lay in the breast, and in the rows below how places lie where it
+            would have fitted as well, float16, shape `(1 + n, 4)` in the order of
+            `places.STATISTICS`, NaN for what is not known; None where tissues were not known.
     """
 
     mask: Tensor
@@ -105,6 +113,7 @@ class Template(NamedTuple):
     group: str = ""
     offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     signal: Tensor | StoredSignal | None = None
+    places: Tensor | None = None
 
     @property
     def diameter_mm(self) -> float:
@@ -207,6 +216,7 @@ def cut_case(
     *,
     voxels: bool = False,
     valid: Tensor | None = None,
+    locate: Locates | None = None,
 ) -> tuple[Template, ...]:
     """Make templates of all tumors of a case; two and more become a group.
 
@@ -217,6 +227,7 @@ def cut_case(
         source: The case's name; the group is named by its key.
         voxels: Keep the signal.
         valid: Voxels with signal.
+        locate: Tells how a tumor lies in its breast; None: not known.
 
     Returns:
         The largest first, without fragments and label noise.
@@ -237,7 +248,10 @@ def cut_case(
         )
         if found is not None:
             template, middle = found
-            cut.append((template, middle + [s.start for s in wide]))
+            middle = middle + [s.start for s in wide]
+            if locate is not None:
+                template = template._replace(places=locate(template.mask, middle))
+            cut.append((template, middle))
     cut.sort(key=lambda one: -int(one[0].mask.sum()))
     if len(cut) < 2:
         return tuple(template for template, _ in cut)

@@ -1,0 +1,114 @@
+"""How places lie in a breast: below the skin, before the chest wall, beside the nipple, in gland.
+
+Measured on the working grid, from tissues alone, so that a place in a real case, in a phantom and
+in a host that is painted speak the same language.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.tissue.labels import TissueLabel
+from synbt_aug.tissue.sides import sides
+
+#: Distances are cut off here, in mm.
+FARTHEST_MM = 150.0
+
+#: The nipple is taken to lie where a breast reaches farthest from the chest wall: in the middle
+#: of its voxels that are no more than this nearer to it, in mm.
+_TIP_MM = 4.0
+
+#: Reach of the gland that fills the place of a tumor, in mm.
+_FILL_MM = 8.0
+
+
+class Landmarks(NamedTuple):
+    """Distances and gland of the voxels in the box of the breasts.
+
+    Args:
+        start: The box's first voxel on the working grid.
+        distance_mm: To skin (the breast's surface towards the air), chest wall and nipple, float16,
+            shape `(3, d, h, w)`; NaN where there is none in view.
+        gland: Share of fibroglandular tissue, float16, shape `(d, h, w)`.
+    """
+
+    start: tuple[int, int, int]
+    distance_mm: Tensor
+    gland: Tensor
+
+    def without(self, tumor: np.ndarray, grid_mm: tuple[float, float, float]) -> Landmarks:
+        """The same with gland as it may have been where a tumor is now.
+
+        Args:
+            tumor: Boolean, on the whole working grid.
+            grid_mm: Size of its voxels, in mm.
+        """
+        box = tuple(slice(s, s + n) for s, n in zip(self.start, self.gland.shape, strict=True))
+        # Its border is half tumor, half what is around.
+        hidden = ndimage.binary_dilation(tumor[box])
+        if not hidden.any():
+            return self
+        known = (~hidden).astype(np.float32)
+        sigma = [_FILL_MM / mm for mm in grid_mm]
+        share, weight = (
+            ndimage.gaussian_filter(part, sigma, truncate=6.0)
+            for part in (self.gland.float().numpy() * known, known)
+        )
+        fill = share / np.maximum(weight, 1e-6)
+        gland = torch.where(torch.from_numpy(hidden), torch.from_numpy(fill), self.gland.float())
+        return self._replace(gland=gland.half())
+
+
+def find_landmarks(
+    labels: np.ndarray,
+    gland: np.ndarray,
+    inside: np.ndarray,
+    box: tuple[slice, ...],
+    grid_mm: tuple[float, float, float],
+) -> Landmarks:
+    """Measure the voxels in a box.
+
+    Args:
+        labels: The likeliest tissue on the working grid, values of `TissueLabel`.
+        gland: Share of fibroglandular tissue in the box.
+        inside: Breast in the box, boolean.
+        box: Of the breasts.
+        grid_mm: Size of the grid's voxels, in mm.
+    """
+    seen = labels[box]
+    air = np.isin(seen, (TissueLabel.SKIN, TissueLabel.BACKGROUND)) & ~inside
+    behind = (seen == TissueLabel.BEHIND) & ~inside
+    skin, chest = (_distance_to(part, grid_mm) for part in (air, behind))
+    nipple = np.full(seen.shape, np.nan, np.float32)
+    if behind.any():
+        side = sides(inside, _depth(inside, grid_mm), grid_mm)
+        for number in range(1, int(side.max()) + 1):
+            here = side == number
+            reached = np.where(here, chest, 0)
+            tip = np.argwhere(reached >= reached.max() - _TIP_MM).mean(0)
+            nipple[here] = _distance_from(tip, grid_mm, np.argwhere(here))
+    distances = np.stack([skin, chest, nipple]).clip(max=FARTHEST_MM).astype(np.float16)
+    first = tuple(s.start for s in box)
+    start = int(first[0]), int(first[1]), int(first[2])
+    return Landmarks(start, torch.from_numpy(distances), torch.from_numpy(gland.astype(np.float16)))
+
+
+def _distance_to(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """To the nearest face of a mask's voxels, in mm; NaN where there is none."""
+    if not mask.any():
+        return np.full(mask.shape, np.nan, np.float32)
+    found = ndimage.distance_transform_edt(~mask, sampling=grid_mm)
+    return np.asarray(np.maximum(found - min(grid_mm) / 2, 0), np.float32)
+
+
+def _depth(inside: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    return np.asarray(ndimage.distance_transform_edt(inside, sampling=grid_mm), np.float32)
+
+
+def _distance_from(point: np.ndarray, grid_mm: tuple[float, ...], voxels: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm((voxels - point) * np.array(grid_mm), axis=1), np.float32)
