@@ -340,10 +340,19 @@ def test_places_are_loaded_as_they_were_saved_and_only_where_they_are_known(tmp_
     assert [t.places for t in loaded.templates[1:]] == [None] * len(others)
 
 
-def test_a_recipe_s_bank_is_the_same_with_and_without_places() -> None:
+def test_surroundings_are_loaded_as_they_were_saved_and_only_where_they_are_known(
+    tmp_path: Path,
+) -> None:
+    first, *others = (t._replace(surroundings=None) for t in small_bank().templates)
+    bank = TumorBank((first._replace(surroundings=(0.25, 0.5)), *others))
+    loaded = load_bank(bank.save(tmp_path / "bank.npz"))
+    assert [t.surroundings for t in loaded.templates] == [(0.25, 0.5), *[None] * len(others)]
+
+
+def test_a_recipe_s_bank_is_the_same_with_and_without_places_and_surroundings() -> None:
     bank = small_bank()
-    told = TumorBank(tuple(with_places(t) for t in bank.templates))
-    assert told.digest == bank.digest
+    told = (with_places(t)._replace(surroundings=(0.25, 0.5)) for t in bank.templates)
+    assert TumorBank(tuple(told)).digest == bank.digest
 
 
 def test_a_bank_of_a_later_format_says_to_update(tmp_path: Path) -> None:

@@ -82,6 +82,16 @@ def test_surroundings_that_do_not_count_are_left_out() -> None:
     assert template.appearance != measure_appearance(SIGNAL, mask)
 
 
+def test_the_level_that_the_contrast_is_measured_against_is_kept() -> None:
+    mask = ellipsoid(SHAPE, (30, 22, 18), (9, 6, 5))
+    # Levels are (linear + 1) / 2: the tumor's .9 and 1.4, around it .4 and .5.
+    signal = torch.stack([torch.where(mask, v, w) for v, w in ((0.8, -0.2), (1.8, 0.0))])
+    template = cut_template(mask, signal)
+    assert template is not None
+    assert template.surroundings == pytest.approx((0.4, 0.5))
+    assert template.appearance.enhancement == pytest.approx(0.9)
+
+
 # --- label noise ---
 
 

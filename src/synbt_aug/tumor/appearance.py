@@ -149,6 +149,25 @@ def measure_appearance(
     Raises:
         SynBTError: If the mask is empty.
     """
+    return _measure(linear, mask, spacing, around)[0]
+
+
+def measure_with_surroundings(
+    linear: Tensor, mask: Tensor, around: Tensor | None = None
+) -> tuple[Appearance, tuple[float, float]]:
+    """A tumor at 1 mm as `measure_appearance` measures it, and what it was measured against.
+
+    Returns:
+        The appearance; and the level of the shell, pre and post, above `low` over the range.
+    """
+    appearance, surroundings = _measure(linear, mask, (1.0, 1.0, 1.0), around)
+    pre, post = surroundings.tolist()
+    return appearance, (pre, post)
+
+
+def _measure(
+    linear: Tensor, mask: Tensor, spacing: Spacing, around: Tensor | None
+) -> tuple[Appearance, Tensor]:
     voxels = int(mask.sum())
     if voxels == 0:
         raise SynBTError("measure_appearance needs a tumor, got an empty mask.")
@@ -173,13 +192,14 @@ def measure_appearance(
         category = "non-mass"
     else:
         category = "rim" if rim > _RIM_RATIO else "mass"
-    return Appearance(
+    appearance = Appearance(
         enhancement=min(max(contrast[1], -0.9), 20.0),
         heterogeneity=min(spread, 3.0),
         rim=rim,
         pre_contrast=min(max(contrast[0], -5.0), 20.0),
         category=category,
     )
+    return appearance, surroundings
 
 
 def variation(post: Tensor, depth: Tensor) -> float:

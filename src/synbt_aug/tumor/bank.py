@@ -44,7 +44,8 @@ _DAMAGED = (
 
 _NUMBERS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
 
-#: Version of the file: 2 holds places, and says so; 1 holds none, and no number.
+#: Version of the file: 2 holds places and surroundings where they are known, and its number; 1
+#: holds neither, and no number.
 FORMAT = 2
 
 
@@ -126,8 +127,13 @@ class TumorBank:
             content["groups"] = np.array([_key(t.group) for t in self.templates])
             content["offsets"] = np.stack([_offset(t) for t in self.templates])
         if any(t.places is not None for t in self.templates):
-            content["format"] = np.array([FORMAT])
             content["places"] = np.stack([_places(t) for t in self.templates])
+        if any(t.surroundings is not None for t in self.templates):
+            content["surroundings"] = np.array(
+                [t.surroundings or (np.nan, np.nan) for t in self.templates], dtype=np.float32
+            )
+        if "places" in content or "surroundings" in content:
+            content["format"] = np.array([FORMAT])
         if any(t.signal is not None for t in self.templates):
             content["signals"] = np.array([t.signal_digest for t in self.templates])
         with (
@@ -182,7 +188,7 @@ def _category(appearance: Appearance) -> int:
 
 def _digest(templates: Sequence[Template]) -> str:
     # Over what the file holds, so that a bank and its copy on disk have the same name; but for
-    # places, which no recipe needs: it holds the place that was drawn.
+    # what no recipe needs, which holds the place and the enhancement that were drawn.
     digest = hashlib.sha256()
     for template in templates:
         digest.update(repr(tuple(template.mask.shape)).encode())
@@ -239,8 +245,9 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
     offsets = content.get("offsets", np.zeros((count, 3), np.float32))
     signals = content.get("signals", [""] * count)
     places = content.get("places", [None] * count)
+    levels = content.get("surroundings", np.full((count, 2), np.nan, np.float32))
     start = 0
-    for index, (shape, values, category, source, group, offset, signal, place) in enumerate(
+    for index, (shape, values, category, source, group, offset, signal, place, level) in enumerate(
         zip(
             content["shapes"].astype(int),
             content["numbers"],
@@ -250,6 +257,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
             offsets,
             signals,
             places,
+            levels,
             strict=True,
         )
     ):
@@ -259,6 +267,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
         start = end
         known = {n: float(v) for n, v in zip(_NUMBERS, values, strict=True) if v == v}
         d, h, w = (float(mm) for mm in offset)
+        pre, post = (float(part) for part in level)
         yield Template(
             torch.from_numpy(mask),
             Appearance(**known, category=None if category < 0 else CATEGORIES[int(category)]),
@@ -267,6 +276,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
             (d, h, w),
             StoredSignal(path, _member(index), str(signal)) if signal else None,
             None if place is None or np.isnan(place).all() else torch.from_numpy(place),
+            None if np.isnan(level).any() else (pre, post),
         )
 
 

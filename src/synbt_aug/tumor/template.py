@@ -22,7 +22,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import equivalent_diameter_mm
 from synbt_aug.support.case_ids import case_key
-from synbt_aug.tumor.appearance import Appearance, measure_appearance
+from synbt_aug.tumor.appearance import Appearance, measure_with_surroundings
 
 #: A template smaller than this is a fragment: 6 mm across.
 SMALLEST_VOXELS = 113
@@ -105,6 +105,8 @@ class Template(NamedTuple):
         places: How its own place lay in the breast, and in the rows below how places lie where it
             would have fitted as well, float16, shape `(1 + n, 4)` in the order of
             `places.STATISTICS`, NaN for what is not known; None where tissues were not known.
+        surroundings: What the appearance was measured against: level of the shell, pre and post,
+            above `low` over the case's reference range; None in a bank of format 1.
     """
 
     mask: Tensor
@@ -114,6 +116,7 @@ class Template(NamedTuple):
     offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     signal: Tensor | StoredSignal | None = None
     places: Tensor | None = None
+    surroundings: tuple[float, float] | None = None
 
     @property
     def diameter_mm(self) -> float:
@@ -279,14 +282,15 @@ def _cut(
     box = ndimage.find_objects(kept.astype(np.int8))[0]
     shape = torch.from_numpy(kept[box].copy())
     wide = _widened(box, _AROUND, mask.shape)
-    appearance = measure_appearance(
+    appearance, surroundings = measure_with_surroundings(
         linear[(slice(None), *wide)],
         torch.from_numpy(kept[wide]),
         around=None if around is None else around[wide],
     )
     signal = _signal_of(linear, box, valid) if voxels else None
     middle = np.array([(s.start + s.stop - 1) / 2 for s in box])
-    return Template(shape, appearance, source, signal=signal), middle
+    template = Template(shape, appearance, source, signal=signal, surroundings=surroundings)
+    return template, middle
 
 
 def _widened(box: tuple[slice, ...], margin: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
