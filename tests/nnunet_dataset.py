@@ -66,7 +66,7 @@ def write_dataset(root: Path, dataset: Dataset) -> Path:
         described["synbt"] = dataset.synbt
     for name, content in {
         "dataset.json": described,
-        f"{PLANS}.json": _plans(dataset),
+        f"{PLANS}.json": plans_of(dataset),
         "dataset_fingerprint.json": {},
         "splits_final.json": [{"train": ["a", "b", "c"], "val": ["d"]}],
     }.items():
@@ -112,7 +112,7 @@ def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
     )  # fmt: skip
 
 
-def _plans(dataset: Dataset) -> dict[str, Any]:
+def plans_of(dataset: Dataset) -> dict[str, Any]:
     conv = {"conv_op": "torch.nn.modules.conv.Conv3d", "norm_op": "torch.nn.InstanceNorm3d"}
     configuration = {
         "data_identifier": f"{PLANS}_3d_fullres",

@@ -19,6 +19,7 @@ from synbt_aug.cli import (
     phantom,
     prepare,
     preview,
+    probe,
     realism,
     segmentation,
     synthesize,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("synthesize")(synthesize.synthesize)
 app.command("preview")(preview.preview)
+app.command("probe")(probe.probe)
 app.command("tissue")(tissue.tissue)
 app.command("phantom")(phantom.phantom)
 app.command("evaluate")(evaluate.evaluate)

@@ -6,12 +6,14 @@ import contextlib
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from traceback import walk_tb
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.table import Table
+from rich.text import Text
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.support.progress import Reporter
@@ -99,6 +101,30 @@ def triple(text: str, what: str, kind: type = float) -> tuple:
     if len(values) != 3 or not all(math.isfinite(value) for value in values):
         raise SynBTError(f"{what} is three numbers such as 192x192x128, not {text!r}.")
     return values
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """`8,12,20` as numbers.
+
+    Raises:
+        SynBTError: If one is none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise SynBTError(f"{option} needs numbers such as 8,12,20, not {text!r}.") from error
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table."""
+    table = Table()
+    for column in columns:
+        # Folded, not cut, where the screen is narrow: a cut number reads as another one.
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Text: a name may hold what rich takes for a style.
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def _one_line(text: str) -> str:

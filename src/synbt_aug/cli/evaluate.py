@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from synbt_aug.cli.console import console, counting, note
+from synbt_aug.cli.console import counting, note, show_table
 from synbt_aug.support.number import MAX_SEED
 
 
@@ -88,12 +85,12 @@ def evaluate(
             methods, reference, label=label, confidence=confidence, seed=seed, on_case=tell
         )
     comparisons = compare_methods(scores, baseline=base, seed=seed)
-    _show(MEAN_COLUMNS, mean_rows(scores))
+    show_table(MEAN_COLUMNS, mean_rows(scores))
     for name, found in scores.items():
         note(f"{name}: {empty_masks_of(found)} of {len(found.cases)}")
     if comparisons:
         note(f"Differences from {base}: above 0 is better for Dice, below 0 for distances.")
-        _show(DIFFERENCE_COLUMNS, difference_rows(comparisons))
+        show_table(DIFFERENCE_COLUMNS, difference_rows(comparisons))
     for caution in cautions(scores, comparisons):
         note(caution)
     if output is None:
@@ -109,14 +106,3 @@ def evaluate(
     }
     title = f"{', '.join(methods)} against {reference.name}"
     note(f"Tables in {write_evaluation(output, title, scores, comparisons, facts)}")
-
-
-def _show(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table()
-    for column in columns:
-        # Folded, not cut, where the screen is narrow: a cut number reads as another one.
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        # Text: a method's name may hold what rich takes for a style.
-        table.add_row(*map(Text, row))
-    console.print(table)

@@ -232,7 +232,7 @@ def read_pair(
         weights = read_label(roi, "The roi")
         check_same_grid(weights, pre_scan, "The roi")
         masks["roi"] = torch.from_numpy(np.ascontiguousarray(weights.values()))
-    image = torch.from_numpy(_stacked(pre_scan, post_scan))
+    image = torch.from_numpy(stacked(pre_scan, post_scan))
     return Pair(pre_scan, post_scan, BreastVolume(image, pre_scan.spacing, **masks))
 
 
@@ -240,8 +240,11 @@ def read_pair(
 _KEPT = (np.uint8, np.int8, np.int16, np.int32)
 
 
-def _stacked(pre: Scan, post: Scan) -> np.ndarray:
-    """Both scans in the type of their files where they share one and are not scaled, or float32."""
+def stacked(pre: Scan, post: Scan) -> np.ndarray:
+    """Both scans, shape `(2, D, H, W)`.
+
+    In the type of their files where they share one and are not scaled, else float32.
+    """
     kept = pre.stored.dtype == post.stored.dtype and pre.stored.dtype in _KEPT
     if kept and not pre.scaled and not post.scaled:
         return np.stack([pre.stored, post.stored])

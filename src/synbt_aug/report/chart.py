@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from synbt_aug.errors import SynBTError
 from synbt_aug.report.page import text
 
-# Told apart by most color-blind readers, on light and dark paper (after Okabe and Ito, 2008).
-_COLORS = ("#3b82c4", "#d55e00", "#009e73", "#b07aa1")
+#: Told apart by most color-blind readers, on light and dark paper (after Okabe and Ito, 2008).
+COLORS = ("#3b82c4", "#d55e00", "#009e73", "#b07aa1")
 _WIDE, _TALL = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 34, 40
 
@@ -65,7 +65,7 @@ class LineChart:
             f'text-anchor="middle">{text(self.across)}</text>'
         )
         place = float(_LEFT)
-        for (name, line), color in zip(self.lines.items(), _COLORS * len(self.lines)):
+        for (name, line), color in zip(self.lines.items(), COLORS * len(self.lines)):
             points = [(x(k), y(v)) if math.isfinite(v) else None for k, v in enumerate(line)]
             parts.append(
                 f'<path d="{_path(points)}" fill="none" stroke="{color}" stroke-width="2"></path>'

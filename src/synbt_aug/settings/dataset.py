@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from synbt_aug.data.channels import channel_names, channels_of
 from synbt_aug.data.dataset_json import check_dataset_json
 from synbt_aug.data.label_names import breast_labels_of, label_values, tumor_label_of
+from synbt_aug.data.raw_dataset import PaintedPlaces
 from synbt_aug.data.unpainted import check_unpainted
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
@@ -61,6 +62,17 @@ def settings_for(
     if "paint_over" not in given:
         found["paint_over"] = breast_labels_of(dataset_json, label)
     return dataclasses.replace(asked, **found)
+
+
+def places_of(settings: InjectionSettings) -> PaintedPlaces:
+    """What of a dataset's files these settings paint, and over what."""
+    return PaintedPlaces(
+        pre_channel=settings.pre_channel,
+        post_channel=settings.post_channel,
+        tumor_label=settings.tumor_label,
+        open_labels=settings.open_labels,
+        roi_labels=settings.roi_labels,
+    )
 
 
 def unpainted_line(dataset_json: Mapping[str, Any], settings: InjectionSettings) -> str | None:

@@ -1,0 +1,1 @@
+"""What a segmenter finds of tumors that were implanted: by size, contrast and place."""
