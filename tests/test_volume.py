@@ -16,7 +16,7 @@ def image(dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return (torch.rand((2, *SHAPE), generator=seeded()) * 100).to(dtype)
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 6), (1, 4, 5, 6), (3, 4, 5, 6), (1, 2, 4, 5, 6)])
+@pytest.mark.parametrize("shape", [(4, 5, 6), (1, 4, 5, 6), (10, 4, 5, 6), (1, 2, 4, 5, 6)])
 def test_an_image_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(
         SynBTError, match=r"shape \(2, D, H, W\), got .*torch.stack\(\[pre, post\]\)"

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.signal.intensity import IntensityReference, measure_reference, to_linear
+from synbt_aug.signal.intensity import (
+    IntensityReference,
+    extended_reference,
+    measure_reference,
+    to_linear,
+)
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.sites import SiteMap, find_sites, sites_of_roi
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
@@ -36,9 +41,22 @@ class Host:
 
     @classmethod
     def of(cls, volume: BreastVolume, reference: IntensityReference | None = None) -> Host:
-        """Measure the references, unless they are given; its tumors are real."""
-        measured = reference or measure_reference(volume.image, volume.valid)
-        return cls(volume, measured, volume.tumor)
+        """Measure the references, unless they are given; its tumors are real.
+
+        Raises:
+            SynBTError: If references cannot be measured, or those given are of more channels.
+        """
+        image = volume.image
+        if reference is None:
+            known = measure_reference(image, volume.valid)
+        else:
+            known = extended_reference(reference, image, volume.valid)
+        if known.channels != image.shape[0]:
+            raise SynBTError(
+                f"The intensity references are of {known.channels} channels, the volume has "
+                f"{image.shape[0]}. Pass the whole series, or reference.pair for pre and post."
+            )
+        return cls(volume, known, volume.tumor)
 
     @property
     def occupied(self) -> Tensor | None:
@@ -58,7 +76,7 @@ class Host:
 
     @cached_property
     def floor(self) -> Tensor:
-        """Smallest value of each channel's valid voxels, shape `(2, 1, 1, 1)`, in the image's type.
+        """Smallest value of each channel's valid voxels, shape `(C, 1, 1, 1)`, in the image's type.
 
         Nothing is painted below it, removals included: a scan of magnitudes, or one that was
         cut off at zero, holds no value there.
@@ -95,7 +113,7 @@ class Host:
             )
         if segmenter not in self._tissue:
             self._tissue[segmenter] = segmenter(v.image[0], v.spacing, v.valid)
-        level = (to_linear(to_grid(v.image, v.spacing), self.reference) + 1) / 2
+        level = (to_linear(to_grid(v.image[:2], v.spacing), self.reference.pair) + 1) / 2
         return find_sites(self._tissue[segmenter], level, self.occupied, v.valid, real)
 
     def after(self, painted: Synthesis) -> Host:

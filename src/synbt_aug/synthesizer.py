@@ -42,11 +42,7 @@ from synbt_aug.tumor.request import AppearanceRequest, Request
 from synbt_aug.tumor.stretched_signal import signal_for
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
-from synbt_aug.weights import (
-    SHIPPED,
-    Weights,
-    WithoutNetworks,
-)
+from synbt_aug.weights import SHIPPED, Weights, WithoutNetworks
 from synbt_aug.write import Finished, paint_and_write
 
 #: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
@@ -131,6 +127,7 @@ class TumorSynthesizer:
         only_free_side: bool = False,
         multifocal: float = 0.0,
         distractors: float = 0.0,
+        curve: str | None = None,
     ) -> Synthesis:
         """Paint tumors.
 
@@ -157,6 +154,7 @@ class TumorSynthesizer:
                 In a bank without groups one to three small lesions are drawn around it.
             distractors: Expected number of benign things beside the tumors, painted after them
                 and never on them, without a label, by the analytic texture.
+            curve: "washout", "plateau" or "persistent", in further phases; None draws it.
 
         Returns:
             The painted volume with its label, support and recipe, or the volume unchanged with
@@ -169,7 +167,7 @@ class TumorSynthesizer:
         seed = check_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         request = Request(
-            kind, tumors, diameter_mm, appearance, multifocal, distractors, only_free_side
+            kind, tumors, diameter_mm, appearance, multifocal, distractors, only_free_side, curve
         )
         host = volume if isinstance(volume, Host) else Host.of(volume, reference)
         if tumor_mask is None:
@@ -241,6 +239,7 @@ class TumorSynthesizer:
             texture=self.texture.recipe(),
             shape=volume.shape,
             spacing=volume.spacing,
+            channels=volume.image.shape[0],
         )
         host = Host.of(volume, IntensityReference.from_dict(recipe["reference"]))
         results: list[Synthesis] = []
@@ -369,7 +368,7 @@ def _batches(hosts: Sequence[Host], plans: Mapping[int, Plan]) -> Iterator[list[
     for k, plan in plans.items():
         window, image = plan.recipe.window, hosts[k].volume.image
         benign = plan.recipe.kind == "distractor"
-        key = (window.shape, window.spacing, image.dtype, image.device, benign)
+        key = (window.shape, window.spacing, len(image), image.dtype, image.device, benign)
         groups.setdefault(key, []).append(k)
     for group in groups.values():
         most = max(1, _VOXELS_AT_ONCE // math.prod(plans[group[0]].recipe.window.shape))

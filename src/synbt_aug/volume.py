@@ -7,7 +7,7 @@ random state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,9 @@ from synbt_aug.errors import SynBTError
 
 Spacing = tuple[float, float, float]
 
+#: Most post-contrast scans of one case.
+MAX_PHASES = 8
+
 #: Voxel sizes that a breast scan may have.
 SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.05, 20.0
 
@@ -26,11 +29,14 @@ SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.05, 20.0
 class BreastVolume:
     """Pre- and post-contrast MRI on one voxel grid.
 
-    The axes may lie in any of the 48 orders and directions; nothing here knows "anterior".
+    A tumor is painted into pre and one post-contrast scan, and follows its kinetic curve in
+    further ones. The axes may lie in any of the 48 orders and directions; nothing here knows
+    "anterior".
 
     Args:
         image: Signal in any scale and dtype, shape `(2, D, H, W)`; channel 0 is
-            pre-contrast, channel 1 post-contrast.
+            pre-contrast, channel 1 post-contrast. Further post-contrast scans of the series, up
+            to 7, may follow in order of time: `(2 + P, D, H, W)`.
         spacing: Voxel size along D, H and W, in mm.
         tumor: Tumors that are there already, boolean, shape `(D, H, W)`; nothing is painted
             on them.
@@ -40,6 +46,7 @@ class BreastVolume:
         roi: Where a tumor may go, in place of what its tissues say: a mask (what is above 0), or
             weights in [0, 1], how likely its centre is there, shape `(D, H, W)`. None asks the
             tissues.
+        earlier: How many of the further scans were taken before channel 1; the rest after it.
 
     Raises:
         SynBTError: If a shape, the spacing or a value is not as said, or the image is
@@ -52,6 +59,7 @@ class BreastVolume:
     forbidden: Tensor | None = None
     valid: Tensor | None = None
     roi: Tensor | None = None
+    earlier: int = 0
 
     def __post_init__(self) -> None:
         image = self.image
@@ -60,10 +68,16 @@ class BreastVolume:
                 f"BreastVolume needs a torch tensor, got {type(image).__name__}. Convert an array "
                 f"with torch.from_numpy(array)."
             )
-        if image.ndim != 4 or image.shape[0] != 2:
+        if image.ndim != 4 or not 2 <= image.shape[0] <= 1 + MAX_PHASES:
             raise SynBTError(
                 f"BreastVolume needs an image of shape (2, D, H, W), got {tuple(image.shape)}. "
-                f"Stack the pre- and post-contrast scans with torch.stack([pre, post])."
+                f"Stack the pre- and post-contrast scans with torch.stack([pre, post]); up to "
+                f"{MAX_PHASES - 1} further phases may follow."
+            )
+        if not 0 <= self.earlier <= image.shape[0] - 2:
+            raise SynBTError(
+                f"earlier is how many of the {image.shape[0] - 2} further scans were taken before "
+                f"channel 1, got {self.earlier}."
             )
         if min(image.shape[1:]) < 2:
             raise SynBTError(
@@ -95,11 +109,11 @@ class BreastVolume:
                 f"BreastVolume needs finite signal, got {count} NaN or infinite voxels. Replace "
                 f"them, for example with torch.nan_to_num(image), and mark them in valid=."
             )
-        for name, channel in zip(("pre-contrast", "post-contrast"), image, strict=True):
+        for number, channel in enumerate(image):
             if bool(channel.amin() == channel.amax()):
                 raise SynBTError(
-                    f"BreastVolume needs signal, but the {name} channel is constant "
-                    f"({channel.flatten()[0].item():g} in every voxel). Check the file."
+                    f"BreastVolume needs signal, but the {channel_name(number)} channel is "
+                    f"constant ({channel.flatten()[0].item():g} in every voxel). Check the file."
                 )
 
     def _check_mask(self, name: str) -> None:
@@ -123,10 +137,28 @@ class BreastVolume:
         object.__setattr__(self, name, mask.to(device=self.image.device, dtype=dtype))
 
     @property
+    def further(self) -> int:
+        """How many post-contrast scans there are besides channel 1."""
+        return int(self.image.shape[0]) - 2
+
+    @property
+    def pair(self) -> BreastVolume:
+        """Pre and the painted post alone; the volume itself where there is nothing else."""
+        if not self.further:
+            return self
+        return replace(self, image=self.image[:2], earlier=0)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along D, H and W."""
         d, h, w = self.image.shape[1:]
         return int(d), int(h), int(w)
+
+
+def channel_name(channel: int) -> str:
+    """What a channel of a volume holds, in words: 0 is pre-contrast."""
+    named = ("pre-contrast", "post-contrast")
+    return named[channel] if channel < 2 else f"further phase {channel - 1}"
 
 
 def check_type(tensor: Tensor, who: str, what: str = "real-valued signal") -> None:
@@ -170,7 +202,7 @@ class Synthesis:
     """A volume after painting, or unchanged with a reason.
 
     Args:
-        image: Shape `(2, D, H, W)`, dtype and device of the input.
+        image: Shape `(2 + P, D, H, W)`, channels, dtype and device of the input.
         tumor: The new tumor's label, boolean, shape `(D, H, W)`; all False for null paints,
             removals and unchanged cases.
         support: Voxels that may differ from the input, boolean, shape `(D, H, W)`.
@@ -206,6 +238,6 @@ class Synthesis:
 
 
 def unchanged(image: Tensor, reason: str) -> Synthesis:
-    """The case as it came, and why. `image` has shape `(2, D, H, W)`."""
+    """The case as it came, and why. `image` has shape `(2 + P, D, H, W)`."""
     nothing = torch.zeros(image.shape[1:], dtype=torch.bool, device=image.device)
     return Synthesis(image, tumor=nothing, support=nothing, reason=reason)

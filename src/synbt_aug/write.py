@@ -31,7 +31,8 @@ from synbt_aug.grid.mask import (
 from synbt_aug.grid.window import cut, inside_host, region, to_region, to_window
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
-from synbt_aug.signal.grain import coloured, measure_noise, white_noise
+from synbt_aug.paint.phases import NOISE_STREAM, mix_for
+from synbt_aug.signal.grain import PAIR_STREAM, coloured, measure_noise, white_noise
 from synbt_aug.signal.hole import HOLE_MARGIN_MM
 from synbt_aug.signal.intensity import to_linear
 from synbt_aug.texture.job import Texture
@@ -108,24 +109,60 @@ def write(windows: Cut, painted: Tensor, *, replaces: bool) -> list[Finished]:
     hosts, plans = windows.hosts, windows.plans
     window = plans[0].recipe.window
     where = footprint(hosts, plans, windows.label.distance)
-    scale = _Scale.of(hosts, painted.device)
+    whole = _Scale.of(hosts, painted.device)
+    scale = whole.part(0, 2)
     image = hosts[0].volume.image
     exact = image.dtype == torch.float64 or not image.is_floating_point()
-    old = torch.stack([region(h.volume.image, p.recipe.window) for h, p in zip(hosts, plans)])
-    working = old.to(torch.float64 if exact else torch.float32)
+    there = torch.stack([region(h.volume.image, p.recipe.window) for h, p in zip(hosts, plans)])
+    whole_working = there.to(torch.float64 if exact else torch.float32)
+    old, working = there[:, :2], whole_working[:, :2]
     weight = where.weight[:, None]
     if replaces:
+        content = to_region(painted, window)
         noise = _fresh_noise(windows, where, scale.to_linear(working).to(torch.float32))
-        # Host and new noise are independent: so weighted, their sum keeps its variance throughout.
-        fresh = (2 * weight - weight.square()).sqrt() * scale.amount(noise)
-        new = scale.from_linear(to_region(painted, window))
-        new = working + weight * (new - working) + fresh
+        new = _replaced(working, weight, content, noise, scale)
     else:
-        change = to_region(painted - windows.linear, window)
-        new = working + weight * scale.amount(change)
+        content = to_region(painted - windows.linear, window)
+        new = working + weight * scale.amount(content)
     stored = torch.where(where.support[:, None], _stored(new, old.dtype, scale.floor), old)
     measured = _look(windows, where, old, stored, scale, painted)
+    if there.shape[1] > 2:
+        new = _further(windows, where, content, whole_working, whole, replaces)
+        floor = whole.floor[:, 2:]
+        new = torch.where(where.support[:, None], _stored(new, there.dtype, floor), there[:, 2:])
+        stored = torch.cat([stored, new], 1)
     return [_finished(windows, where, k, stored[k], row) for k, row in enumerate(measured.tolist())]
+
+
+def _replaced(
+    working: Tensor, weight: Tensor, content: Tensor, noise: Tensor, scale: _Scale
+) -> Tensor:
+    """What is painted in the host's place by the weight, with its noise, in the hosts' units."""
+    # Host and new noise are independent: so weighted, their sum keeps its variance throughout.
+    fresh = (2 * weight - weight.square()).sqrt() * scale.amount(noise)
+    return working + weight * (scale.from_linear(content) - working) + fresh
+
+
+def _further(
+    windows: Cut, where: Footprint, content: Tensor, working: Tensor, scale: _Scale, replaces: bool
+) -> Tensor:
+    """The further phases as they are to be, in the hosts' units, shape `(B, P, m, n, o)`.
+
+    Args:
+        windows: What was asked for.
+        where: In the hosts.
+        content: The painted pair, or its change, before the knee, `(B, 2, m, n, o)`.
+        working: The hosts, all channels, `(B, 2 + P, m, n, o)`.
+        scale: Of all channels.
+        replaces: As for `write`.
+    """
+    linear = scale.to_linear(working).to(torch.float32)
+    rest, units, weight = working[:, 2:], scale.part(2, None), where.weight[:, None]
+    mix = mix_for(windows.plans, linear, _around(windows, where))
+    if not replaces:
+        return rest + weight * units.amount(mix.change(content))
+    noise = _fresh_noise(windows, where, linear[:, 2:], NOISE_STREAM)
+    return _replaced(rest, weight, mix.of(content), noise, units)
 
 
 def footprint(hosts: Sequence[Host], plans: Sequence[Plan], distance: Tensor) -> Footprint:
@@ -228,7 +265,7 @@ def _blocked(host: Host, plan: Plan) -> Tensor | None:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Intensity references of B hosts, shape `(B, 2, 1, 1, 1)` each."""
+    """Intensity references of B hosts, shape `(B, C, 1, 1, 1)` each."""
 
     low: Tensor
     range: Tensor
@@ -243,6 +280,10 @@ class _Scale:
         low, span = (t.to(device)[..., None, None, None] for t in (low, torch.tensor(spans)))
         return cls(low, span, torch.stack([host.floor for host in hosts]))
 
+    def part(self, first: int, stop: int | None) -> _Scale:
+        """Those of some channels."""
+        return _Scale(*(t[:, first:stop] for t in (self.low, self.range, self.floor)))
+
     def to_linear(self, signal: Tensor) -> Tensor:
         return (signal - self.low) / self.range * 2 - 1
 
@@ -254,14 +295,21 @@ class _Scale:
         return linear / 2 * self.range
 
 
-def _fresh_noise(windows: Cut, where: Footprint, linear: Tensor) -> Tensor:
-    """Noise like the hosts' around the tumors, on their own grid, before the knee."""
-    window = windows.plans[0].recipe.window
-    known = to_region(windows.known.to(torch.float32), window) >= 0.5
+def _around(windows: Cut, where: Footprint) -> Tensor:
+    """Tissue outside the holes, on the hosts' grid, boolean, shape `(B, m, n, o)`."""
+    known = to_region(windows.known.to(torch.float32), windows.plans[0].recipe.window) >= 0.5
     # The widest hole of all textures: nothing of what lay there is looked at.
-    noise = measure_noise(linear, known & (where.distance > HOLE_MARGIN_MM))
+    return known & (where.distance > HOLE_MARGIN_MM)
+
+
+def _fresh_noise(
+    windows: Cut, where: Footprint, linear: Tensor, stream: int = PAIR_STREAM
+) -> Tensor:
+    """Noise like the hosts' around the tumors, on their own grid, before the knee."""
+    noise = measure_noise(linear, _around(windows, where))
     seeds = [plan.recipe.noise_seed for plan in windows.plans]
-    return coloured(white_noise(seeds, window.region_shape).to(linear.device), noise)
+    shape, channels = windows.plans[0].recipe.window.region_shape, linear.shape[1]
+    return coloured(white_noise(seeds, shape, channels, stream).to(linear.device), noise)
 
 
 def _stored(new: Tensor, dtype: torch.dtype, floor: Tensor) -> Tensor:
@@ -334,7 +382,7 @@ def _measure(
     seen: Visibility,
 ) -> dict[str, Any]:
     """What came out, as it was written; asked for by who reads it, as training does not."""
-    linear = to_linear(cut(image, plan.recipe.window), host.reference)
+    linear = to_linear(cut(image[:2], plan.recipe.window), host.reference.pair)
     tumor = (plan.distance <= 0).to(linear.device)
     found = measure_appearance(linear, tumor & free, around=known & ~tumor)
     spacing = host.volume.spacing

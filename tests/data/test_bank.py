@@ -73,6 +73,37 @@ def test_the_signal_surrounds_the_mask_by_the_margin(spacing: Spacing) -> None:
         assert float(post[template.mask].mean()) > float(post[~template.mask].mean()) + 0.5
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.8, 0.8)])
+def test_each_lesion_brings_its_own_course_over_all_phases_in_order_of_time(
+    spacing: Spacing,
+) -> None:
+    pair = two_lesions(spacing)
+    assert pair.tumor is not None
+    big = ellipsoid(pair.shape, LESIONS[0], (RADII[0],) * 3, spacing)
+    # The larger washes out, the smaller stays; the scan of channel 2 came before that of 1.
+    before, after = (breast_image(spacing, seed=k)[1] for k in (5, 6))
+    before[pair.tumor] += 150
+    after[pair.tumor] += 150
+    after[big] -= 90
+    image = torch.cat([pair.image, before[None], after[None]])
+    first, second = cut(BreastVolume(image, spacing, tumor=pair.tumor, earlier=1))
+    assert first.course == pytest.approx((1.0, 1.0, 0.45), abs=0.06)
+    assert second.course == pytest.approx((1.0, 1.0, 1.0), abs=0.06)
+    alone = cut(pair)
+    assert [t.course for t in alone] == [(), ()]
+    assert [t.appearance for t in alone] == [first.appearance, second.appearance]
+
+
+def test_courses_are_read_from_the_files_of_a_dataset(tmp_path: Path) -> None:
+    phases = PhantomSettings(
+        shape=(48, 48, 48), spacing=(2.0, 2.0, 2.0), diameter_mm=16.0, times_s=(90.0, 200.0, 300.0)
+    )
+    folder = write_phantom_cohort(tmp_path, [2], settings=phases, workers=1)
+    (largest, *_) = bank_of_dataset(folder).bank.templates
+    assert len(largest.course) == 3 and largest.course[0] == 1.0
+    assert all(0.3 < value < 2.0 for value in largest.course)
+
+
 def test_at_one_millimetre_the_signal_is_the_case_s() -> None:
     volume = two_lesions()
     linear = to_linear(volume.image, measure_reference(volume.image))

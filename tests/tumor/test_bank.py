@@ -78,6 +78,18 @@ def test_what_is_not_known_of_a_template_is_still_unknown_after_loading(tmp_path
     assert loaded.appearance == Appearance(enhancement=0.5)
 
 
+def test_courses_are_kept_beside_templates_that_have_none_and_change_no_digest(
+    tmp_path: Path,
+) -> None:
+    one, two, three, *_ = small_bank().templates
+    courses = ((1.0, 0.75), (), (1.0, 1.25, 1.5))
+    followed = [t._replace(course=c) for t, c in zip((one, two, three), courses, strict=True)]
+    bank = TumorBank(tuple(followed))
+    loaded = load_bank(bank.save(tmp_path / "bank.npz"))
+    assert tuple(t.course for t in loaded.templates) == courses
+    assert loaded.digest == bank.digest == TumorBank((one, two, three)).digest
+
+
 @pytest.mark.parametrize("what", ["mask", "appearance", "order", "count"])
 def test_the_digest_tells_banks_apart(what: str) -> None:
     one, two, *rest = small_bank().templates

@@ -17,17 +17,25 @@ from torch import Tensor
 from synbt_aug.data.cohort import TrainingCase, load_case, number_tumors, select, to_one_mm
 from synbt_aug.data.detect import read_dataset
 from synbt_aug.data.layout import CaseFiles
+from synbt_aug.data.nifti import read_pair
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import bounding_box
 from synbt_aug.signal.hole import tissue
-from synbt_aug.signal.intensity import IntensityReference, inverse_knee, knee, to_linear
+from synbt_aug.signal.intensity import (
+    IntensityReference,
+    inverse_knee,
+    knee,
+    measure_reference,
+    to_linear,
+)
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.sites import find_sites
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.tumor.bank import TumorBank, build_bank
+from synbt_aug.tumor.curve import in_time, measure_course
 from synbt_aug.tumor.places import places_of
-from synbt_aug.tumor.template import Locates, Template, cut_case, refusals
-from synbt_aug.volume import BreastVolume
+from synbt_aug.tumor.template import Follows, Locates, Template, cut_case, refusals
+from synbt_aug.volume import MAX_PHASES, BreastVolume
 
 # Tissue that is read around a case's tumors, in mm: beyond the shell of `measure_appearance`.
 _AROUND_MM = 20.0
@@ -126,10 +134,21 @@ class _Cut:
 
 
 def _read_and_cut(files: CaseFiles, voxels: bool, segmenter: Segments | None) -> _Cut:
-    return _cut_templates(load_case(files, first_post=True), voxels, segmenter)
+    case = load_case(files, first_post=True)
+    follow = None
+    if case.instances and len(files.posts) > 1:
+        volume = read_pair(files.pre, files.posts[0], files.posts[1:MAX_PHASES]).volume
+        image = to_one_mm(volume.image, volume.spacing)
+        follow = _follows(to_linear(image, measure_reference(image)))
+    return _cut_templates(case, voxels, segmenter, follow)
 
 
-def _cut_templates(case: TrainingCase, voxels: bool, segmenter: Segments | None) -> _Cut:
+def _cut_templates(
+    case: TrainingCase,
+    voxels: bool,
+    segmenter: Segments | None,
+    follow: Follows | None = None,
+) -> _Cut:
     if not case.instances:
         return _Cut()
     q = case.q.float()
@@ -139,7 +158,7 @@ def _cut_templates(case: TrainingCase, voxels: bool, segmenter: Segments | None)
         spacing = (1.0, 1.0, 1.0)
         tissue_map = segmenter(linear[0], spacing, case.valid)
         locate = _locates(tissue_map, case.tumor > 0, case.valid, (0, 0, 0), case.name)
-    cut = _cut_all(linear, q, case.valid, case.tumor, case.name, voxels, locate)
+    cut = _cut_all(linear, q, case.valid, case.tumor, case.name, voxels, locate, follow)
     return _Cut(cut) if cut else _Cut(refused=refusals(case.tumor))
 
 
@@ -194,7 +213,9 @@ def templates_of(
         d, h, w = (part.start for part in box)
         tissue_map = segmenter(volume.image[0], volume.spacing, volume.valid)
         locate = _locates(tissue_map, volume.tumor, volume.valid, (d, h, w), source)
-    return _cut_all(linear, knee(linear), valid, tumor, source, voxels, locate)
+    follow = _follows(in_time(linear, volume.earlier)) if volume.further else None
+    pair = linear[:2]
+    return _cut_all(pair, knee(pair), valid, tumor, source, voxels, locate, follow)
 
 
 def _mask_at_one_mm(mask: Tensor, volume: BreastVolume) -> Tensor:
@@ -209,9 +230,31 @@ def _cut_all(
     source: str,
     voxels: bool,
     locate: Locates | None,
+    follow: Follows | None,
 ) -> tuple[Template, ...]:
     around = tissue(q[None])[0] & valid & (tumor == 0)
-    return cut_case(tumor, linear, around, source, voxels=voxels, valid=valid, locate=locate)
+    return cut_case(
+        tumor, linear, around, source, voxels=voxels, valid=valid, locate=locate, follow=follow
+    )
+
+
+def _follows(series: Tensor) -> Follows:
+    """What measures the courses of a case's tumors.
+
+    Args:
+        series: Pre and all post-contrast scans in order of time by `intensity.to_linear`, at
+            1 mm, shape `(1 + n, D, H, W)`, on the grid of the tumors.
+    """
+
+    def follow(mask: Tensor, middle: np.ndarray) -> tuple[float, ...]:
+        box = tuple(
+            slice(start, start + side)
+            for side, m in zip(mask.shape, middle, strict=True)
+            for start in (round(float(m) - (side - 1) / 2),)
+        )
+        return measure_course(series[(slice(None), *box)], mask)
+
+    return follow
 
 
 def _locates(

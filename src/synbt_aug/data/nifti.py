@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,11 +111,12 @@ class Scan:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pre- and a post-contrast scan on one grid, and the volume made of them."""
+    """A pre- and a post-contrast scan on one grid, later ones, and the volume made of them."""
 
     pre: Scan
     post: Scan
     volume: BreastVolume
+    further: tuple[Scan, ...] = ()
 
 
 def read_scan(path: str | os.PathLike[str], what: str = "The scan") -> Scan:
@@ -204,6 +206,7 @@ def read_mask(
 def read_pair(
     pre: str | os.PathLike[str],
     post: str | os.PathLike[str],
+    further: Sequence[str | os.PathLike[str]] = (),
     *,
     existing: str | os.PathLike[str] | None = None,
     forbidden: str | os.PathLike[str] | None = None,
@@ -211,7 +214,9 @@ def read_pair(
 ) -> Pair:
     """Read a pre- and a post-contrast scan and, if named, masks of where tumors may go or not.
 
-    The volume has the type of the files where both hold integers of one type that are not scaled,
+    Later scans of the series may follow in order of time.
+
+    The volume has the type of the files where all hold integers of one type that are not scaled,
     else float32.
 
     Raises:
@@ -220,7 +225,11 @@ def read_pair(
     pre_scan = read_scan(pre, "The pre-contrast scan")
     post_scan = read_scan(post, "The post-contrast scan")
     check_same_grid(post_scan, pre_scan, "The post-contrast scan")
-    masks = {
+    later = []
+    for number, path in enumerate(further, 2):
+        later.append(read_scan(path, f"Post-contrast scan {number}"))
+        check_same_grid(later[-1], pre_scan, f"Post-contrast scan {number}")
+    masks: dict[str, Any] = {
         name: None if path is None else read_mask(path, pre_scan, what, if_empty=NOTHING_KEPT)
         for name, path, what in (
             ("tumor", existing, EXISTING),
@@ -232,23 +241,25 @@ def read_pair(
         weights = read_label(roi, "The roi")
         check_same_grid(weights, pre_scan, "The roi")
         masks["roi"] = torch.from_numpy(np.ascontiguousarray(weights.values()))
-    image = torch.from_numpy(stacked(pre_scan, post_scan))
-    return Pair(pre_scan, post_scan, BreastVolume(image, pre_scan.spacing, **masks))
+    image = torch.from_numpy(stacked(pre_scan, post_scan, *later))
+    volume = BreastVolume(image, pre_scan.spacing, **masks)
+    return Pair(pre_scan, post_scan, volume, tuple(later))
 
 
-# What torch calculates with. Both files keep their type, so that what is judged is what is written.
+# What torch calculates with. All files keep their type, so that what is judged is what is written.
 _KEPT = (np.uint8, np.int8, np.int16, np.int32)
 
 
-def stacked(pre: Scan, post: Scan) -> np.ndarray:
-    """Both scans, shape `(2, D, H, W)`.
+def stacked(*scans: Scan) -> np.ndarray:
+    """Scans of one grid, shape `(C, D, H, W)`.
 
     In the type of their files where they share one and are not scaled, else float32.
     """
-    kept = pre.stored.dtype == post.stored.dtype and pre.stored.dtype in _KEPT
-    if kept and not pre.scaled and not post.scaled:
-        return np.stack([pre.stored, post.stored])
-    return np.stack([pre.values(), post.values()])
+    first, *others = (scan.stored.dtype for scan in scans)
+    kept = first in _KEPT and all(other == first for other in others)
+    if kept and not any(scan.scaled for scan in scans):
+        return np.stack([scan.stored for scan in scans])
+    return np.stack([scan.values() for scan in scans])
 
 
 def check_same_grid(scan: Scan, like: Scan, what: str) -> None:

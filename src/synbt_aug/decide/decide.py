@@ -29,6 +29,7 @@ from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.lesions import Lesion
@@ -50,6 +51,9 @@ from synbt_aug.volume import Synthesis
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
+
+#: What follows a kinetic curve in further phases; the rest is ordinary tissue.
+FOLLOWS_CURVE = ("tumor", "distractor")
 
 
 def decide(
@@ -78,6 +82,7 @@ def decide(
         recipe = _recipe_of_mask(host, wish, hole_margin_mm, seeds[0])
         if isinstance(recipe, str):
             return recipe
+        recipe = _with_curve(host, recipe, wish, bank)
         plan = plan_of_recipe(host, recipe, bank, hole_margin_mm)
     else:
         sites = host.sites_by(segmenter, wish.only_free_side)
@@ -89,12 +94,36 @@ def decide(
             )
         if isinstance(found, str):
             return found
-        plan = _plan(*found)
+        recipe, shape = found
+        plan = _plan(_with_curve(host, recipe, wish, bank), shape)
     return replace(
         plan,
         spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
         contrast_was_asked=wish.appearance.enhancement is not None,
     )
+
+
+def _with_curve(host: Host, recipe: TumorRecipe, wish: Wish, bank: TumorBank) -> TumorRecipe:
+    """The recipe with the curve of further phases; the same where it follows none."""
+    volume = host.volume
+    if not volume.further or recipe.kind not in FOLLOWS_CURVE:
+        return recipe
+    courses = [t.course for t in bank.templates if t.course] if recipe.kind == "tumor" else []
+    if recipe.kind == "tumor" and recipe.pose is not None:
+        # Shape and course belong together, unless another type is asked for.
+        own = bank.templates[recipe.pose.template].course
+        if own and wish.curve in (None, kind_of(own)):
+            courses = [own]
+    # Of the seed, not of the generator: what a pair shows does not depend on further phases.
+    curve = draw_curve(
+        recipe.noise_seed,
+        volume.further,
+        volume.earlier,
+        kind=wish.curve if recipe.kind == "tumor" else None,
+        benign=recipe.kind == "distractor",
+        courses=courses,
+    )
+    return replace(recipe, curve=curve)
 
 
 def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> TumorRecipe | str:
@@ -197,7 +226,13 @@ def plan_of_recipe(host: Host, recipe: TumorRecipe, bank: TumorBank, hole_margin
     Raises:
         SynBTError: If the recipe does not belong to this host or bank.
     """
-    window = recipe.window
+    window, curve = recipe.window, recipe.curve
+    follows = host.volume.further if recipe.kind in FOLLOWS_CURVE else 0
+    if len(curve.fractions if curve else ()) != follows:
+        raise SynBTError(
+            f"The recipe's curve is of {len(curve.fractions) if curve else 0} further phases, the "
+            f"scan has {follows}. Pass an unchanged recipe.json with the same series."
+        )
     if any(part.start >= part.stop for part in window.host_box(host.volume.shape)):
         raise SynBTError(
             f"The recipe's site {list(window.origin)} lies outside the scan, which has the shape "

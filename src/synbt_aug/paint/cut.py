@@ -53,7 +53,7 @@ class Cut:
         linear, inside = [], []
         for host, plan in zip(hosts, plans, strict=True):
             window, image, valid = plan.recipe.window, host.volume.image, host.volume.valid
-            linear.append(to_linear(cut(image, window), host.reference))
+            linear.append(to_linear(cut(image[:2], window), host.reference.pair))
             inside.append(
                 inside_host(window, host.volume.shape, image.device)
                 if valid is None

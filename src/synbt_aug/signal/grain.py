@@ -34,6 +34,9 @@ _SAMPLE = 60_000
 #: Correlation from voxel to voxel beyond which it is anatomy that lies along an axis.
 _MOST_CORRELATED = 0.3
 
+#: Tells the noise of pre and post from the denoiser's, which is drawn from the seed itself.
+PAIR_STREAM = 0x5EED
+
 #: Blurs of white noise, in voxels, that a correlation is looked up among.
 _BLURS = torch.linspace(0.25, 1.2, 20, dtype=torch.float64)
 
@@ -46,8 +49,8 @@ class ScanNoise:
     """A scan's noise around a window.
 
     Args:
-        sd: Of its fine part, in the units of the signal, shape `(B, 2)`.
-        correlation: Of neighbours along each axis, both channels alike, shape `(B, 3)`.
+        sd: Of its fine part, in the units of the signal, shape `(B, C)`.
+        correlation: Of neighbours along each axis, all channels alike, shape `(B, 3)`.
     """
 
     sd: Tensor
@@ -64,7 +67,7 @@ def measure_noise(signal: Tensor, tissue: Tensor) -> ScanNoise:
     """Measure the noise where tissue is quietest.
 
     Args:
-        signal: Any affine scale a channel, shape `(B, 2, d, h, w)`, float32.
+        signal: Any affine scale a channel, shape `(B, C, d, h, w)`, float32.
         tissue: Where to look: tissue outside the hole, boolean, shape `(B, d, h, w)`.
 
     Returns:
@@ -81,7 +84,7 @@ def measure_noise(signal: Tensor, tissue: Tensor) -> ScanNoise:
         here, there = fine.narrow(axis, 0, n), fine.narrow(axis, 1, n)
         power = 0.5 * ((here.square() + there.square()) * both).flatten(2).sum(-1)
         along.append((here * there * both).flatten(2).sum(-1) / power.clamp_min(1e-12))
-    # Both channels come from one scanner.
+    # All channels come from one scanner.
     return ScanNoise(sd, torch.stack(along, -1).mean(1).clamp(max=_MOST_CORRELATED))
 
 
@@ -89,7 +92,7 @@ def coloured(white: Tensor, scan: ScanNoise) -> Tensor:
     """White noise made like the scan's.
 
     Args:
-        white: Standard normal, shape `(B, 2, d, h, w)`.
+        white: Standard normal, shape `(B, C, d, h, w)`.
         scan: As `measure_noise` gives it.
 
     Returns:
@@ -115,18 +118,26 @@ def coloured(white: Tensor, scan: ScanNoise) -> Tensor:
     return noise * (scan.sd / own)[..., None, None, None]
 
 
-def white_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """Standard normal noise, one seed a row, drawn on the CPU, shape `(B, 2, *shape)`."""
-    # The denoiser's noise is drawn from the seed itself: this must be another.
+def white_noise(
+    seeds: Sequence[int], shape: Sequence[int], channels: int = 2, stream: int = PAIR_STREAM
+) -> Tensor:
+    """Standard normal noise, one seed a row, drawn on the CPU, shape `(B, channels, *shape)`.
+
+    Args:
+        seeds: Of the tumors.
+        shape: Voxels along each axis.
+        channels: How many are drawn.
+        stream: Tells this noise from other random numbers of the same seed.
+    """
     rows = [
-        torch.randn((2, *shape), generator=torch.Generator().manual_seed(seed ^ 0x5EED))
+        torch.randn((channels, *shape), generator=torch.Generator().manual_seed(seed ^ stream))
         for seed in seeds
     ]
     return torch.stack(rows)
 
 
 def _quiet(fine: Tensor, tissue: Tensor) -> Tensor:
-    """Weights of the quietest tissue in each channel, 0 or 1, shape `(B, 2, d, h, w)`."""
+    """Weights of the quietest tissue in each channel, 0 or 1, shape `(B, C, d, h, w)`."""
     weight = tissue.unsqueeze(1).to(fine.dtype)
     count = gaussian(weight, _NEAR_SIGMA)
     variance = gaussian(fine.square() * weight, _NEAR_SIGMA) / count.clamp_min(1e-3)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.volume import channel_name
 
 #: Percentile of the valid voxels that maps to -1.
 LOW_PERCENTILE = 0.5
@@ -32,37 +33,57 @@ _SAMPLE = 300_000
 
 Pair = tuple[float, float]
 
+#: One number a channel: pre, the painted post, further phases.
+PerChannel = tuple[float, ...]
+
 
 @dataclass(frozen=True)
 class IntensityReference:
     """The two signal levels of each channel that the map sends to -1 and 1.
 
     Args:
-        low: Of pre and post, in the units of the image.
-        high: Of pre and post, larger than `low`.
+        low: Of pre, post and further phases, in the units of the image.
+        high: Likewise, larger than `low`.
 
     Raises:
-        SynBTError: If a pair is not finite or `high` does not exceed `low`.
+        SynBTError: If there are fewer than two channels, a value is not finite or `high` does
+            not exceed `low`.
     """
 
-    low: Pair
-    high: Pair
+    low: PerChannel
+    high: PerChannel
 
     def __post_init__(self) -> None:
-        for name, low, high in zip(("pre", "post"), self.low, self.high, strict=True):
+        if len(self.low) < 2 or len(self.low) != len(self.high):
+            raise SynBTError(
+                f"IntensityReference needs low and high of pre, post and further phases, got "
+                f"{len(self.low)} low and {len(self.high)} high. Measure them with "
+                f"measure_reference(image)."
+            )
+        for channel, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             if not (math.isfinite(low) and math.isfinite(high) and high > low):
                 raise SynBTError(
                     f"IntensityReference needs low < high in each channel, got low={low:g}, "
-                    f"high={high:g} in {name}-contrast. Measure them with "
+                    f"high={high:g} in {channel_name(channel)}. Measure them with "
                     f"measure_reference(image)."
                 )
 
+    @property
+    def channels(self) -> int:
+        """How many channels these are of."""
+        return len(self.low)
+
+    @property
+    def pair(self) -> IntensityReference:
+        """Those of pre and post alone."""
+        return IntensityReference(self.low[:2], self.high[:2])
+
     def range(self, like: Tensor) -> Tensor:
-        """`high - low`, shape `(2, 1, 1, 1)`, on the device of `like`."""
+        """`high - low`, shape `(C, 1, 1, 1)`, on the device of `like`."""
         return _column([h - low for low, h in zip(self.low, self.high, strict=True)], like)
 
     def to_tensor(self) -> Tensor:
-        """Rows pre and post, columns low and high: shape `(2, 2)`, float64. See `reference_of`."""
+        """Rows pre and post, columns low and high: shape `(C, 2)`, float64. See `reference_of`."""
         return torch.tensor([self.low, self.high], dtype=torch.float64).T.contiguous()
 
     def to_dict(self) -> dict[str, list[float]]:
@@ -77,14 +98,15 @@ class IntensityReference:
             SynBTError: If a pair is missing or unreadable.
         """
         try:
-            low, high = values["low"], values["high"]
-            pairs = (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+            low, high = (tuple(float(v) for v in values[name]) for name in ("low", "high"))
+            if len(low) < 2 or len(low) != len(high):
+                raise ValueError("two channels or more")
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise SynBTError(
                 f'IntensityReference needs {{"low": [pre, post], "high": [pre, post]}}, got '
                 f"{values}."
             ) from error
-        return cls(*pairs)
+        return cls(low, high)
 
 
 def reference_of(values: Tensor) -> IntensityReference | None:
@@ -137,7 +159,7 @@ def _what_came(values: object) -> str:
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=like.device).view(2, 1, 1, 1)
+    return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1, 1)
 
 
 def _channel_reference(voxels: Tensor) -> Pair:
@@ -157,7 +179,7 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
     """Measure the references of a case.
 
     Args:
-        image: Shape `(2, D, H, W)`, any scale and dtype.
+        image: Pre, post and further phases, shape `(C, D, H, W)`, any scale and dtype.
         valid: Voxels that carry signal, boolean, shape `(D, H, W)`. None: all.
 
     Returns:
@@ -167,7 +189,7 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
         SynBTError: If fewer than 64 voxels are valid or a channel's body is constant.
     """
     pairs = []
-    for name, channel in zip(("pre", "post"), image, strict=True):
+    for number, channel in enumerate(image):
         voxels = channel.flatten() if valid is None else channel[valid]
         if len(voxels) < 64:
             raise SynBTError(
@@ -179,20 +201,51 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
         low, high = _channel_reference(voxels[::step].to(torch.float64))
         if not high > low:
             raise SynBTError(
-                f"Intensity references need signal, but the {name}-contrast channel is constant "
-                f"at {low:g} over its body. Check the file and the valid mask."
+                f"Intensity references need signal, but the {channel_name(number)} channel is "
+                f"constant at {low:g} over its body. Check the file and the valid mask."
             )
         pairs.append((low, high))
-    (low_pre, high_pre), (low_post, high_post) = pairs
-    return IntensityReference((low_pre, low_post), (high_pre, high_post))
+    return IntensityReference(tuple(low for low, _ in pairs), tuple(high for _, high in pairs))
+
+
+def extended_reference(
+    reference: IntensityReference, image: Tensor, valid: Tensor | None = None
+) -> IntensityReference:
+    """References of further phases, carried over from those of post.
+
+    On a crop a phase's own percentiles may lie far from its case's, but they lie to those of post
+    in the same crop as they do in the case: the two scans are nearly one image.
+
+    Args:
+        reference: Of the case, in its first channels at least pre and post.
+        image: The case or a crop of it, shape `(C, D, H, W)`.
+        valid: As for `measure_reference`.
+
+    Returns:
+        Of all C channels; `reference` itself where it has them.
+
+    Raises:
+        SynBTError: As `measure_reference` does.
+    """
+    known, count = reference.channels, image.shape[0]
+    if known >= count:
+        return reference
+    here = measure_reference(torch.cat([image[1:2], image[known:]]), valid)
+    spans = [high - low for low, high in zip(here.low, here.high, strict=True)]
+    low, high = list(reference.low), list(reference.high)
+    for k in range(1, len(spans)):
+        gain = spans[k] / spans[0]
+        low.append(here.low[k] + gain * (reference.low[1] - here.low[0]))
+        high.append(low[-1] + gain * (reference.high[1] - reference.low[1]))
+    return IntensityReference(tuple(low), tuple(high))
 
 
 def to_linear(image: Tensor, reference: IntensityReference) -> Tensor:
     """S = 2 (x - low) / (high - low) - 1.
 
     Args:
-        image: Shape `(..., 2, D, H, W)`, any dtype.
-        reference: Of the case.
+        image: Shape `(..., C, D, H, W)`, any dtype.
+        reference: Of the case, of the same channels.
 
     Returns:
         Same shape, float32; ordinary tissue fills [-1, 1].

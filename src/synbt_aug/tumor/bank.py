@@ -134,6 +134,8 @@ class TumorBank:
             )
         if "places" in content or "surroundings" in content:
             content["format"] = np.array([FORMAT])
+        if any(t.course for t in self.templates):
+            content["courses"] = _courses(self.templates)
         if any(t.signal is not None for t in self.templates):
             content["signals"] = np.array([t.signal_digest for t in self.templates])
         with (
@@ -177,6 +179,14 @@ def _places(template: Template) -> np.ndarray:
     return template.places.numpy()
 
 
+def _courses(templates: Sequence[Template]) -> np.ndarray:
+    """One row a template, float32, NaN beyond its last phase."""
+    rows = np.full((len(templates), max(len(t.course) for t in templates)), np.nan, np.float32)
+    for row, template in zip(rows, templates, strict=True):
+        row[: len(template.course)] = template.course
+    return rows
+
+
 def _numbers(appearance: Appearance) -> np.ndarray:
     """As the file holds them: float32, NaN for what is not known."""
     return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
@@ -188,7 +198,7 @@ def _category(appearance: Appearance) -> int:
 
 def _digest(templates: Sequence[Template]) -> str:
     # Over what the file holds, so that a bank and its copy on disk have the same name; but for
-    # what no recipe needs, which holds the place and the enhancement that were drawn.
+    # what no recipe needs, which holds the place, the enhancement and the curve that were drawn.
     digest = hashlib.sha256()
     for template in templates:
         digest.update(repr(tuple(template.mask.shape)).encode())
@@ -246,6 +256,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
     signals = content.get("signals", [""] * count)
     places = content.get("places", [None] * count)
     levels = content.get("surroundings", np.full((count, 2), np.nan, np.float32))
+    courses = content.get("courses", np.zeros((count, 0), np.float32))
     start = 0
     for index, (shape, values, category, source, group, offset, signal, place, level) in enumerate(
         zip(
@@ -277,6 +288,7 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
             StoredSignal(path, _member(index), str(signal)) if signal else None,
             None if place is None or np.isnan(place).all() else torch.from_numpy(place),
             None if np.isnan(level).any() else (pre, post),
+            tuple(float(v) for v in courses[index] if v == v),
         )
 
 

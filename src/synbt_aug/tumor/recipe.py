@@ -18,6 +18,7 @@ from synbt_aug.grid.mask import bounding_box
 from synbt_aug.grid.window import WINDOW_SIDES_MM, Window
 from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.curve import Curve
 from synbt_aug.tumor.distractor import Distractor
 from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM, Pose
 
@@ -45,6 +46,8 @@ class TumorRecipe:
         mask: A given shape on the host's grid, packed by `pack_mask`.
         voxels_of: Template whose voxels are pasted into a given shape.
         distractor: The benign thing.
+        curve: How it shows in further post-contrast scans; None where the host has none, and of
+            what is ordinary tissue.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class TumorRecipe:
     mask: dict[str, Any] | None = None
     voxels_of: int | None = None
     distractor: Distractor | None = None
+    curve: Curve | None = None
 
     def with_noise(self, seed: int) -> TumorRecipe:
         """The same with other noise."""
@@ -69,6 +73,8 @@ class TumorRecipe:
             more["voxels_of"] = self.voxels_of
         if self.distractor is not None:
             more["distractor"] = self.distractor.to_dict()
+        if self.curve is not None:
+            more["curve"] = self.curve.to_dict()
         return {
             "kind": self.kind,
             "site": list(self.window.origin),
@@ -98,6 +104,7 @@ class TumorRecipe:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
             voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
+            curve = values.get("curve")
             return cls(
                 kind=str(values["kind"]),
                 window=Window((d, h, w), (wd, wh, ww), (sd, sh, sw)),
@@ -110,6 +117,7 @@ class TumorRecipe:
                 mask=values["mask"],
                 voxels_of=None if voxels_of is None else check_whole("voxels_of", voxels_of, 0),
                 distractor=None if distractor is None else Distractor.from_dict(distractor),
+                curve=None if curve is None else Curve.from_dict(curve),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SynBTError(

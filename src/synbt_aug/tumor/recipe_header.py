@@ -20,6 +20,7 @@ def check_header(
     texture: Mapping[str, Any],
     shape: Sequence[int],
     spacing: Sequence[float],
+    channels: int = 2,
 ) -> None:
     """See that a recipe was made with what it is to be replayed with.
 
@@ -30,6 +31,7 @@ def check_header(
         texture: Its settings here.
         shape: Of the volume.
         spacing: Of the volume, in mm.
+        channels: Of the volume: pre, post and further phases.
 
     Raises:
         SynBTError: If it was not, or is no recipe.
@@ -77,6 +79,12 @@ def check_header(
         raise SynBTError(
             f"A recipe holds at most {MAX_THINGS} things, this one has {len(recipe['tumors'])}. "
             f"Pass an unchanged recipe.json."
+        )
+    painted = recipe["reference"].get("low")
+    if isinstance(painted, Sequence) and len(painted) != channels:
+        raise SynBTError(
+            f"The recipe was made for pre and {len(painted) - 1} post-contrast scans, this volume "
+            f"has {channels - 1}. Replay needs the same series in the same order."
         )
     if list(recipe["shape"]) != list(shape) or list(recipe["spacing"]) != list(spacing):
         raise SynBTError(

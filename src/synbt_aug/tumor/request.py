@@ -23,6 +23,7 @@ from synbt_aug.support.ranges import (
     draw_whole,
 )
 from synbt_aug.tumor.appearance import LIMITS, LIMITS_ADVICE, Appearance, check_category
+from synbt_aug.tumor.curve import check_curve
 from synbt_aug.tumor.distractor import MAX_EXPECTED, distractor_count
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import group_chance
@@ -73,6 +74,7 @@ class Request:
         multifocal: Probability that a tumor is the largest of a multifocal group.
         distractors: Expected number of benign things beside the tumors.
         only_free_side: Only into a breast without a real tumor.
+        curve: Type of the tumors' kinetic curve in further phases; None draws it.
 
     Raises:
         SynBTError: If a value is out of range.
@@ -85,9 +87,11 @@ class Request:
     multifocal: float = 0.0
     distractors: float = 0.0
     only_free_side: bool = False
+    curve: str | None = None
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
+        check_curve(self.curve)
         count = check_whole_range("tumors", self.tumors, 0, MAX_TUMORS)
         object.__setattr__(self, "tumors", count)
         object.__setattr__(self, "diameter_mm", check_diameter_mm(self.diameter_mm))
@@ -125,6 +129,7 @@ class Request:
             look if isinstance(look, Appearance) else look.draw(generator),
             mask,
             only_free_side=self.only_free_side,
+            curve=self.curve,
         )
 
     def _distractors(self, generator: torch.Generator) -> list[Wish]:

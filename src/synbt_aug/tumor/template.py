@@ -47,6 +47,9 @@ _HALF_MAX = 60000.0  # float16 ends at 65504
 #: the case as it was passed.
 Locates = Callable[[Tensor, np.ndarray], Tensor | None]
 
+#: Gives a template's `course` by the same.
+Follows = Callable[[Tensor, np.ndarray], tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class StoredSignal:
@@ -107,6 +110,8 @@ class Template(NamedTuple):
             `places.STATISTICS`, NaN for what is not known; None where tissues were not known.
         surroundings: What the appearance was measured against: level of the shell, pre and post,
             above `low` over the case's reference range; None in a bank of format 1.
+        course: Its enhancement in all post-contrast scans over that in the first (`curve.py`);
+            empty where its case has one.
     """
 
     mask: Tensor
@@ -117,6 +122,7 @@ class Template(NamedTuple):
     signal: Tensor | StoredSignal | None = None
     places: Tensor | None = None
     surroundings: tuple[float, float] | None = None
+    course: tuple[float, ...] = ()
 
     @property
     def diameter_mm(self) -> float:
@@ -220,6 +226,7 @@ def cut_case(
     voxels: bool = False,
     valid: Tensor | None = None,
     locate: Locates | None = None,
+    follow: Follows | None = None,
 ) -> tuple[Template, ...]:
     """Make templates of all tumors of a case; two and more become a group.
 
@@ -231,6 +238,7 @@ def cut_case(
         voxels: Keep the signal.
         valid: Voxels with signal.
         locate: Tells how a tumor lies in its breast; None: not known.
+        follow: Measures a tumor's course over further phases; None: there are none.
 
     Returns:
         The largest first, without fragments and label noise.
@@ -254,6 +262,8 @@ def cut_case(
             middle = middle + [s.start for s in wide]
             if locate is not None:
                 template = template._replace(places=locate(template.mask, middle))
+            if follow is not None:
+                template = template._replace(course=follow(template.mask, middle))
             cut.append((template, middle))
     cut.sort(key=lambda one: -int(one[0].mask.sum()))
     if len(cut) < 2:

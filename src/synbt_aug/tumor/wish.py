@@ -10,6 +10,7 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.support.ranges import Range, check_range
 from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.curve import check_curve
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import Satellite
 from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM
@@ -29,6 +30,7 @@ class Wish:
         mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, or a lesion of one,
             in place of a template and a site; needed for removals.
         only_free_side: Only into a breast without a real tumor.
+        curve: Type of the kinetic curve in further phases; None draws it.
         group: It is the largest lesion of a multifocal group; `satellite_wishes` are the others.
         satellite: A further lesion of a group, with its template and place.
     """
@@ -40,9 +42,11 @@ class Wish:
     only_free_side: bool = False
     group: bool = False
     satellite: Satellite | None = None
+    curve: str | None = None
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
+        check_curve(self.curve)
         object.__setattr__(self, "diameter_mm", check_diameter_mm(self.diameter_mm))
         if self.kind == "removal" and self.mask is None:
             raise SynBTError("A removal needs the mask of what to remove: pass mask=.")
