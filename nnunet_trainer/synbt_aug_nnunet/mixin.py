@@ -28,6 +28,7 @@ from synbt_aug.injector import SynBTInjector
 from synbt_aug.settings.dataset import unpainted_line
 from synbt_aug.shared_synthesizer import check_files
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.texture import TumorInpainter
 from synbt_aug.texture.choice import load_for, refuse_shapes_only
 from synbt_aug.tumor.bank import load_bank
 from synbt_aug.weights import SHIPPED, Weights, WithoutNetworks
@@ -121,6 +122,11 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
                 voxels=settings.texture == "copy_paste" and settings.bank is None,
             )
             synthesizer = self._synbt_generator(weights, cohort, validation)
+            if lead and isinstance(synthesizer.texture, TumorInpainter):
+                self.print_to_log_file(
+                    f"SynBT: the networks that paint run in {synthesizer.texture.precision} on "
+                    f"{synthesizer.device}."
+                )
             if lead and self.current_epoch == 0 and settings.texture == "diffusion":
                 fit = self._synbt_fit(synthesizer, cases, cohort)
         super().on_train_start()

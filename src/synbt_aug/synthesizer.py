@@ -6,6 +6,7 @@ together and keeps the recipe.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,8 +30,14 @@ from synbt_aug.support.device import check_device
 from synbt_aug.support.number import check_seed
 from synbt_aug.support.ranges import Range, WholeRange
 from synbt_aug.texture import SynTumor, Texture
-from synbt_aug.texture.choice import load_for, make_texture, refuse_shapes_only
+from synbt_aug.texture.choice import (
+    load_for,
+    make_texture,
+    refuse_shapes_only,
+    texture_of_recipe,
+)
 from synbt_aug.texture.names import DEFAULT_STEPS
+from synbt_aug.texture.precision import AUTO
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
@@ -62,7 +69,8 @@ class TumorSynthesizer:
         device: Where the networks run. Volumes stay where they are.
         steps: Of DDIM (paper: 10); this and the next two are of "diffusion" alone.
         guidance: Strength of the wish for an appearance; 1 is the plain prediction.
-        precision: "fp32", "bf16" or "fp16", for the networks.
+        precision: "fp32", "bf16" or "fp16", for the networks; "auto" takes bf16 where the device
+            is fast at it, else fp32. Recipes hold which.
         tissue: Finds the tissues that decide where a tumor may go: "shipped", a folder that
             `synbt train tissue` wrote, or anything that does as `Segments` says. It is not asked
             where a volume has a roi.
@@ -85,7 +93,7 @@ class TumorSynthesizer:
         device: torch.device | str = "cpu",
         steps: int = DEFAULT_STEPS,
         guidance: float = 1.0,
-        precision: str = "fp32",
+        precision: str = AUTO,
         tissue: str | Path | Segments = SHIPPED,
     ) -> None:
         self.device = check_device(device)
@@ -227,11 +235,16 @@ class TumorSynthesizer:
 
         Returns:
             The same site, pose, mask and noise everywhere, and the same voxels on the same
-            device, torch, threads and precision.
+            device, torch and threads. A precision that was left to "auto" is the recipe's.
 
         Raises:
             SynBTError: If the recipe does not fit these weights, bank, settings or volume.
         """
+        texture = texture_of_recipe(self.texture, recipe)
+        if texture is not self.texture:
+            other = copy.copy(self)
+            other.texture = texture
+            return other.replay(volume, recipe)
         check_header(
             recipe,
             weights=self.weights.digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ class PlainTexture:
 
     def recipe(self) -> dict[str, object]:
         return {"name": self.name, "sampler": "ddim", **self.settings}
+
+    def for_recipe(self, recorded: Mapping[str, object]) -> PlainTexture:
+        return self
 
     def __call__(self, job: PaintingJob) -> Tensor:
         painted = inverse_knee(fill_hole(job.q, job.hole, job.known))

@@ -9,7 +9,7 @@ from analytic import tiny_weights
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import shared_synthesizer
-from synbt_aug.support.device import check_device
+from synbt_aug.support.device import check_device, multiplies_bfloat16
 from synbt_aug.synthesizer import TumorSynthesizer
 
 MISSING = ["cuda:99", "meta", "hpu", "no such thing"]
@@ -32,3 +32,27 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(name: str) -> No
 def test_a_setting_that_names_a_missing_device_is_told_by_its_name(name: str) -> None:
     with pytest.raises(SynBTError, match=r"^generator_device needs "):
         shared_synthesizer(InjectionSettings(generator_device=name))
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_gpus_multiply_bfloat16_from_compute_capability_8_on(
+    capability: tuple[int, int], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert multiplies_bfloat16(torch.device("cuda")) is fast
+
+
+def test_processors_multiply_bfloat16_where_torch_finds_the_instructions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    for there in [(False, False), (True, False), (False, True)]:
+        for name, found in zip(names, there, strict=True):
+            monkeypatch.setattr(torch.cpu, name, lambda found=found: found, raising=False)
+        assert multiplies_bfloat16(torch.device("cpu")) is any(there)
+
+
+@pytest.mark.parametrize("kind", ["mps", "meta"])
+def test_other_devices_are_not_taken_for_fast_at_bfloat16(kind: str) -> None:
+    assert not multiplies_bfloat16(torch.device(kind))

@@ -95,7 +95,7 @@ def test_steps_that_the_schedule_lacks_are_refused(steps: int) -> None:
 
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(
-        SynBTError, match="precision needs one of 'fp32', 'bf16', 'fp16', got 'fp8'"
+        SynBTError, match="precision needs one of 'auto', 'fp32', 'bf16', 'fp16', got 'fp8'"
     ):
         tiny(precision="fp8")
 

@@ -172,7 +172,8 @@ def _generator(weights: str, device: str, quick: bool) -> Iterator[Finding]:
     # 12 mm is refused by the shipped weights once in two seeds, as too little visible.
     result = synthesizer(BreastVolume(image), seed=0, diameter_mm=18.0)
     seconds = time.perf_counter() - start
-    where = f"on {synthesizer.device} in {seconds:.1f} s"
+    precision = synthesizer.texture.recipe()["precision"]
+    where = f"on {synthesizer.device}, networks in {precision}, in {seconds:.1f} s"
     if result.painted:
         yield Finding(FINE, "painting", f"an 18 mm tumor {where}")
     else:

@@ -79,7 +79,7 @@ def make_synthesizer(
     texture: str = "diffusion",
     steps: int = DEFAULT_STEPS,
     guidance: float = 1.0,
-    precision: str = "fp32",
+    precision: str = "auto",
 ) -> TumorSynthesizer:
     """Load the generator.
 

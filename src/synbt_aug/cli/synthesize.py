@@ -68,7 +68,10 @@ def synthesize(
     steps: generator.Steps = generator.DEFAULT_STEPS,
     guidance: generator.Guidance = 1.0,
     texture: generator.Texture = "diffusion",
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    precision: Annotated[
+        str,
+        typer.Option(help="Of the networks: fp32, bf16, fp16; auto: bf16 where it is fast."),
+    ] = "auto",
     device: generator.Device = "auto",
     weights: generator.Weights = "shipped",
     bank: generator.Bank = None,
@@ -255,6 +258,9 @@ def _write(
 def _tell(output: Path, result: Synthesis, seconds: dict[str, float]) -> None:
     for name, value in generator.facts_of(result).items():
         note(f"{name:>22}  {value}")
+    precision = (result.recipe or {})["texture"].get("precision")
+    if precision is not None:
+        note(f"{'precision':>22}  {precision}")
     for name, value in seconds.items():
         note(f"{name:>22}  {value:.1f} s")
     note(f"Written to {output}: pre.nii.gz, post.nii.gz, tumor.nii.gz, recipe.json, preview.png")

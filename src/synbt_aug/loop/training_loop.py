@@ -29,6 +29,7 @@ from torch import Tensor
 from synbt_aug.errors import ExtraMissingError, SynBTError, first_line
 from synbt_aug.loop.checkpoint import load_checkpoint, save_checkpoint
 from synbt_aug.loop.training_log import TrainingLog
+from synbt_aug.support.device import multiplies_bfloat16
 from synbt_aug.support.folder_lock import FolderLock
 from synbt_aug.support.interruption import SIGNALS, Interrupted
 from synbt_aug.support.progress import clock
@@ -87,12 +88,8 @@ def make_fabric(
 
 def best_precision(on_cpu: bool) -> str:
     """Mixed bfloat16 where the hardware multiplies it, else float32."""
-    if on_cpu:
-        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        fast = any(getattr(torch.cpu, check, lambda: False)() for check in checks)
-    else:
-        fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return "bf16-mixed" if fast else "32-true"
+    device = torch.device("cpu" if on_cpu else "cuda")
+    return "bf16-mixed" if multiplies_bfloat16(device) else "32-true"
 
 
 class TrainingRun:

@@ -15,13 +15,13 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.settings.reading import from_section, from_variables, type_setting
 from synbt_aug.support.number import MAX_LABEL, MAX_SEED, check_number, check_whole
 from synbt_aug.support.ranges import Range, WholeRange, check_whole_range
-from synbt_aug.texture.diffusion import PRECISIONS
 from synbt_aug.texture.names import (
     DEFAULT_STEPS,
     MAX_GUIDANCE,
     MAX_STEPS,
     check_texture,
 )
+from synbt_aug.texture.precision import AUTO, check_precision
 from synbt_aug.tumor.appearance import LIMITS
 from synbt_aug.tumor.request import AppearanceRequest, Request
 from synbt_aug.tumor.wish import Wish
@@ -77,7 +77,8 @@ class InjectionSettings:
             "diffusion" alone: the others change nothing there, which is counted.
         distractors: Expected number of benign masses, nodes and vessel ends, without a label, in
             a sample that is injected into.
-        precision: Of the networks: "fp32", "bf16" or "fp16".
+        precision: Of the networks: "fp32", "bf16" or "fp16"; "auto" takes bf16 where the device is
+            fast at it and a check against float32 passes, else fp32.
         generator_device: Of the networks: "auto" takes the images' device.
         seed: For loops that pass no generator.
 
@@ -110,7 +111,7 @@ class InjectionSettings:
     only_free_side: bool = False
     null_paint: float = 0.0
     distractors: float = 0.0
-    precision: str = "fp32"
+    precision: str = AUTO
     generator_device: str = "auto"
     seed: int = 0
 
@@ -127,11 +128,7 @@ class InjectionSettings:
                 f"{self.unpainted_channels!r}."
             )
         check_texture(self.texture)
-        if self.precision not in PRECISIONS:
-            raise SynBTError(
-                f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got "
-                f"{self.precision!r}."
-            )
+        check_precision(self.precision)
         if self.generator_device != "auto":
             try:
                 torch.device(self.generator_device)

@@ -1,4 +1,4 @@
-"""Whether a device is there to calculate on."""
+"""Whether a device is there to calculate on, and what it is fast at."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ def check_device(device: torch.device | str, name: str = "device") -> torch.devi
             f"{str(device)!r}. Set {name}='cpu', or install a driver and a torch built for it."
         ) from error
     return place
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has units for bfloat16, so that it is faster there than in float32.
+
+    GPUs of CUDA from compute capability 8 on, and processors with AMX or AVX512-BF16. What a
+    device only emulates is slower than float32.
+
+    Args:
+        device: That torch can use here.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -81,6 +82,19 @@ def make_texture(
         guidance=guidance,
         precision=precision,
     )
+
+
+def texture_of_recipe(texture: Texture, recipe: object) -> Texture:
+    """A texture as a recipe needs it, as far as the texture's own settings leave that open.
+
+    Args:
+        texture: To replay with.
+        recipe: As `Synthesis.recipe`; whatever it lacks is told when it is replayed.
+    """
+    recorded = recipe.get("texture") if isinstance(recipe, Mapping) else None
+    if isinstance(texture, TumorInpainter) and isinstance(recorded, Mapping):
+        return texture.for_recipe(recorded)
+    return texture
 
 
 def refuse_shapes_only(bank: TumorBank, name: str | Path | None = None) -> None:

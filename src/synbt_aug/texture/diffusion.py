@@ -7,13 +7,13 @@ the scan's is written with it (`signal/grain.py`).
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import copy
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import down
 from synbt_aug.networks import VQVAE, Denoiser, NoiseSchedule, sample_ddim
 from synbt_aug.networks.denoiser import guided
@@ -25,14 +25,19 @@ from synbt_aug.texture.gains import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.texture.names import DEFAULT_STEPS, MAX_GUIDANCE
+from synbt_aug.texture.precision import (
+    AUTO,
+    PRECISIONS,
+    autocast,
+    check_precision,
+    choose_precision,
+)
 from synbt_aug.tumor.visibility import blur_sigma_mm
 from synbt_aug.tumor.zones import Zones
 
 #: Voxels along each face of a window that no tumor is measured on: the hole lies 12 mm inside, and
 #: 7 mm around the label hold all that is measured.
 _UNMEASURED_MM = 8
-
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TumorInpainter:
@@ -45,7 +50,8 @@ class TumorInpainter:
         hole_margin_mm: Dilation of the label that gives the hole.
         steps: Of DDIM, 1 to 1000 (paper: 10).
         guidance: Strength of the wish for an appearance, 0 to 20; 1 is the plain prediction.
-        precision: "fp32", "bf16" or "fp16", for the networks only.
+        precision: "auto", "fp32", "bf16" or "fp16", for the networks only; see
+            `texture/precision.py`.
         correct: Whether bounded gains bring a tumor closer to the requested appearance.
 
     Source:
@@ -70,15 +76,12 @@ class TumorInpainter:
     ) -> None:
         self.steps = check_whole("steps", steps, 1, schedule.steps)
         self.guidance = check_number("guidance", guidance, 0, MAX_GUIDANCE)
-        if precision not in PRECISIONS:
-            raise SynBTError(
-                f"precision needs one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}."
-            )
+        self.precision_is_open = check_precision(precision) == AUTO
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.denoiser = denoiser.eval().requires_grad_(False)
         self.schedule = schedule
         self.hole_margin_mm = hole_margin_mm
-        self.precision = precision
+        self.precision = choose_precision(autoencoder, denoiser) if precision == AUTO else precision
         self.correct = correct
 
     def recipe(self) -> dict[str, object]:
@@ -93,14 +96,25 @@ class TumorInpainter:
             "correction": CORRECTION if self.correct else 0,
         }
 
-    def _fast(self, device: torch.device) -> AbstractContextManager[object]:
-        dtype = PRECISIONS[self.precision]
-        return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    def for_recipe(self, recorded: Mapping[str, object]) -> TumorInpainter:
+        """The same networks in a recipe's precision, where "auto" left it open; else itself.
+
+        Args:
+            recorded: As `recipe()` gave it, perhaps on another machine.
+        """
+        precision = recorded.get("precision")
+        if not isinstance(precision, str) or precision not in PRECISIONS:
+            return self
+        if not self.precision_is_open or precision == self.precision:
+            return self
+        other = copy.copy(self)
+        other.precision = precision
+        return other
 
     @torch.no_grad()
     def __call__(self, job: PaintingJob) -> Tensor:
         """Paint; see `Texture`."""
-        with self._fast(job.q.device):
+        with autocast(self.precision, job.q.device):
             z_masked = self.autoencoder.encode(fill_hole(job.q, job.hole, job.known))
         z = torch.where(self._cells(job.hole), self.sample(job, z_masked), z_masked)
         painted = inverse_knee(self._decode(z))
@@ -116,7 +130,7 @@ class TumorInpainter:
         Returns:
             As for painting.
         """
-        with self._fast(job.q.device):
+        with autocast(self.precision, job.q.device):
             z = self.autoencoder.encode(job.q)
         return inverse_knee(self._decode(z))
 
@@ -136,7 +150,7 @@ class TumorInpainter:
         noise = job.noise(z_masked.shape[1], z_masked.shape[2:])
 
         def predict(z_t: Tensor, t: Tensor) -> Tensor:
-            with self._fast(job.q.device):
+            with autocast(self.precision, job.q.device):
                 return guided(
                     net, z_t, t, condition, mask, appearance, known, guidance=self.guidance
                 )
@@ -151,7 +165,7 @@ class TumorInpainter:
         infinity: what comes of either must not pass for a tumor.
         """
         z_q, _ = self.autoencoder.quantize(z)
-        with self._fast(z.device):
+        with autocast(self.precision, z.device):
             decoded = self.autoencoder.decode(z_q)
         fit = [x.isfinite().flatten(1).all(1) for x in (z, decoded)]
         return torch.where((fit[0] & fit[1]).view(-1, 1, 1, 1, 1), decoded, torch.nan)
