@@ -112,6 +112,9 @@ def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
     )  # fmt: skip
 
 
+_RESAMPLING = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
+
+
 def plans_of(dataset: Dataset) -> dict[str, Any]:
     conv = {"conv_op": "torch.nn.modules.conv.Conv3d", "norm_op": "torch.nn.InstanceNorm3d"}
     configuration = {
@@ -125,10 +128,10 @@ def plans_of(dataset: Dataset) -> dict[str, Any]:
         "use_mask_for_norm": [False] * len(dataset.channels),
         "resampling_fn_data": "resample_data_or_seg_to_shape",
         "resampling_fn_seg": "resample_data_or_seg_to_shape",
-        "resampling_fn_data_kwargs": {},
-        "resampling_fn_seg_kwargs": {},
+        "resampling_fn_data_kwargs": _RESAMPLING,
+        "resampling_fn_seg_kwargs": _RESAMPLING | {"is_seg": True},
         "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-        "resampling_fn_probabilities_kwargs": {},
+        "resampling_fn_probabilities_kwargs": _RESAMPLING,
         "batch_dice": dataset.batch_dice,
         "architecture": {
             "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
@@ -163,7 +166,9 @@ def plans_of(dataset: Dataset) -> dict[str, Any]:
         "configurations": {"3d_fullres": configuration},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {},
+        "foreground_intensity_properties_per_channel": {
+            str(channel): {} for channel in range(len(dataset.channels))
+        },
     }
 
 

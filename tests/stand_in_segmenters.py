@@ -1,7 +1,7 @@
-"""Segmenters that cost nothing: `python stand_in_segmenters.py KIND INPUT OUTPUT [LABELS]`.
+"""Segmenters that cost nothing: `python stand_in_segmenters.py KIND INPUT OUTPUT`.
 
-`perfect` copies the labels that lie beside the images, `empty` finds nothing, and `large` marks
-what takes up contrast and is large.
+`perfect` copies the labels that lie beside the images, `empty` finds nothing, `brighter` marks what
+takes up contrast, and `large` what of that is large.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(kind: str, images: str, output: str) -> None:
             parts, count = ndimage.label(ndimage.gaussian_filter(rise, 1.0) > RISE)
             voxel_mm3 = abs(float(np.linalg.det(before.affine[:3, :3])))
             volumes = np.bincount(parts.ravel(), minlength=count + 1) * voxel_mm3
-            large = volumes >= LARGE_MM3
+            large = volumes >= (LARGE_MM3 if kind == "large" else 0.0)
             large[0] = False
             mask = large[parts].astype(np.uint8)
         nib.save(

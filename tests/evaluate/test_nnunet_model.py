@@ -25,12 +25,6 @@ TUMOR_LABEL = 2
 def everything_is_tumor(tmp_path: Path) -> Path:
     """A network whose last layer says "tumor" whatever it sees."""
     plans = plans_of(Dataset(patch=(16, 16, 16)))
-    plans["foreground_intensity_properties_per_channel"] = {"0": {}, "1": {}}
-    resampling = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
-    settings = plans["configurations"]["3d_fullres"]
-    for name in ("data", "probabilities"):
-        settings[f"resampling_fn_{name}_kwargs"] = resampling
-    settings["resampling_fn_seg_kwargs"] = resampling | {"is_seg": True}
     labels = {"background": 0, "breast": 1, "tumor": TUMOR_LABEL}
     channels = {"0": "pre", "1": "post"}
     described = {"channel_names": channels, "labels": labels, "file_ending": ".nii.gz"}

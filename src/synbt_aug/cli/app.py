@@ -15,6 +15,7 @@ from synbt_aug.cli import (
     demo,
     doctor,
     evaluate,
+    generate,
     nnunet,
     phantom,
     prepare,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("synthesize")(synthesize.synthesize)
+app.command("generate")(generate.generate)
 app.command("preview")(preview.preview)
 app.command("probe")(probe.probe)
 app.command("tissue")(tissue.tissue)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -109,7 +110,7 @@ def check_texture(name: str) -> None:
 
 
 def pick_device(name: str) -> str:
-    """`auto` is the first GPU, else the CPU.
+    """`auto` is the first GPU, torchrun's of this process, else the CPU.
 
     Raises:
         SynBTError: If there is no such device.
@@ -119,7 +120,10 @@ def pick_device(name: str) -> str:
     from synbt_aug.support.device import check_device
 
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        # torchrun starts one process a GPU.
+        rank = os.environ.get("LOCAL_RANK", "")
+        cuda = f"cuda:{rank}" if rank.isdecimal() else "cuda"
+        return cuda if torch.cuda.is_available() else "cpu"
     return str(check_device(name, "--device"))
 
 
