@@ -6,6 +6,7 @@ Distances are in mm, and everything is made anew from a seed: no files, no train
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -17,13 +18,18 @@ from torch.nn import functional as F
 
 from geometric_tissue import geometric_tissue as find_tissue
 from synbt_aug.contract import contract_of
+from synbt_aug.decide.decide import decide_all
+from synbt_aug.decide.ground import Ground
+from synbt_aug.host import Host
 from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, VQVAESettings
+from synbt_aug.runner import Series, run
 from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
+from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
 from synbt_aug.weights import Weights
 
@@ -230,6 +236,28 @@ def copy_paste_painter() -> TumorSynthesizer:
     return TumorSynthesizer(
         tiny_weights(), bank=voxel_bank(), texture="copy_paste", tissue=find_tissue
     )
+
+
+def ground_of(host: Host) -> Ground:
+    """A host as deciding sees it."""
+    return Ground.of(host, find_tissue)
+
+
+def paint_each(
+    synthesizer: TumorSynthesizer,
+    hosts: Sequence[Host],
+    wishes: Sequence[Wish],
+    seeds: Sequence[int],
+) -> list[Synthesis]:
+    """One thing into each of several hosts, together."""
+    running = []
+    for host, wish, seed in zip(hosts, wishes, seeds, strict=True):
+        ground = Ground.of(host, synthesizer.segmenter)
+        margin = synthesizer.texture.hole_margin_mm
+        decided = decide_all(ground, [wish], synthesizer.bank, margin, seeded(seed))
+        running.append(Series(host, decided, ground))
+    run(synthesizer.painter, running, attempts=True)
+    return [series.results()[0] for series in running]
 
 
 def digest(result: Synthesis) -> str:

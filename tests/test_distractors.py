@@ -21,12 +21,10 @@ from analytic import (
     syntumor_painter,
 )
 from synbt_aug.errors import SynBTError
-from synbt_aug.host import Host
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.appearance import Appearance
-from synbt_aug.tumor.wish import Wish
 
 MAKERS = [painter, diffusion_painter, syntumor_painter, copy_paste_painter]
 
@@ -81,11 +79,10 @@ def test_distractors_keep_off_tumors_and_tumors_off_distractors() -> None:
     for seed in range(6):
         result = painter()(taken, seed=seed, kind="distractor")
         assert not result.painted or not bool((result.support & taken.tumor).any())
-    host = Host.of(volume)
-    (first,) = painter().paint([host], [Wish("distractor")], [seeded(3)])
-    after = host.after(first)
+    first = painter()(volume, seed=3, kind="distractor")
+    after = replace(volume, image=first.image, forbidden=first.support)
     for seed in range(6):
-        (tumor,) = painter().paint([after], [Wish(diameter_mm=8.0)], [seeded(seed)])
+        tumor = painter()(after, seed=seed, diameter_mm=8.0)
         assert not bool((tumor.support & first.support).any())
 
 

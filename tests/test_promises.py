@@ -41,7 +41,8 @@ from analytic import (
     digest,
     ellipsoid,
     examples,
-    find_tissue,
+    ground_of,
+    paint_each,
     painter,
     positions_mm,
     reorder,
@@ -244,7 +245,7 @@ def test_a_necrotic_core_keeps_its_label() -> None:
 def test_the_answer_for_a_dropped_tumor_is_the_host_as_it_was() -> None:
     faint = painter(FlatTexture((0.0, 0.01)))
     hosts = [Host.of(BreastVolume(breast_image(with_gland=False), roi=deep()))]
-    (result,) = faint.paint(hosts, [Wish(diameter_mm=12.0)], [seeded(1)])
+    (result,) = paint_each(faint, hosts, [Wish(diameter_mm=12.0)], [1])
     assert not result.painted and result.image is hosts[0].volume.image
     assert not result.tumor.any() and not result.support.any()
 
@@ -460,7 +461,7 @@ def test_site_pose_mask_and_noise_do_not_depend_on_threads() -> None:
             torch.set_num_threads(count)
             wish = Wish(diameter_mm=13.0)
             host = Host.of(breast())
-            result = decide(host, wish, small_bank(), 2.0, seeded(5), find_tissue)
+            result = decide(ground_of(host), wish, small_bank(), 2.0, seeded(5))
             assert not isinstance(result, str)
             found.append(
                 (
@@ -490,7 +491,7 @@ def test_painting_nothing_leaves_the_mean_of_the_tissue_within_its_noise() -> No
         (recipe,) = (result.recipe or {})["tumors"]
         thing = replace(TumorRecipe.from_dict(recipe, MM), kind="tumor")
         host = Host.of(breast())
-        window = Cut.of([host], [plan_of_recipe(host, thing, small_bank(), 2.0)])
+        window = Cut.of([host], [plan_of_recipe(ground_of(host), thing, small_bank(), 2.0)])
         assert texture(window.job(2.0))[0, 1].max() > window.linear[0, 1].max() + 1
 
 
@@ -751,7 +752,7 @@ def jobs(count: int = 3) -> list[PaintingJob]:
     for k in range(count):
         wish = Wish(diameter_mm=8.0 + 2 * k, appearance=Appearance(enhancement=0.2 * k))
         host = Host.of(breast(seed=k))
-        plan = decide(host, wish, small_bank(), 2.0, seeded(k), find_tissue)
+        plan = decide(ground_of(host), wish, small_bank(), 2.0, seeded(k))
         assert not isinstance(plan, str)
         found.append(Cut.of([host], [plan]).job(2.0))
     return found
@@ -780,9 +781,9 @@ def test_several_cases_at_once_are_painted_as_one_by_one(
 ) -> None:
     hosts = [Host.of(breast(seed=k)) for k in range(3)]
     wishes = [Wish(diameter_mm=8.0 + k, appearance=Appearance(enhancement=0.0)) for k in range(3)]
-    together = make().paint(hosts, wishes, [seeded(k) for k in range(3)])
+    together = paint_each(make(), hosts, wishes, range(3))
     for k, (host, wish) in enumerate(zip(hosts, wishes, strict=True)):
-        (alone,) = make().paint([host], [wish], [seeded(k)])
+        (alone,) = paint_each(make(), [host], [wish], [k])
         assert alone.painted and torch.equal(alone.tumor, together[k].tumor)
         span = host.reference.range(alone.image)
         off = ((alone.image - together[k].image).abs() / span)[:, alone.support]

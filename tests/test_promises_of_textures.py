@@ -23,6 +23,7 @@ from analytic import (
     diffusion_painter,
     digest,
     ellipsoid,
+    paint_each,
     painter,
     seeded,
     syntumor_painter,
@@ -170,9 +171,9 @@ def test_a_removal_closes_the_hole(name: str) -> None:
 def test_several_cases_at_once_are_painted_as_one_by_one(name: str, make: Make) -> None:
     hosts = [Host.of(breast(seed=k)) for k in range(3)]
     wishes = [Wish(appearance=WISH, mask=lump()) for _ in range(3)]
-    together = make().paint(hosts, wishes, [seeded(k) for k in range(3)])
+    together = paint_each(make(), hosts, wishes, range(3))
     for k, (host, wish) in enumerate(zip(hosts, wishes, strict=True)):
-        (alone,) = make().paint([host], [wish], [seeded(k)])
+        (alone,) = paint_each(make(), [host], [wish], [k])
         assert alone.painted and torch.equal(alone.tumor, together[k].tumor)
         if name == "diffusion":
             off = (alone.image - together[k].image).abs() / host.reference.range(alone.image)

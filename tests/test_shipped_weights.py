@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analytic import digest, find_tissue, seeded, with_image
+from analytic import digest, ground_of, seeded, with_image
 from synbt_aug.decide.decide import decide
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
@@ -128,7 +128,7 @@ def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights)
     for k in range(2):
         wish = Wish(diameter_mm=12.0 + 3 * k)
         host = Host.of(phantom(1))
-        plan = decide(host, wish, shipped.bank, 2.0, seeded(k), find_tissue)
+        plan = decide(ground_of(host), wish, shipped.bank, 2.0, seeded(k))
         assert not isinstance(plan, str)
         jobs.append(Cut.of([host], [plan]).job(shipped.contract.hole_margin_mm))
 

@@ -17,8 +17,8 @@ from analytic import (
     breast,
     diffusion_painter,
     ellipsoid,
+    paint_each,
     painter,
-    seeded,
     small_bank,
     tiny_weights,
 )
@@ -268,7 +268,7 @@ def test_windows_of_one_shape_go_through_in_one_batch() -> None:
     hosts = [Host.of(breast(seed=k)) for k in range(3)]
     long = ellipsoid(breast().shape, (40, 36, 36), (6, 24, 6))
     wishes = [Wish(diameter_mm=10.0), Wish(mask=long), Wish(diameter_mm=9.0)]
-    results = painter(texture).paint(hosts, wishes, [seeded(k) for k in range(3)])
+    results = paint_each(painter(texture), hosts, wishes, range(3))
     assert [r.painted for r in results] == [True] * 3
     assert texture.batches == [(2, (48, 48, 48)), (1, (48, 80, 48))]
 
@@ -276,7 +276,7 @@ def test_windows_of_one_shape_go_through_in_one_batch() -> None:
 def test_one_case_without_room_does_not_keep_the_others() -> None:
     full = replace(breast(), forbidden=torch.ones(breast().shape, dtype=torch.bool))
     hosts = [Host.of(breast()), Host.of(full), Host.of(breast(seed=1))]
-    results = painter().paint(hosts, [Wish(diameter_mm=10.0)] * 3, [seeded(k) for k in range(3)])
+    results = paint_each(painter(), hosts, [Wish(diameter_mm=10.0)] * 3, range(3))
     assert [r.painted for r in results] == [True, False, True]
     assert str(results[1].reason).startswith("no site")
 

@@ -20,12 +20,14 @@ from analytic import (
     breast,
     ellipsoid,
     examples,
-    find_tissue,
+    ground_of,
     seeded,
     small_bank,
 )
 from pretend_accelerator import PretendAccelerator
 from synbt_aug.decide.decide import decide
+from synbt_aug.decide.footing import settled
+from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.mask import (
     blend_weight,
@@ -33,6 +35,7 @@ from synbt_aug.grid.mask import (
     signed_distance_mm,
     smooth_surface,
 )
+from synbt_aug.grid.support import beside
 from synbt_aug.grid.window import Window, cube, cut, window_around
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
@@ -41,7 +44,7 @@ from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
-from synbt_aug.write import Finished, beside, footprint, paint_and_write, write
+from synbt_aug.write import Written, footprint, paint_and_write, write
 
 spacings = st.tuples(*[st.floats(0.5, 3.0)] * 3)
 SIDE = 32
@@ -71,7 +74,7 @@ def lump() -> Tensor:
 
 def window(wish: Wish = OF_12_MM, seed: int = 0, volume: BreastVolume | None = None) -> Cut:
     host = Host.of(breast() if volume is None else volume)
-    plan = decide(host, wish, small_bank(), MARGIN, seeded(seed), find_tissue)
+    plan = decide(ground_of(host), wish, small_bank(), MARGIN, seeded(seed))
     assert isinstance(plan, Plan)
     return Cut.of([host], [plan])
 
@@ -111,35 +114,34 @@ def shape_in(
     """A shape in a window of a host."""
     host = Host(BreastVolume(image, place.spacing, forbidden=blocked), reference)
     plan = Plan(TumorRecipe("tumor", place, 1), LabelShape.of(distance))
-    return Cut.of([host], [plan])
+    return Cut.of([host], [settled(plan, Ground.of(host))])
 
 
 def write_change(
     image: Tensor, change: Tensor, distance: Tensor, place: Window, blocked: Tensor | None = None
 ) -> Synthesis:
-    return added(shape_in(image, distance, place, blocked), change).result
+    return added(shape_in(image, distance, place, blocked), change).result(0)
 
 
-def added(one: Cut, change: Tensor | float = 1.0) -> Finished:
-    (written,) = write(one, one.linear + change, replaces=False)
-    return written
+def added(one: Cut, change: Tensor | float = 1.0) -> Written:
+    return write(one, one.linear + change, replaces=False)
 
 
 def test_after_painting_the_support_is_taken_and_the_references_stay() -> None:
     host = Host.of(replace(breast(), tumor=box((30, 34), (10, 14), (10, 14))))
-    plan = decide(host, Wish(mask=lump()), small_bank(), MARGIN, seeded())
+    ground = ground_of(host)
+    plan = decide(ground, Wish(mask=lump()), small_bank(), MARGIN, seeded())
     assert isinstance(plan, Plan)
-    result = added(Cut.of([host], [plan])).result
-    after = host.after(result)
-    assert after.volume.image is result.image
-    assert after.volume.tumor is not None and host.volume.tumor is not None
-    assert torch.equal(after.volume.tumor, host.volume.tumor | result.support)
-    assert after.reference is host.reference
+    result = added(Cut.of([host], [plan])).result(0)
+    assert torch.equal(ground.holding(plan).taken, result.support)
+    after = host.holding(result.image)
+    assert after.volume.image is result.image and after.reference is host.reference
+    assert torch.equal(after.floor, host.floor)
 
 
 def test_a_given_mask_is_painted_where_it_is_and_as_large_as_it_is() -> None:
     one = window(Wish(mask=lump()))
-    written = added(one).result
+    written = added(one).result(0)
     overlap = (written.tumor & lump()).sum() / (written.tumor | lump()).sum()
     assert overlap > 0.9
     assert int(written.tumor.sum()) == int(lump().sum())
@@ -148,7 +150,7 @@ def test_a_given_mask_is_painted_where_it_is_and_as_large_as_it_is() -> None:
 def test_the_change_is_blended_and_mapped_back() -> None:
     one = window()
     change = torch.tensor([0.5, 2.0]).view(2, 1, 1, 1)
-    written = added(one, change).result
+    written = added(one, change).result(0)
     place = one.plans[0].recipe.window
     weight = blend_weight(one.label.distance[0])
     expected = from_linear(one.linear[0] + weight * change, one.hosts[0].reference)
@@ -160,7 +162,7 @@ def test_the_change_is_blended_and_mapped_back() -> None:
 
 def test_the_label_is_where_the_blend_is_at_least_half() -> None:
     one = window()
-    written = added(one).result
+    written = added(one).result(0)
     assert torch.equal(
         cut(written.tumor, one.plans[0].recipe.window) > 0, one.label.distance[0] <= 0
     )
@@ -168,7 +170,7 @@ def test_the_label_is_where_the_blend_is_at_least_half() -> None:
 
 def test_a_null_paint_has_support_but_no_label_and_no_measurement() -> None:
     one = window(Wish("null", diameter_mm=12.0))
-    written = added(one).result
+    written = added(one).result(0)
     assert not written.tumor.any() and bool(written.support.any())
     assert written.measured == {}
 
@@ -176,7 +178,7 @@ def test_a_null_paint_has_support_but_no_label_and_no_measurement() -> None:
 def test_existing_tumors_are_not_painted_on() -> None:
     volume = replace(breast(), tumor=box((30, 36), (30, 36), (30, 56)))
     one = window(Wish(mask=lump()), volume=volume)
-    written = added(one).result
+    written = added(one).result(0)
     assert volume.tumor is not None
     assert not bool((written.support & volume.tumor).any())
     assert torch.equal(written.image[:, volume.tumor], volume.image[:, volume.tumor])
@@ -186,7 +188,7 @@ def test_a_removal_may_paint_on_what_it_removes_and_on_no_other_tumor() -> None:
     other = box((30, 36), (44, 52), (30, 44))
     volume = replace(breast(), tumor=lump() | other)
     one = window(Wish("removal", mask=lump()), volume=volume)
-    written = added(one, -1).result
+    written = added(one, -1).result(0)
     assert bool(written.support[lump() & ~other].all())
     assert not bool((written.support & other & ~lump()).any())
     assert not written.tumor.any()
@@ -196,8 +198,8 @@ def test_what_came_out_is_measured() -> None:
     gland = ellipsoid(breast().shape, (38, 36, 36), (12, 10, 10))
     one = window(seed=3, volume=replace(breast(), roi=gland))
     texture = FlatTexture((0.0, 1.5), grain=0.0)
-    (written,) = paint_and_write(one, texture, torch.device("cpu"))
-    measured = written.result.measured
+    written = paint_and_write(one, texture, torch.device("cpu"))
+    measured = written.result(0).measured
     assert measured["diameter_mm"] == pytest.approx(12.0, abs=0.02)
     assert measured["longest_mm"] >= measured["diameter_mm"]
     # Half of 1.5, since s spans two units; the blended edge takes some, the gland gives some.
@@ -213,7 +215,7 @@ def test_a_given_mask_at_the_edge_of_the_host_keeps_its_size(
 ) -> None:
     volume = breast(spacing)
     mask = ellipsoid(volume.shape, (56, 36, 36), (9, 9, 9), spacing)
-    label = added(window(Wish(mask=mask), volume=volume)).result.tumor
+    label = added(window(Wish(mask=mask), volume=volume)).result(0).tumor
     assert int(label.sum()) == pytest.approx(int(mask.sum()), rel=0.08)
     assert int((label & mask).sum()) > 0.85 * int(mask.sum())
 
@@ -275,7 +277,7 @@ def test_large_integers_are_not_coarsened() -> None:
     image, window = host((48, 48, 48), torch.int32) + 2**30, Window((5, 6, 7), cube(SIDE), MM)
     far = IntensityReference((2.0**30,) * 2, (2.0**30 + 200,) * 2)
     # A reference range is 2 in the units of the networks.
-    written = added(shape_in(image, LUMP, window, reference=far), 3 * 2 / 200).result
+    written = added(shape_in(image, LUMP, window, reference=far), 3 * 2 / 200).result(0)
     core = torch.zeros_like(written.tumor)
     core[5:37, 6:38, 7:39] = LUMP < -1
     assert int(core.sum()) > 100
@@ -380,29 +382,29 @@ def test_what_is_painted_takes_the_hosts_place(spacing: Spacing) -> None:
     vessel = [n // 2 for n in shape]
     image[:, vessel[0], vessel[1]] = 9.0
     one = shape_in(image, LUMP, window)
-    (written,) = write(one, torch.full_like(one.linear, 6.0), replaces=True)
+    written = write(one, torch.full_like(one.linear, 6.0), replaces=True)
     deep = torch.zeros(shape, dtype=torch.bool)
     deep[window.host_box(shape)] = (
         footprint(one.hosts, one.plans, one.label.distance).distance[0] < -1.1
     )
-    inside = written.result.image[:, deep]
+    inside = written.result(0).image[:, deep]
     assert int(deep.sum()) > 100 and (inside - 7.0).abs().max() < 0.3
-    untouched = ~written.result.support
-    assert torch.equal(written.result.image[:, untouched], image[:, untouched])
+    untouched = ~written.result(0).support
+    assert torch.equal(written.result(0).image[:, untouched], image[:, untouched])
 
 
 def test_noise_has_one_level_across_the_blend_and_inside() -> None:
     image = 100 + 5 * torch.randn(2, 48, 48, 48, generator=seeded(1))
     window = middle_window((48, 48, 48))
     one = shape_in(image, LUMP, window)
-    (written,) = write(one, torch.full_like(one.linear, 99.0), replaces=True)
+    written = write(one, torch.full_like(one.linear, 99.0), replaces=True)
     where = footprint(one.hosts, one.plans, one.label.distance)
     for low, high in ((0.2, 0.8), (0.99, 1.0)):
         band = torch.zeros(48, 48, 48, dtype=torch.bool)
         part = (where.weight[0] >= low) & (where.weight[0] <= high) & where.support[0]
         band[window.host_box((48, 48, 48))] = part
         # The quietest quarter of pure noise has .87 of the level of all.
-        assert written.result.image[:, band].std() == pytest.approx(4.6, rel=0.12)
+        assert written.result(0).image[:, band].std() == pytest.approx(4.6, rel=0.12)
 
 
 @pytest.mark.parametrize("dtype", [torch.int16, torch.float32])
@@ -412,8 +414,8 @@ def test_nothing_is_written_below_the_scan_s_own_smallest(
 ) -> None:
     image = host((48, 48, 48), dtype)
     one = shape_in(image, LUMP, Window((5, 6, 7), cube(SIDE), MM))
-    (written,) = write(one, torch.full_like(one.linear, -500.0), replaces=replaces)
-    assert torch.equal(written.result.image.flatten(1).amin(1), image.flatten(1).amin(1))
+    written = write(one, torch.full_like(one.linear, -500.0), replaces=replaces)
+    assert torch.equal(written.result(0).image.flatten(1).amin(1), image.flatten(1).amin(1))
 
 
 def test_a_label_of_which_no_voxel_changed_does_not_show() -> None:
@@ -421,9 +423,10 @@ def test_a_label_of_which_no_voxel_changed_does_not_show() -> None:
     image[1, 10:40, 10:40, 10:40] = torch.iinfo(torch.int16).max
     one = shape_in(image, LUMP, Window((8, 8, 8), cube(SIDE), MM))
     post_alone = torch.tensor([0.0, 50.0]).view(2, 1, 1, 1)
-    (written,) = write(one, one.linear + post_alone, replaces=False)
-    assert written.seen is not None and written.seen.changed == 0
-    assert not written.seen.convinces(contrast_was_asked=True)
+    written = write(one, one.linear + post_alone, replaces=False)
+    seen = written.verdict.seen(0)
+    assert seen.changed == 0 and not seen.convinces(contrast_was_asked=True)
+    assert not bool(written.verdict.stands[0])
 
 
 def test_windows_of_one_shape_are_written_as_each_alone() -> None:
@@ -431,10 +434,25 @@ def test_windows_of_one_shape_are_written_as_each_alone() -> None:
     assert one.plans[0].recipe.window.shape == two.plans[0].recipe.window.shape
     both = Cut.of([*one.hosts, *two.hosts], [*one.plans, *two.plans])
     together = write(both, both.linear + 1, replaces=True)
-    for alone, batch in zip((one, two), together, strict=True):
-        (single,) = write(alone, alone.linear + 1, replaces=True)
-        assert torch.allclose(single.result.image, batch.result.image, atol=1e-3)
-        assert torch.equal(single.result.tumor, batch.result.tumor)
+    for k, alone in enumerate((one, two)):
+        single = write(alone, alone.linear + 1, replaces=True).result(0)
+        batch = together.result(k)
+        assert torch.allclose(single.image, batch.image, atol=1e-3)
+        assert torch.equal(single.tumor, batch.tumor)
+
+
+def test_what_may_not_stand_leaves_its_host_as_it_was() -> None:
+    one = window()
+    written = write(one, one.linear, replaces=False)
+    assert not bool(written.verdict.stands[0])
+    assert written.verdict.complaint(0, one.plans[0]) is not None
+    stands = written.verdict.stands[0]
+    assert torch.equal(written.image(0, stands), one.hosts[0].volume.image)
+    mark = written.mark(0, stands)
+    assert not bool(mark.label.any()) and not bool(mark.support.any())
+    labels = torch.full(one.hosts[0].volume.shape, 7, dtype=torch.int16)
+    mark.label_into(labels, 1)
+    assert bool((labels == 7).all())
 
 
 @pytest.mark.parametrize("spacing", [MM, (0.5, 0.9, 2.5)])

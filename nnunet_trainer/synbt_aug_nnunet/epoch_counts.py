@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from synbt_aug.injector import REAL_TUMOR
+from synbt_aug.sample_plans import REAL_TUMOR
 
 #: Reasons of the nnU-Net adapter itself.
 NO_REFERENCES = "case without intensity references"

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synbt_aug.injector import NOT_DRAWN, REAL_TUMOR, Injected, SynBTInjector
+from synbt_aug.errors import is_out_of_memory
+from synbt_aug.injector import Injected, SynBTInjector
 from synbt_aug.report.pictures import BeforeAfter
 from synbt_aug.report.sheets import preview
-from synbt_aug.runner import is_out_of_memory
+from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.volume import Spacing
 from synbt_aug_nnunet.augmentation import SplitAugmentation
@@ -104,7 +105,7 @@ class BatchInjection:
     ) -> Injected:
         """Inject into the samples that are drawn, then pass on the turns of those without room."""
         usable = [k for k, key in enumerate(keys) if self.references.get(key, True) is not None]
-        done = Injected(data, target, (None,) * len(keys))
+        done = Injected(data, target, lambda: (None,) * len(keys))
         done, counts = self._paint(injector, done, usable, keys, generator)
         results = [result for result in done.results if result is not None]
         why = Counter(_in_short(result.reason) for result in results if not result.painted)
@@ -185,7 +186,7 @@ class BatchInjection:
         elif any(part.painted):
             images, labels = images.clone(), labels.clone()
             images[which], labels[which] = part.images, part.labels
-        return Injected(images, labels, tuple(results)), _popped(injector.counts)
+        return Injected(images, labels, lambda: tuple(results)), _popped(injector.counts)
 
     def pop_counts(self) -> EpochCounts:
         """What became of the samples since the last call; turns that are left are forgotten."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -18,7 +18,7 @@ from synbt_aug.signal.intensity import (
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.sites import SiteMap, find_sites, sites_of_roi
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
-from synbt_aug.volume import BreastVolume, Synthesis
+from synbt_aug.volume import BreastVolume
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class Host:
         level = (to_linear(to_grid(v.image[:2], v.spacing), self.reference.pair) + 1) / 2
         return find_sites(self._tissue[segmenter], level, self.occupied, v.valid, real)
 
-    def after(self, painted: Synthesis) -> Host:
-        """The host for the next tumor: painted, the new tumor taken; its tissues stay known."""
-        tumor = self.volume.tumor
-        taken = painted.support if tumor is None else tumor | painted.support
-        volume = replace(self.volume, image=painted.image, tumor=taken)
-        return Host(volume, self.reference, self.real_tumor, self._tissue)
+    def holding(self, image: Tensor) -> Host:
+        """The same host with an image in which something was painted."""
+        later = Host(self.volume.with_image(image), self.reference, self.real_tumor, self._tissue)
+        # Nothing is painted below it.
+        later.__dict__["floor"] = self.floor
+        return later

@@ -11,30 +11,28 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from synbt_aug.decide.ground import Ground
+from synbt_aug.decide.plan import LeftOut
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.runner import FAILURES, Series, failed
+from synbt_aug.runner import Series, Tried, run
+from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, UNUSABLE, Draw, SamplePlans
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
 from synbt_aug.signal.intensity import IntensityReference, references_of
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.tumor.placement import draw_seed
-from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis, check_type, unchanged
 
 logger = logging.getLogger(__name__)
-
-#: Counts of samples that nothing is tried in: by chance, and by `only_tumor_free`.
-NOT_DRAWN = "not drawn"
-REAL_TUMOR = "holds a real tumor"
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,20 @@ class Injected:
         images: Shape `(B, C, D, H, W)`, dtype and device of the input; a copy where something
             was painted.
         labels: Shape, dtype and device of the input.
-        results: One synthesis a sample, with a reason where nothing could be painted; None where
-            none was asked for.
+        find_results: Tells what became of each sample.
     """
 
     images: Tensor
     labels: Tensor
-    results: tuple[Synthesis | None, ...]
+    find_results: Callable[[], tuple[Synthesis | None, ...]] = field(repr=False, compare=False)
+
+    @cached_property
+    def results(self) -> tuple[Synthesis | None, ...]:
+        """What became of each sample; None where nothing was asked for.
+
+        Read from the device when first asked for, as training does not.
+        """
+        return self.find_results()
 
     @property
     def painted(self) -> tuple[bool, ...]:
@@ -84,16 +89,28 @@ class SynBTInjector:
         if synthesizer is None:
             check_files(settings)
         self.settings = settings
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._uncounted: list[Series] = []
         self._given = synthesizer
         self._own = torch.Generator().manual_seed(settings.seed)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What became of all samples so far; what was painted since is read from its device."""
+        for series in self._uncounted:
+            for one in series.done:
+                if (name := _outcome(one)) is not None:
+                    self._counts[name] += 1
+        self._uncounted.clear()
+        return self._counts
 
     def synthesizer(self, device: torch.device) -> TumorSynthesizer:
         """What paints; loaded when first asked for, once a process."""
         return self._given or shared_synthesizer(self.settings, device)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_own": self._own.get_state()}
+        counts = self.counts
+        return {**self.__dict__, "_counts": counts, "_own": self._own.get_state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _own=torch.Generator())
@@ -110,6 +127,7 @@ class SynBTInjector:
         references: Sequence[IntensityReference | None] | Tensor | None = None,
         valid: Tensor | None = None,
         roi: Tensor | None = None,
+        plans: Sequence[SamplePlans] | None = None,
     ) -> Injected:
         """Inject into a batch.
 
@@ -125,6 +143,10 @@ class SynBTInjector:
             valid: Voxels that carry signal, boolean, shape `(B, D, H, W)`.
             roi: Where tumors may go, in place of what the tissues and `roi_labels` say: boolean,
                 or weights in [0, 1], shape `(B, D, H, W)`.
+            plans: What was decided for each sample beforehand, as by a loader's worker. Nothing
+                is drawn then, each thing is tried once, and a GPU is not waited for: the values
+                of `images` are not looked at, and where the references are given nothing is read
+                from the device until `results` or `counts` are. None decides here.
 
         Returns:
             The batch, with tumors.
@@ -136,11 +158,23 @@ class SynBTInjector:
         if references is not None:
             references = references_of(references)
         self._check(images, labels, valid, references, roi)
-        with plain_torch():
-            results = self._results(
-                images, labels, spacing, generator or self._own, references, valid, roi
-            )
-        return self._write(images, labels, results)
+        if plans is not None and len(plans) != len(images):
+            raise SynBTError(f"plans needs one entry a sample, {len(images)}, got {len(plans)}.")
+        batch = _Batch(images, labels, spacing, references, valid, roi)
+        with plain_torch((images.device,)):
+            if plans is None:
+                hosts, plans = self._decided(batch, generator or self._own)
+                attempts = True
+            else:
+                hosts = {k: self._as_it_is(batch, k) for k, one in enumerate(plans) if one.plans}
+                attempts = False
+        running = {k: Series(host, plans[k].things) for k, host in hosts.items()}
+        if running:
+            synthesizer = self.synthesizer(images.device)
+            with plain_torch((images.device, synthesizer.device)):
+                run(synthesizer.painter, list(running.values()), attempts=attempts)
+        self._count(plans, running)
+        return self._injected(batch, plans, running)
 
     @torch.no_grad()
     def replay(
@@ -174,125 +208,73 @@ class SynBTInjector:
             raise SynBTError(
                 f"recipes needs one entry a sample, {len(images)}, got {len(recipes)}."
             )
+        batch = _Batch(images, labels, spacing, None, valid, None)
         results: list[Synthesis | None] = [None] * len(images)
         for k, recipe in enumerate(recipes):
             if recipe is None:
                 continue
             settings = settings_of_recipe(recipe, self.settings)
             synthesizer = self._given or shared_synthesizer(settings, images.device)
-            seen = None if valid is None else valid[k]
             with plain_torch():
-                volume = self._volume(images[k], labels[k], spacing, seen, None)
-                results[k] = synthesizer.replay(volume, recipe)
-            self.counts["replayed"] += 1
-        return self._write(images, labels, results)
+                results[k] = synthesizer.replay(self._volume(batch, k), recipe)
+            self._counts["replayed"] += 1
+        painted = {k: r for k, r in enumerate(results) if r is not None and r.painted}
+        if painted:
+            images, labels = images.clone(), labels.clone()
+        for k, result in painted.items():
+            self._put(images[k], result.image)
+            labels[k, 0].masked_fill_(result.tumor.to(labels.device), self.settings.tumor_label)
+        return Injected(images, labels, lambda: tuple(results))
 
-    def _results(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        spacing: Spacing,
-        generator: torch.Generator,
-        references: Sequence[IntensityReference | None] | None,
-        valid: Tensor | None,
-        roi: Tensor | None,
-    ) -> list[Synthesis | None]:
-        """What becomes of each sample; None where nothing was tried."""
-        running: dict[int, Series] = {}
-        seeds: dict[int, int] = {}
-        results: list[Synthesis | None] = [None] * len(images)
+    def _decided(
+        self, batch: _Batch, generator: torch.Generator
+    ) -> tuple[dict[int, Host], list[SamplePlans]]:
+        """Draw and decide for each sample; hosts of those that something is tried in."""
         s = self.settings
-        for k in range(len(images)):
-            # Every sample draws the same numbers, whatever becomes of it: one sample's fate
-            # does not change the next one's tumor.
-            chance, null = torch.rand(2, generator=generator).tolist()
-            seed = draw_seed(generator)
-            if chance >= s.probability:
-                self.counts[NOT_DRAWN] += 1
+        hosts: dict[int, Host] = {}
+        plans: list[SamplePlans] = []
+        for k, label in enumerate(batch.labels):
+            drawn = Draw.of(generator)
+            why_not = drawn.why_not(s, partial(_holds, label, s.tumor_label))
+            if why_not is not None:
+                plans.append(SamplePlans(why_not=why_not))
                 continue
-            if s.only_tumor_free and bool((labels[k] == s.tumor_label).any()):
-                self.counts[REAL_TUMOR] += 1
+            try:
+                host = Host.of(self._volume(batch, k), batch.reference(k))
+            except SynBTError as error:
+                logger.debug("unusable sample, it stays as it is: %s", error)
+                plans.append(SamplePlans(why_not=f"{UNUSABLE}: {error}"))
                 continue
-            host = self._host(images[k], labels[k], spacing, valid, references, roi, k)
-            if isinstance(host, str):
-                logger.debug("unusable sample, it stays as it is: %s", host)
-                results[k] = unchanged(self._pair(images[k]), f"unusable sample: {host}")
-                self.counts["unusable sample"] += 1
-                continue
-            own = torch.Generator().manual_seed(seed)
-            seeds[k], running[k] = seed, Series(host, s.wishes(null, own), own)
-        while now := {k: w for k, one in running.items() if (w := one.upcoming) is not None}:
-            going = [running[k] for k in now]
-            painted = self._paint(
-                [one.host for one in going], list(now.values()), [one.generator for one in going]
-            )
-            for one, wish, result in zip(going, now.values(), painted, strict=True):
-                self.counts[_outcome(wish, result)] += 1
-                one.record(result, self.synthesizer(one.host.volume.image.device).bank)
-        for k, one in running.items():
-            synthesizer = self.synthesizer(one.host.volume.image.device)
-            results[k] = synthesizer.together(one.first, one.results, seeds[k])
-        return results
+            synthesizer = self.synthesizer(batch.images.device)
+            margin = synthesizer.texture.hole_margin_mm
+            ground = Ground.of(host, synthesizer.segmenter)
+            hosts[k] = host
+            plans.append(drawn.decide(s, ground, synthesizer.bank, margin))
+        return hosts, plans
 
-    def _paint(
-        self, hosts: list[Host], wishes: list[Wish], generators: list[torch.Generator]
-    ) -> list[Synthesis]:
-        """Paint all at once; where that fails, one by one, so that one failure costs one."""
-        states = [g.get_state() for g in generators]
-        synthesizer = self.synthesizer(hosts[0].volume.image.device)
-        try:
-            return synthesizer.paint(hosts, wishes, generators)
-        except FAILURES as error:
-            if len(hosts) == 1:
-                result = failed(hosts[0], error)
-                logger.warning(
-                    "SynBT: an injection failed, the real sample stays: %s", result.reason
-                )
-                return [result]
-            logger.debug("a batch of %d failed, going on one by one: %s", len(hosts), error)
-        results = []
-        for host, wish, generator, state in zip(hosts, wishes, generators, states, strict=True):
-            generator.set_state(state)
-            results += self._paint([host], [wish], [generator])
-        return results
+    def _as_it_is(self, batch: _Batch, k: int) -> Host:
+        """A sample's host without a look at its values."""
+        valid = batch.labels[k, 0] >= 0
+        if batch.valid is not None:
+            valid = valid & batch.valid[k].to(device=valid.device, dtype=torch.bool)
+        volume = BreastVolume.unchecked(self._pair(batch.images[k]), batch.spacing, valid)
+        return Host.of(volume, batch.reference(k))
 
-    def _host(
-        self,
-        image: Tensor,
-        label: Tensor,
-        spacing: Spacing,
-        valid: Tensor | None,
-        references: Sequence[IntensityReference | None] | None,
-        roi: Tensor | None,
-        k: int,
-    ) -> Host | str:
-        try:
-            seen, where = (None if mask is None else mask[k] for mask in (valid, roi))
-            volume = self._volume(image, label, spacing, seen, where)
-            return Host.of(volume, None if references is None else references[k])
-        except SynBTError as error:
-            return str(error)
-
-    def _volume(
-        self,
-        image: Tensor,
-        label: Tensor,
-        spacing: Spacing,
-        valid: Tensor | None,
-        roi: Tensor | None,
-    ) -> BreastVolume:
-        s = self.settings
+    def _volume(self, batch: _Batch, k: int) -> BreastVolume:
+        s, label, roi = self.settings, batch.labels[k], None
         # A mask of booleans is the label 1; torch compares it with no set of numbers.
         label = label.to(torch.uint8) if label.dtype == torch.bool else label
         open_labels = torch.tensor((0, s.tumor_label, *s.open_labels), device=label.device)
-        if roi is None and s.roi_labels:
+        if batch.roi is not None:
+            roi = batch.roi[k]
+        elif s.roi_labels:
             roi = torch.isin(label[0], torch.tensor(s.roi_labels, device=label.device))
         seen = label[0] >= 0
-        if valid is not None:
-            seen = seen & valid.to(device=seen.device, dtype=torch.bool)
+        if batch.valid is not None:
+            seen = seen & batch.valid[k].to(device=seen.device, dtype=torch.bool)
         return BreastVolume(
-            self._pair(image),
-            spacing,
+            self._pair(batch.images[k]),
+            batch.spacing,
             tumor=label[0] == s.tumor_label,
             forbidden=torch.isin(label[0], open_labels, invert=True),
             valid=None if bool(seen.all()) else seen,
@@ -333,19 +315,66 @@ class SynBTInjector:
                 f"references needs one entry a sample, {len(images)}, got {len(references)}."
             )
 
-    def _write(
-        self, images: Tensor, labels: Tensor, results: Sequence[Synthesis | None]
+    def _count(self, plans: Sequence[SamplePlans], running: Mapping[int, Series]) -> None:
+        for k, one in enumerate(plans):
+            if one.why_not is not None:
+                self._counts[_in_short(one.why_not)] += 1
+            elif k not in running:
+                names = (_outcome(thing) for thing in one.things if isinstance(thing, LeftOut))
+                self._counts.update(name for name in names if name is not None)
+        for series in running.values():
+            self._uncounted.append(series)
+            for thing in series.done:
+                if isinstance(thing, LeftOut) and thing.error is not None:
+                    logger.warning(
+                        "SynBT: an injection failed, the real sample stays: %s", thing.reason
+                    )
+
+    def _injected(
+        self, batch: _Batch, plans: Sequence[SamplePlans], running: Mapping[int, Series]
     ) -> Injected:
-        s = self.settings
-        done = [k for k, r in enumerate(results) if r is not None and r.painted]
-        if done:
+        images, labels = batch.images, batch.labels
+        if any(series.tried for series in running.values()):
             images, labels = images.clone(), labels.clone()
-        for k in done:
-            result = results[k]
-            assert result is not None
-            images[k, s.pre_channel], images[k, s.post_channel] = result.image
-            labels[k, 0][result.tumor.to(labels.device)] = s.tumor_label
-        return Injected(images, labels, tuple(results))
+        for k, series in running.items():
+            self._put(images[k], series.host.volume.image)
+            for one in series.tried:
+                one.mark.label_into(labels[k, 0], self.settings.tumor_label)
+
+        def results() -> tuple[Synthesis | None, ...]:
+            return tuple(self._result(batch, k, one, running) for k, one in enumerate(plans))
+
+        return Injected(images, labels, results)
+
+    def _result(
+        self, batch: _Batch, k: int, one: SamplePlans, running: Mapping[int, Series]
+    ) -> Synthesis | None:
+        if one.why_not is not None:
+            nothing_tried = _in_short(one.why_not) in (NOT_DRAWN, REAL_TUMOR)
+            return None if nothing_tried else unchanged(self._pair(batch.images[k]), one.why_not)
+        if k not in running:
+            return unchanged(self._pair(batch.images[k]), str(one.reason))
+        series = running[k]
+        synthesizer = self.synthesizer(batch.images.device)
+        return synthesizer.together(series.first, series.results(), one.seed)
+
+    def _put(self, sample: Tensor, pair: Tensor) -> None:
+        sample[self.settings.pre_channel], sample[self.settings.post_channel] = pair
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What came, as for a call of the injector."""
+
+    images: Tensor
+    labels: Tensor
+    spacing: Spacing
+    references: Sequence[IntensityReference | None] | None
+    valid: Tensor | None
+    roi: Tensor | None
+
+    def reference(self, k: int) -> IntensityReference | None:
+        return None if self.references is None else self.references[k]
 
 
 def check_label_type(labels: Tensor, tumor_label: int, who: str) -> None:
@@ -368,10 +397,24 @@ def check_label_type(labels: Tensor, tumor_label: int, who: str) -> None:
         )
 
 
-def _outcome(wish: Wish, result: Synthesis) -> str:
-    """The counter's name for a result; figures in a reason are left out."""
-    if wish.satellite is not None:
-        return "satellite" if result.painted else "satellite left out"
-    if result.painted:
-        return "injected" if wish.kind == "tumor" else wish.kind
-    return str(result.reason).split(":")[0]
+def _holds(label: Tensor, value: int) -> bool:
+    return bool((label == value).any())
+
+
+def _outcome(one: Tried | LeftOut) -> str | None:
+    """The counter's name for what became of a thing; None for what was not due."""
+    if isinstance(one, LeftOut):
+        return "satellite left out" if one.satellite else _in_short(one.reason)
+    if not one.was_due:
+        return None
+    if one.plan.satellite:
+        return "satellite" if one.reason is None else "satellite left out"
+    if (reason := one.reason) is not None:
+        return _in_short(reason)
+    kind = one.plan.recipe.kind
+    return "injected" if kind == "tumor" else kind
+
+
+def _in_short(reason: str) -> str:
+    """A reason without its figures."""
+    return reason.split(":")[0]

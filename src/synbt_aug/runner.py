@@ -1,86 +1,300 @@
-"""Several things painted into one host, one after the other.
+"""Paint what was decided: the only loop over several things, several hosts, attempts and failures.
 
-One rule for a single volume and for a batch: what is painted goes on, and what is left is still
-tried, whatever failed before it. Distractors come beside something painted, never in its place,
-unless nothing else was asked for.
+Things go into their host one after the other, since a later window may show an earlier tumor;
+those of different hosts go through the networks together. What is painted goes on and what is left
+is still tried, whatever failed before it.
+
+A thing that may not stand is left out on the device, so that nothing has to be read back. Who
+paints single volumes asks for further attempts with other noise, and waits for each verdict.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from synbt_aug.decide.decide import satellite_wishes
-from synbt_aug.errors import first_line
+from synbt_aug.decide.footing import settled
+from synbt_aug.decide.ground import Ground
+from synbt_aug.decide.plan import LeftOut, Plan
+from synbt_aug.errors import FAILURES, failure_reason
 from synbt_aug.host import Host
+from synbt_aug.paint.cut import Cut
+from synbt_aug.paint.verdict import Verdict
+from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.wish import Wish
+from synbt_aug.tumor.stretched_signal import signal_for
 from synbt_aug.volume import Synthesis, unchanged
+from synbt_aug.write import Mark, Written, paint_and_write
 
-#: Errors that cost one painting, not the run. torch's own for "out of memory" is a RuntimeError,
-#: ours are ValueErrors.
-FAILURES = (RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError)
+logger = logging.getLogger(__name__)
+
+#: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
+#: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
+_VOXELS_AT_ONCE = 8 * 64**3
 
 
+@dataclass(frozen=True)
+class Painter:
+    """What paints plans.
+
+    Args:
+        texture: Paints tumors, null paints and removals.
+        benign: Paints distractors.
+        bank: The bank of the tumors whose signal a texture pastes.
+        device: Where the textures work; hosts stay where they are.
+    """
+
+    texture: Texture
+    benign: Texture
+    bank: TumorBank
+    device: torch.device
+
+    def ready(self, plan: Plan) -> Plan:
+        """The plan with a real tumor's signal, where the texture pastes it."""
+        if not self.texture.needs_signal or plan.recipe.kind != "tumor":
+            return plan
+        margin = self.texture.hole_margin_mm
+        recipe, signal = signal_for(plan.recipe, plan.distance, self.bank, margin)
+        return replace(plan, recipe=recipe, signal=signal)
+
+    def paint(self, hosts: Sequence[Host], plans: Sequence[Plan]) -> Written:
+        """Paint windows of one shape."""
+        texture = self.benign if plans[0].recipe.kind == "distractor" else self.texture
+        return paint_and_write(Cut.of(hosts, plans), texture, self.device)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One thing that was painted.
+
+    Args:
+        plan: What it is; of the last attempt.
+        mark: Where it is in its host; nowhere, where it may not stand.
+        verdict: Of its batch.
+        row: Its row there.
+        waits_for: Things of which one must stand for it to be put there; None: it comes alone.
+    """
+
+    plan: Plan
+    mark: Mark
+    verdict: Verdict
+    row: int
+    waits_for: tuple[Tried, ...] | None = None
+
+    @property
+    def stands(self) -> Tensor:
+        """Whether it is there, boolean, one element, on its device."""
+        own = self.verdict.stands[self.row]
+        return own if self.waits_for is None else own & any_stands(self.waits_for, own.device)
+
+    @property
+    def was_due(self) -> bool:
+        """Whether what it comes beside is there. Waits for the device."""
+        return self.waits_for is None or any(one.reason is None for one in self.waits_for)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not there; None where it is. Waits for the device."""
+        if not self.was_due:
+            return "what it comes beside was not painted"
+        complaint = self.verdict.complaint(self.row, self.plan)
+        return None if complaint is None else complaint.reason
+
+
+def any_stands(things: Sequence[Tried], device: torch.device) -> Tensor:
+    """Whether any of these things is there, boolean, one element."""
+    if not things:
+        return torch.zeros((), dtype=torch.bool, device=device)
+    return torch.stack([one.stands.to(device) for one in things]).any()
+
+
+@dataclass
 class Series:
-    """What is left to paint into one host, and what became of the rest.
+    """What was decided for one host, and what became of it.
 
     Args:
         host: As it is before the first.
-        wishes: What to paint, in order.
-        generator: On the CPU; further lesions of multifocal groups are drawn from it.
+        decided: Plans, and what was left out while deciding, in order.
+        ground: Of the host; needed where plans may be settled anew, once another was left out.
 
     Attributes:
         first: The host as it was before anything was painted.
-        host: The host as it is now, with what was painted.
-        results: What became of each wish that was tried; all hold the host's newest image.
+        host: The host as it is now.
+        done: What became of each thing so far.
     """
 
-    def __init__(self, host: Host, wishes: list[Wish], generator: torch.Generator) -> None:
-        self.first = self.host = host
-        self.generator = generator
-        self.results: list[Synthesis] = []
-        self._left = list(wishes)
-        self._only_distractors = all(wish.kind == "distractor" for wish in wishes)
+    host: Host
+    decided: Sequence[Plan | LeftOut]
+    ground: Ground | None = None
+    first: Host = field(init=False)
+    done: list[Tried | LeftOut] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.first = self.host
+        self._only_distractors = all(_kind(one) == "distractor" for one in self.decided)
 
     @property
-    def painted(self) -> bool:
-        """Whether anything was painted so far."""
-        return any(result.painted for result in self.results)
+    def tried(self) -> list[Tried]:
+        """What was painted, whether or not it may stand."""
+        return [one for one in self.done if isinstance(one, Tried)]
 
-    @property
-    def upcoming(self) -> Wish | None:
-        """What to try next; None at the end."""
-        if not (self.painted or self._only_distractors):
-            while self._left and self._left[0].kind == "distractor":
-                self._left.pop(0)
-        return self._left[0] if self._left else None
+    def upcoming(self) -> Plan | None:
+        """What to paint next; None at the end. Takes down what was left out before it."""
+        while len(self.done) < len(self.decided):
+            following = self.decided[len(self.done)]
+            if isinstance(following, Plan):
+                return following
+            self.done.append(following)
+        return None
 
-    def record(self, result: Synthesis, bank: TumorBank) -> None:
+    def needs(self, plan: Plan) -> tuple[Tried, ...] | None:
+        """What must stand for a plan to be put there; None: it comes alone."""
+        tried = self.tried
+        if plan.recipe.kind == "distractor":
+            return None if self._only_distractors else tuple(tried)
+        if plan.satellite:
+            # Of its own group: the last thing that is no satellite; it may have failed.
+            at = max(k for k, one in enumerate(self.decided[: len(self.done)]) if not _follows(one))
+            largest = self.done[at]
+            return (largest,) if isinstance(largest, Tried) else ()
+        return None
+
+    def record(self, one: Tried | LeftOut, image: Tensor | None) -> None:
         """Take down what became of `upcoming`, and go on to the next.
 
         Args:
-            result: What became of it.
-            bank: Templates of a group's further lesions.
+            one: What became of it.
+            image: The host's image since then; None: as it was.
         """
-        wish = self._left.pop(0)
-        self.results.append(result)
-        more = satellite_wishes(self.host, wish, result, bank, self.generator)
-        self._left = more + self._left
-        if result.painted:
-            self.host = self.host.after(result)
-            # One image, not one each: a scan at its native size takes a quarter of a gigabyte.
-            self.results = [replace(one, image=result.image) for one in self.results]
+        self.done.append(one)
+        if image is not None:
+            self.host = self.host.holding(image)
+
+    def resettled(self, plan: Plan) -> Plan:
+        """A plan, free of those before it that were left out. Waits for the device."""
+        absent = [one for one in self.done if isinstance(one, LeftOut) or one.reason is not None]
+        if self.ground is None or not absent or plan.free is None:
+            return plan
+        ground = self.ground
+        for one in self.tried:
+            if one.reason is None:
+                ground = ground.holding(one.plan)
+        return settled(plan, ground)
+
+    def results(self) -> list[Synthesis]:
+        """One synthesis for each thing; all hold the host's newest image. Waits for the device."""
+        image = self.host.volume.image
+        found = []
+        for one in self.done:
+            if isinstance(one, LeftOut):
+                found.append(unchanged(image, one.reason))
+            elif (reason := one.reason) is not None:
+                if one.was_due:
+                    found.append(unchanged(image, reason))
+            else:
+                recipe = {"tumors": [one.plan.recipe.to_dict()]}
+                found.append(replace(one.mark.on(image), recipe=recipe))
+        return found
 
 
-def failed(host: Host, error: Exception) -> Synthesis:
-    """The host as it was, with an error of `FAILURES` as the reason."""
-    kind = "out of memory" if is_out_of_memory(error) else "error"
-    return unchanged(host.volume.image, f"{kind}: {first_line(error)}")
+def run(painter: Painter, running: Sequence[Series], *, attempts: bool) -> None:
+    """Paint into all hosts what was decided for them.
+
+    Args:
+        painter: What paints.
+        running: One series a host; they are brought to their end.
+        attempts: Whether what may not stand is tried again with the plan's spare seeds. Each
+            verdict is waited for then.
+    """
+    while now := [(one, plan) for one in running if (plan := one.upcoming()) is not None]:
+        if attempts:
+            now = [(one, one.resettled(plan)) for one, plan in now]
+        for (one, _), done in zip(now, _round(painter, now, attempts=attempts), strict=True):
+            one.record(*done)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory."""
-    # By name: torch.OutOfMemoryError is not in every torch that we take.
-    return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
+#: What became of a thing, and its host's image since then; None: as it was.
+_Done = tuple[Tried | LeftOut, Tensor | None]
+
+
+def _round(painter: Painter, now: Sequence[tuple[Series, Plan]], *, attempts: bool) -> list[_Done]:
+    """One thing into each of several hosts."""
+    done: dict[int, _Done] = {}
+    waiting: dict[int, Plan] = {}
+    for k, (_, plan) in enumerate(now):
+        try:
+            waiting[k] = painter.ready(plan)
+        except FAILURES as error:
+            done[k] = _failed(plan, error)
+    while waiting:
+        for group in list(_batches([one.host for one, _ in now], waiting)):
+            series = [now[k][0] for k in group]
+            painted = _painted(painter, series, [waiting.pop(k) for k in group])
+            for k, (one, image) in zip(group, painted, strict=True):
+                done[k] = one, image
+                if attempts and isinstance(one, Tried) and one.reason is not None:
+                    # Who waits for verdicts gets the host itself back, not a copy.
+                    done[k] = one, None
+                    if (again := _another(one)) is not None:
+                        waiting[k] = again
+    return [done[k] for k in range(len(now))]
+
+
+def _painted(painter: Painter, series: Sequence[Series], plans: Sequence[Plan]) -> list[_Done]:
+    """Paint all at once; where that fails, one by one, so that one failure costs one."""
+    try:
+        written = painter.paint([one.host for one in series], plans)
+        return [_tried(written, k, plan, series[k].needs(plan)) for k, plan in enumerate(plans)]
+    except FAILURES as error:
+        if len(plans) == 1:
+            return [_failed(plans[0], error)]
+        logger.debug("a batch of %d failed, going on one by one: %s", len(plans), error)
+    return [done for one, plan in zip(series, plans) for done in _painted(painter, [one], [plan])]
+
+
+def _tried(written: Written, k: int, plan: Plan, needs: tuple[Tried, ...] | None) -> _Done:
+    stands = written.verdict.stands[k]
+    if needs is not None:
+        stands = stands & any_stands(needs, stands.device)
+    one = Tried(plan, written.mark(k, stands), written.verdict, k, needs)
+    return one, written.image(k, stands)
+
+
+def _failed(plan: Plan, error: Exception) -> _Done:
+    return LeftOut(failure_reason(error), plan.recipe.kind, plan.satellite, error), None
+
+
+def _another(one: Tried) -> Plan | None:
+    """The next attempt at a thing that may not stand."""
+    if not one.was_due:
+        return None
+    complaint = one.verdict.complaint(one.row, one.plan)
+    return one.plan.retry() if complaint is not None and complaint.noise_may_help else None
+
+
+def _batches(hosts: Sequence[Host], plans: dict[int, Plan]) -> Iterator[list[int]]:
+    """Keys of plans that are painted together: one window, one kind of host, one texture."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for k, plan in plans.items():
+        window, image = plan.recipe.window, hosts[k].volume.image
+        benign = plan.recipe.kind == "distractor"
+        key = (window.shape, window.spacing, len(image), image.dtype, image.device, benign)
+        groups.setdefault(key, []).append(k)
+    for group in groups.values():
+        most = max(1, _VOXELS_AT_ONCE // math.prod(plans[group[0]].recipe.window.shape))
+        for start in range(0, len(group), most):
+            yield group[start : start + most]
+
+
+def _kind(one: Plan | LeftOut) -> str:
+    return one.recipe.kind if isinstance(one, Plan) else one.kind
+
+
+def _follows(one: Plan | LeftOut) -> bool:
+    return one.satellite or _kind(one) == "distractor"

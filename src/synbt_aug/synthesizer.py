@@ -1,14 +1,14 @@
-"""Paint tumors into a breast MRI, one volume or many at once: decide, paint, write.
+"""Paint tumors into a breast MRI: what is asked, decided and painted, with its recipe.
 
-The three acts are in `decide/`, `paint/` with `texture/`, and `write.py`; this file strings them
-together and keeps the recipe.
+The three acts are in `decide/`, `paint/` with `texture/`, and `write.py`; `runner.py` strings them
+together.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from synbt_aug import __version__
-from synbt_aug.decide.decide import decide, plan_of_recipe
-from synbt_aug.decide.plan import Plan
+from synbt_aug.decide.decide import decide_all, plan_of_recipe
+from synbt_aug.decide.ground import Ground
+from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.paint.cut import Cut
-from synbt_aug.runner import FAILURES, Series, failed
+from synbt_aug.runner import Painter, Series, run
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.support.device import check_device
@@ -46,15 +46,8 @@ from synbt_aug.tumor.lesions import split_lesions
 from synbt_aug.tumor.recipe import RECIPE_FORMAT, TumorRecipe
 from synbt_aug.tumor.recipe_header import check_header
 from synbt_aug.tumor.request import AppearanceRequest, Request
-from synbt_aug.tumor.stretched_signal import signal_for
-from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis, unchanged
 from synbt_aug.weights import SHIPPED, Weights, WithoutNetworks
-from synbt_aug.write import Finished, paint_and_write
-
-#: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
-#: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
-_VOXELS_AT_ONCE = 8 * 64**3
 
 
 class TumorSynthesizer:
@@ -185,17 +178,17 @@ class TumorSynthesizer:
             margin = self.texture.hole_margin_mm
             parts = split_lesions(tumor_mask, host.volume.spacing, margin, kind)
             wishes = request.draw_for(parts, generator)
-        series = Series(host, wishes, generator)
-        error: Exception | None = None
-        while (upcoming := series.upcoming) is not None:
-            try:
-                (result,) = self.paint([series.host], [upcoming], [generator])
-            except FAILURES as failure:
-                error, result = error or failure, failed(series.host, failure)
-            series.record(result, self.bank)
-        if error is not None and not series.painted:
-            raise error
-        return self.together(series.first, series.results, seed)
+        ground = Ground.of(host, self.segmenter)
+        with self._plain(host):
+            decided = decide_all(ground, wishes, self.bank, self.texture.hole_margin_mm, generator)
+            series = Series(host, decided, ground)
+            run(self.painter, [series], attempts=True)
+        results = series.results()
+        if not any(result.painted for result in results):
+            errors = [one.error for one in series.done if isinstance(one, LeftOut) and one.error]
+            if errors:
+                raise errors[0]
+        return self.together(host, results, seed)
 
     def remove(
         self,
@@ -255,73 +248,30 @@ class TumorSynthesizer:
             channels=volume.image.shape[0],
         )
         host = Host.of(volume, IntensityReference.from_dict(recipe["reference"]))
-        results: list[Synthesis] = []
-        first = host
-        for values in recipe["tumors"]:
-            thing = TumorRecipe.from_dict(values, recipe["spacing"])
-            margin = self.texture.hole_margin_mm
-            with plain_torch((volume.image.device, self.device)):
-                plan = self._with_signal(plan_of_recipe(host, thing, self.bank, margin))
-                result = self._painted([host], [plan])[0].result
-            result = replace(result, recipe={"tumors": [thing.to_dict()]})
-            results.append(result)
-            host = host.after(result)
-        return self.together(first, results, recipe["seed"])
+        ground = Ground.of(host)
+        plans: list[Plan] = []
+        with self._plain(host):
+            for values in recipe["tumors"]:
+                thing = TumorRecipe.from_dict(values, recipe["spacing"])
+                margin = self.texture.hole_margin_mm
+                plans.append(plan_of_recipe(ground, thing, self.bank, margin))
+                ground = ground.holding(plans[-1])
+            images, marks = host, []
+            for plan in plans:
+                written = self.painter.paint([images], [self.painter.ready(plan)])
+                result = written.result(0)
+                images = images.holding(result.image)
+                marks.append(replace(result, recipe={"tumors": [plan.recipe.to_dict()]}))
+        results = [replace(one, image=images.volume.image) for one in marks]
+        return self.together(host, results, recipe["seed"])
 
-    def paint(
-        self,
-        hosts: Sequence[Host],
-        wishes: Sequence[Wish],
-        generators: Sequence[torch.Generator],
-    ) -> list[Synthesis]:
-        """One thing into each of several hosts; windows of one size go through in one batch.
+    @property
+    def painter(self) -> Painter:
+        """What paints plans."""
+        return Painter(self.texture, self.benign, self.bank, self.device)
 
-        Args:
-            hosts: Volumes with their references.
-            wishes: One for each.
-            generators: One for each, on the CPU.
-
-        Returns:
-            One result for each; recipes hold this tumor alone.
-        """
-        with plain_torch([*(host.volume.image.device for host in hosts), self.device]):
-            return self._paint(hosts, wishes, generators)
-
-    def _paint(
-        self,
-        hosts: Sequence[Host],
-        wishes: Sequence[Wish],
-        generators: Sequence[torch.Generator],
-    ) -> list[Synthesis]:
-        results: dict[int, Synthesis] = {}
-        waiting: dict[int, Plan] = {}
-        margin = self.texture.hole_margin_mm
-        for k, (host, wish, generator) in enumerate(zip(hosts, wishes, generators, strict=True)):
-            plan = decide(host, wish, self.bank, margin, generator, self.segmenter)
-            if isinstance(plan, str):
-                results[k] = unchanged(host.volume.image, plan)
-            else:
-                waiting[k] = self._with_signal(plan)
-        while waiting:
-            for group in _batches(hosts, waiting):
-                finished = self._painted([hosts[k] for k in group], [waiting[k] for k in group])
-                for k, one in zip(group, finished, strict=True):
-                    results[k], again = _judge(hosts[k], waiting.pop(k), one)
-                    if again is not None:
-                        waiting[k] = again
-        return [results[k] for k in range(len(hosts))]
-
-    def _with_signal(self, plan: Plan) -> Plan:
-        if not self.texture.needs_signal or plan.recipe.kind != "tumor":
-            return plan
-        margin = self.texture.hole_margin_mm
-        recipe, signal = signal_for(plan.recipe, plan.distance, self.bank, margin)
-        return replace(plan, recipe=recipe, signal=signal)
-
-    def _painted(self, hosts: Sequence[Host], plans: Sequence[Plan]) -> list[Finished]:
-        """Paint and write windows of one shape."""
-        texture = self.benign if plans[0].recipe.kind == "distractor" else self.texture
-        return paint_and_write(Cut.of(hosts, plans), texture, self.device)
+    def _plain(self, host: Host) -> AbstractContextManager[None]:
+        return plain_torch((host.volume.image.device, self.device))
 
     def together(self, host: Host, results: Sequence[Synthesis], seed: int) -> Synthesis:
         """Several things painted one after the other, as one synthesis with a whole recipe.
@@ -375,38 +325,8 @@ def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:
     return mask.to(device=volume.image.device, dtype=torch.bool)
 
 
-def _batches(hosts: Sequence[Host], plans: Mapping[int, Plan]) -> Iterator[list[int]]:
-    """Keys of plans that are painted together: one window, one kind of host, one texture."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for k, plan in plans.items():
-        window, image = plan.recipe.window, hosts[k].volume.image
-        benign = plan.recipe.kind == "distractor"
-        key = (window.shape, window.spacing, len(image), image.dtype, image.device, benign)
-        groups.setdefault(key, []).append(k)
-    for group in groups.values():
-        most = max(1, _VOXELS_AT_ONCE // math.prod(plans[group[0]].recipe.window.shape))
-        for start in range(0, len(group), most):
-            yield group[start : start + most]
-
-
 def _measured_together(done: Sequence[Synthesis], results: Sequence[Synthesis]) -> dict[str, Any]:
     measured: dict[str, Any] = {"tumors": [r.measured for r in done if r.measured]}
     if len(done) < len(results):
         measured["left_out"] = [r.reason for r in results if not r.painted]
     return measured
-
-
-def _judge(host: Host, plan: Plan, one: Finished) -> tuple[Synthesis, Plan | None]:
-    """A result, or the next attempt. A tumor that cannot be seen goes with its label."""
-    image, kind = host.volume.image, plan.recipe.kind
-    if not one.finite:
-        return unchanged(image, "the networks returned NaN or infinite numbers"), plan.retry()
-    if kind == "tumor" and one.labelled == 0:
-        return unchanged(image, "no free voxel is left under the tumor"), None
-    if one.seen is None:
-        if not one.changed:
-            reason = f"nothing changed: this texture leaves a {kind} as it was"
-            return unchanged(image, reason), None
-    elif (complaint := one.seen.complaint(plan.contrast_was_asked)) is not None:
-        return unchanged(image, complaint), plan.retry()
-    return replace(one.result, recipe={"tumors": [plan.recipe.to_dict()]}), None

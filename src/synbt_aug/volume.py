@@ -6,6 +6,7 @@ random state.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -115,6 +116,29 @@ class BreastVolume:
                     f"BreastVolume needs signal, but the {channel_name(number)} channel is "
                     f"constant ({channel.flatten()[0].item():g} in every voxel). Check the file."
                 )
+
+    @classmethod
+    def unchecked(
+        cls, image: Tensor, spacing: Spacing, valid: Tensor | None = None
+    ) -> BreastVolume:
+        """A volume of values that were looked at before, and are not read from their device again.
+
+        Args:
+            image: As for the class.
+            spacing: Likewise.
+            valid: Likewise, boolean, on the image's device.
+        """
+        volume = object.__new__(cls)
+        values = {"image": image, "spacing": spacing, "valid": valid, "earlier": 0}
+        for name in ("image", "spacing", "tumor", "forbidden", "valid", "roi", "earlier"):
+            object.__setattr__(volume, name, values.get(name))
+        return volume
+
+    def with_image(self, image: Tensor) -> BreastVolume:
+        """The same with another image of the same grid, which is not looked at again."""
+        volume = copy.copy(self)
+        object.__setattr__(volume, "image", image)
+        return volume
 
     def _check_mask(self, name: str) -> None:
         mask: Tensor | None = getattr(self, name)

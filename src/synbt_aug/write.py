@@ -1,48 +1,35 @@
-"""Write painted windows into their hosts, and look at what was written.
+"""Put painted windows on their hosts' grids, and look at what is there.
 
 The host is never resampled: what was painted is. It is written by index, inside the support alone,
-in the host's dtype. All windows of one shape are written in one batch; how their tumors show is
-read once for all of them.
+in the host's dtype. All windows of one shape are written in one batch, and whether each may stand
+is told on their device: no number is read from a tensor.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.decide.plan import Plan
-from synbt_aug.grid.mask import (
-    ISLET_MM,
-    ISLET_SHARE,
-    blend_weight,
-    distance_mm,
-    equivalent_diameter_mm,
-    islets,
-    longest_mm,
-    sphere_voxels,
-)
-from synbt_aug.grid.window import cut, inside_host, region, to_region, to_window
+from synbt_aug.grid.mask import blend_weight, equivalent_diameter_mm, longest_mm
+from synbt_aug.grid.support import beside
+from synbt_aug.grid.window import Window, region, to_region, to_window
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
 from synbt_aug.paint.phases import NOISE_STREAM, mix_for
+from synbt_aug.paint.verdict import Verdict
 from synbt_aug.signal.grain import PAIR_STREAM, coloured, measure_noise, white_noise
 from synbt_aug.signal.hole import HOLE_MARGIN_MM
-from synbt_aug.signal.intensity import to_linear
+from synbt_aug.signal.intensity import IntensityReference, to_linear
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
-from synbt_aug.tumor.recipe import unpack_mask
-from synbt_aug.tumor.visibility import Visibility, visibility_of, zones_of
-from synbt_aug.volume import Spacing, Synthesis
-
-#: The support ends this far from the label, or one voxel an axis.
-SUPPORT_MM = 2.0
+from synbt_aug.tumor.visibility import convincing, visibility_of, zones_of
+from synbt_aug.volume import Synthesis
 
 #: Changes smaller than this, over the reference range, are none: the knee and its inverse give a
 #: window back to about a millionth.
@@ -50,22 +37,86 @@ MIN_CHANGE = 1e-4
 
 
 @dataclass(frozen=True)
-class Finished:
-    """One thing written.
+class Written:
+    """Things of one window shape, painted and put on their hosts' grids; the hosts are unchanged.
 
     Args:
-        result: The painted host, without a recipe: that is the caller's.
-        finite: Whether all that was painted is numbers.
-        labelled: Voxels of the label.
-        changed: Whether any voxel of the support holds another value than before.
-        seen: How well a tumor shows as it was written; None of what has no label.
+        windows: What was asked for.
+        where: What of the hosts they touch.
+        old, stored: The hosts' voxels under the windows, before and after, `(B, C, m, n, o)`.
+        verdict: What is to be known of them.
     """
 
-    result: Synthesis
-    finite: bool
-    labelled: int
-    changed: bool
-    seen: Visibility | None
+    windows: Cut
+    where: Footprint
+    old: Tensor
+    stored: Tensor
+    verdict: Verdict
+
+    def result(self, k: int) -> Synthesis:
+        """Thing k in a copy of its host, whether or not it may stand, and without a recipe."""
+        everywhere = torch.ones((), dtype=torch.bool, device=self.stored.device)
+        return self.mark(k, everywhere).on(self.image(k, everywhere))
+
+    def image(self, k: int, stands: Tensor) -> Tensor:
+        """A copy of host k's image with thing k, or without it where it does not stand.
+
+        Args:
+            k: Which.
+            stands: Whether it does, boolean, one element, on the hosts' device.
+        """
+        host, window = self.windows.hosts[k], self.windows.plans[k].recipe.window
+        box, inside = window.host_box(host.volume.shape), window.inside_region(host.volume.shape)
+        there = (slice(None), *inside)
+        image = host.volume.image.clone()
+        image[(slice(None), *box)] = torch.where(stands, self.stored[k][there], self.old[k][there])
+        return image
+
+    def mark(self, k: int, stands: Tensor) -> Mark:
+        """Where thing k is in its host; nowhere if it does not stand."""
+        host, plan = self.windows.hosts[k], self.windows.plans[k]
+        label = self.where.label[k] & stands
+        if plan.recipe.kind != "tumor":
+            label = torch.zeros_like(label)
+            return Mark(plan.recipe.window, label, self.where.support[k] & stands, dict)
+        region = self.stored[k], self.where.free[k], label
+        measure = partial(
+            _measure, host.reference, plan, self.windows.known[k], *region, self.verdict, k
+        )
+        return Mark(plan.recipe.window, label, self.where.support[k] & stands, measure)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where one thing is in its host; holds no image of it.
+
+    Args:
+        window: It lies in the region of this.
+        label: Of the region's voxels, boolean, shape `window.region_shape`.
+        support: Likewise.
+        measure: Measures what came out.
+    """
+
+    window: Window
+    label: Tensor
+    support: Tensor
+    measure: Callable[[], dict[str, Any]]
+
+    def label_into(self, labels: Tensor, value: int) -> None:
+        """Write the label into a host's labels, shape `(D, H, W)`, where it is."""
+        d, h, w = labels.shape
+        there = labels[self.window.host_box((d, h, w))]
+        label = self.label[self.window.inside_region((d, h, w))]
+        there.masked_fill_(label.to(there.device), value)
+
+    def on(self, image: Tensor) -> Synthesis:
+        """The same in its host, of whose image this is the newest, shape `(2, D, H, W)`."""
+        d, h, w = image.shape[1:]
+        box, inside = self.window.host_box((d, h, w)), self.window.inside_region((d, h, w))
+        label = torch.zeros((d, h, w), dtype=torch.bool, device=image.device)
+        support = torch.zeros_like(label)
+        label[box], support[box] = self.label[inside], self.support[inside]
+        return Synthesis(image, label, support, measure=self.measure)
 
 
 @dataclass(frozen=True)
@@ -87,14 +138,14 @@ class Footprint:
     support: Tensor
 
 
-def paint_and_write(windows: Cut, texture: Texture, device: torch.device) -> list[Finished]:
-    """Let a texture paint windows of one shape on its device, and write them into their hosts."""
+def paint_and_write(windows: Cut, texture: Texture, device: torch.device) -> Written:
+    """Let a texture paint windows of one shape on its device, and put them on the hosts' grids."""
     painted = texture(windows.job(texture.hole_margin_mm).to(device))
     return write(windows, painted.to(windows.linear.device), replaces=texture.replaces)
 
 
-def write(windows: Cut, painted: Tensor, *, replaces: bool) -> list[Finished]:
-    """Write a batch.
+def write(windows: Cut, painted: Tensor, *, replaces: bool) -> Written:
+    """Put what was painted on the hosts' grids, and look at it; nothing is read from a tensor.
 
     Args:
         windows: What was asked for.
@@ -102,9 +153,6 @@ def write(windows: Cut, painted: Tensor, *, replaces: bool) -> list[Finished]:
             hosts' device.
         replaces: Whether it takes the host's place, with fresh noise, or its difference to the
             window is added (`Texture.replaces`).
-
-    Returns:
-        One a window.
     """
     hosts, plans = windows.hosts, windows.plans
     window = plans[0].recipe.window
@@ -125,13 +173,13 @@ def write(windows: Cut, painted: Tensor, *, replaces: bool) -> list[Finished]:
         content = to_region(painted - windows.linear, window)
         new = working + weight * scale.amount(content)
     stored = torch.where(where.support[:, None], _stored(new, old.dtype, scale.floor), old)
-    measured = _look(windows, where, old, stored, scale, painted)
+    rows = _look(windows, where, old, stored, scale, painted)
     if there.shape[1] > 2:
         new = _further(windows, where, content, whole_working, whole, replaces)
         floor = whole.floor[:, 2:]
         new = torch.where(where.support[:, None], _stored(new, there.dtype, floor), there[:, 2:])
         stored = torch.cat([stored, new], 1)
-    return [_finished(windows, where, k, stored[k], row) for k, row in enumerate(measured.tolist())]
+    return Written(windows, where, there, stored, Verdict(rows))
 
 
 def _replaced(
@@ -179,88 +227,21 @@ def footprint(hosts: Sequence[Host], plans: Sequence[Plan], distance: Tensor) ->
         that of the shape's part over the host, to a voxel.
     """
     window = plans[0].recipe.window
-    shifts = [_surface_shift_mm(plan, host) for plan, host in zip(plans, hosts, strict=True)]
     on_host = to_region(distance, window)
+    shifts = [plan.shift_mm for plan in plans]
     if any(shifts):
-        on_host = on_host - torch.tensor(shifts, device=distance.device).view(-1, 1, 1, 1)
+        shift = torch.tensor(shifts).to(distance.device, non_blocking=True)
+        on_host = on_host - shift.view(-1, 1, 1, 1)
     free = torch.zeros_like(on_host, dtype=torch.bool)
     for row, host, plan in zip(free, hosts, plans, strict=True):
-        inside = plan.recipe.window.inside_region(host.volume.shape)
-        blocked = _blocked(host, plan)
-        if blocked is None:
-            row[inside] = True
+        if plan.free is not None:
+            row.copy_(plan.free, non_blocking=True)
         else:
-            row[inside] = ~blocked[plan.recipe.window.host_box(host.volume.shape)]
+            row[plan.recipe.window.inside_region(host.volume.shape)] = True
     weight = blend_weight(on_host)
     label = (weight >= 0.5) & free
-    support = (weight > 0) & free
-    for row, reach, host, plan in zip(label, support, hosts, plans, strict=True):
-        # At 1 mm and with nothing in the way a shape is as it was decided, without islets.
-        if plan.recipe.kind == "tumor" and (host.blocked is not None or any(shifts)):
-            _drop_islets(row, reach, window.spacing)
-    support &= beside(label, window.spacing)
+    support = (weight > 0) & free & beside(label, window.spacing)
     return Footprint(on_host, weight, free, label, support)
-
-
-def beside(label: Tensor, spacing: Spacing) -> Tensor:
-    """Voxels within 2 mm, or one voxel an axis, of labels, boolean, shape `(B, m, n, o)`."""
-    if not label.numel():
-        return label
-    touching = _touched(label)
-    if label.device.type == "cpu":
-        rows = [distance_mm(row, spacing, SUPPORT_MM + max(spacing)) <= SUPPORT_MM for row in label]
-        return torch.stack(rows) | touching
-    # One convolution with a ball in place of a distance, which takes a hundred launches.
-    reach = [int(SUPPORT_MM / mm) for mm in spacing]
-    axes = [torch.arange(-r, r + 1) * mm for r, mm in zip(reach, spacing, strict=True)]
-    ball = sum(a.square() for a in torch.meshgrid(*axes, indexing="ij")) <= SUPPORT_MM**2 + 1e-6
-    kernel = torch.as_tensor(ball, dtype=torch.float32).to(label.device)[None, None]
-    near = F.conv3d(label[:, None].to(torch.float32), kernel, padding=tuple(reach))[:, 0]
-    return (near > 0.5) | touching
-
-
-def _touched(mask: Tensor) -> Tensor:
-    """Masks and the voxels beside them, over corners, too, shape `(B, m, n, o)`."""
-    return F.max_pool3d(mask.to(torch.float32), 3, 1, 1) > 0
-
-
-def _drop_islets(label: Tensor, support: Tensor, spacing: Spacing) -> None:
-    """Leave out pieces that nobody would see, which thick slices and blocked voxels cut off.
-
-    Pieces are told on the CPU: a device is waited for here.
-    """
-    if not label.numel():
-        return
-    specks = islets(label, sphere_voxels(ISLET_MM, spacing), ISLET_SHARE)
-    if specks is not None:
-        label &= ~specks
-        around, left = _touched(torch.stack([specks, label]))
-        support &= (~around | left) & ~specks
-
-
-def _surface_shift_mm(plan: Plan, host: Host) -> float:
-    """How far resampling moves the surface: put back, the volume is right; read on the CPU."""
-    window, distance = plan.recipe.window, plan.distance
-    if window.spacing == (1.0, 1.0, 1.0):
-        return 0.0
-    shape = host.volume.shape
-    on_host = to_region(distance, window)[window.inside_region(shape)]
-    if not on_host.numel():
-        return 0.0
-    # What overhangs the host is not to be made up for inside it.
-    over_host = (distance <= 0) & inside_host(window, shape, distance.device)
-    wanted = round(int(over_host.sum()) / math.prod(window.spacing))
-    wanted = min(max(wanted, 1), on_host.numel())
-    return float(on_host.flatten().kthvalue(wanted).values)
-
-
-def _blocked(host: Host, plan: Plan) -> Tensor | None:
-    """Voxels that stay as they are: other tumors, no signal."""
-    blocked = host.blocked
-    if blocked is None or plan.recipe.kind != "removal" or plan.recipe.mask is None:
-        return blocked
-    # What is removed is an existing tumor: it alone stops being blocked.
-    return blocked & ~unpack_mask(plan.recipe.mask, blocked.shape).to(blocked.device)
 
 
 @dataclass(frozen=True)
@@ -327,68 +308,54 @@ def _stored(new: Tensor, dtype: torch.dtype, floor: Tensor) -> Tensor:
 def _look(
     windows: Cut, where: Footprint, old: Tensor, stored: Tensor, scale: _Scale, painted: Tensor
 ) -> Tensor:
-    """What is to be known of each window, as one tensor that is read once, shape `(B, 7)`.
-
-    Whether all of it is finite; voxels of the label; share of them that changed; whether any voxel
-    of the support did; and share shown, contrast and contrast to noise, as in `Visibility`.
-    """
+    """What is to be known of each window, as the rows of a `Verdict`."""
     finite = painted.isfinite().flatten(1).all(1)
     labelled = where.label.flatten(1).sum(1)
     differs = scale.to_linear(stored.double()) - scale.to_linear(old.double())
     # A reference range is 2 in the units of the networks.
     changed = (differs.abs() > 2 * MIN_CHANGE).any(1)
     share = (changed & where.label).flatten(1).sum(1) / labelled.clamp_min(1)
-    known = [finite, labelled, share, (changed & where.support).flatten(1).any(1)]
-    if any(plan.recipe.kind == "tumor" for plan in windows.plans):
-        window = windows.plans[0].recipe.window
-        post = to_window(scale.to_linear(stored.to(torch.float32)), window)[:, 1]
-        free = to_window(where.free.to(torch.float32), window) >= 0.5
-        zones = zones_of(windows.label.within(free), windows.known)
-        known += visibility_of(post.flatten(1), zones).unbind(1)
-    else:
-        known += [torch.zeros_like(share)] * 3
-    return torch.stack([k.to(torch.float32) for k in known], 1)
+    some = (changed & where.support).flatten(1).any(1)
+    tumors = [plan.recipe.kind == "tumor" for plan in windows.plans]
+    if not any(tumors):
+        nothing = torch.zeros_like(share)
+        return _rows(finite, labelled, share, some, nothing, nothing, nothing, finite & some)
+    window = windows.plans[0].recipe.window
+    post = to_window(scale.to_linear(stored.to(torch.float32)), window)[:, 1]
+    free = to_window(where.free.to(torch.float32), window) >= 0.5
+    zones = zones_of(windows.label.within(free), windows.known)
+    shown, contrast, ratio = visibility_of(post.flatten(1), zones).unbind(1)
+    known = torch.tensor([tumors, [plan.contrast_was_asked for plan in windows.plans]])
+    tumor, asked = known.to(share.device, non_blocking=True)
+    convinces = (labelled > 0) & convincing(shown, ratio, share, asked)
+    stands = finite & torch.where(tumor, convinces, some)
+    return _rows(finite, labelled, share, some, shown, contrast, ratio, stands)
 
 
-def _finished(
-    windows: Cut, where: Footprint, k: int, stored: Tensor, row: Sequence[float]
-) -> Finished:
-    host, plan = windows.hosts[k], windows.plans[k]
-    window, shape = plan.recipe.window, host.volume.shape
-    box, inside = window.host_box(shape), window.inside_region(shape)
-    image = host.volume.image.clone()
-    image[(slice(None), *box)] = stored[(slice(None), *inside)]
-    label = torch.zeros(shape, dtype=torch.bool, device=image.device)
-    support = label.clone()
-    support[box] = where.support[k][inside]
-    finite, labelled, share_changed, changed, share, contrast, ratio = row
-    result, seen = Synthesis(image, label, support), None
-    if plan.recipe.kind == "tumor":
-        label[box] = where.label[k][inside]
-        seen = Visibility(share, contrast, ratio, share_changed)
-        free = to_window(where.free[k].to(torch.float32), window) >= 0.5
-        measure = partial(_measure, host, plan, windows.known[k], free, image, label, seen)
-        result = replace(result, measure=measure)
-    return Finished(result, bool(finite), int(labelled), bool(changed), seen)
+def _rows(*columns: Tensor) -> Tensor:
+    return torch.stack([column.to(torch.float32) for column in columns], 1)
 
 
 def _measure(
-    host: Host,
+    reference: IntensityReference,
     plan: Plan,
     known: Tensor,
+    stored: Tensor,
     free: Tensor,
-    image: Tensor,
     label: Tensor,
-    seen: Visibility,
+    verdict: Verdict,
+    k: int,
 ) -> dict[str, Any]:
     """What came out, as it was written; asked for by who reads it, as training does not."""
-    linear = to_linear(cut(image[:2], plan.recipe.window), host.reference.pair)
+    window = plan.recipe.window
+    linear = to_linear(to_window(stored[:2].to(torch.float32), window), reference.pair)
     tumor = (plan.distance <= 0).to(linear.device)
-    found = measure_appearance(linear, tumor & free, around=known & ~tumor)
-    spacing = host.volume.spacing
+    inside = tumor & (to_window(free.to(torch.float32), window) >= 0.5)
+    found = measure_appearance(linear, inside, around=known & ~tumor)
+    seen = verdict.seen(k)
     return {
-        "diameter_mm": equivalent_diameter_mm(int(label.sum()), spacing),
-        "longest_mm": longest_mm(label, spacing),
+        "diameter_mm": equivalent_diameter_mm(int(label.sum()), window.spacing),
+        "longest_mm": longest_mm(label, window.spacing),
         "appearance": found.to_dict(),
         "visible_share": seen.share,
         "contrast_to_noise": seen.contrast_to_noise,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analytic import breast, ellipsoid, find_tissue, seeded, small_bank
+from analytic import breast, ellipsoid, ground_of, seeded, small_bank
 from synbt_aug.decide.decide import decide, plan_of_recipe
 from synbt_aug.decide.plan import Plan
 from synbt_aug.errors import SynBTError
@@ -35,7 +35,7 @@ def lump() -> Tensor:
 
 
 def planned(wish: Wish = OF_12_MM, seed: int = 0) -> Plan:
-    plan = decide(Host.of(breast()), wish, small_bank(), MARGIN, seeded(seed), find_tissue)
+    plan = decide(ground_of(Host.of(breast())), wish, small_bank(), MARGIN, seeded(seed))
     assert isinstance(plan, Plan)
     return plan
 
@@ -65,7 +65,7 @@ def test_an_asked_category_brings_templates_of_it() -> None:
 
 def test_a_tumor_too_large_for_the_breast_is_a_reason() -> None:
     wish = Wish(diameter_mm=80.0)
-    reason = decide(Host.of(breast()), wish, small_bank(), MARGIN, seeded(), find_tissue)
+    reason = decide(ground_of(Host.of(breast())), wish, small_bank(), MARGIN, seeded())
     assert reason == "no room: a tumor of 80 mm fits nowhere in the tissue found"
 
 
@@ -73,13 +73,13 @@ def test_a_body_without_a_breast_is_a_reason() -> None:
     slab = breast().image.clone()
     slab[:, :48] = slab[:, :1]
     host = Host.of(BreastVolume(slab))
-    reason = decide(host, Wish(), small_bank(), MARGIN, seeded(), find_tissue)
+    reason = decide(ground_of(host), Wish(), small_bank(), MARGIN, seeded())
     assert isinstance(reason, str) and reason == "no site: no breast is in view"
 
 
 def test_an_empty_mask_is_a_reason() -> None:
     wish = Wish(mask=torch.zeros(breast().shape, dtype=torch.bool))
-    reason = decide(Host.of(breast()), wish, small_bank(), MARGIN, seeded(), find_tissue)
+    reason = decide(ground_of(Host.of(breast())), wish, small_bank(), MARGIN, seeded())
     assert reason == "the given mask is empty"
 
 
@@ -87,14 +87,14 @@ def test_a_mask_longer_than_any_window_is_a_reason() -> None:
     volume = BreastVolume(breast().image[:, ::2, :, :], (2.0, 1.0, 2.0))
     mask = torch.zeros(volume.shape, dtype=torch.bool)
     mask[10:14, 30:34, :60] = True
-    reason = decide(Host.of(volume), Wish(mask=mask), small_bank(), MARGIN, seeded())
+    reason = decide(ground_of(Host.of(volume)), Wish(mask=mask), small_bank(), MARGIN, seeded())
     assert reason == "the given mask is 120 mm long, more than a 128 mm window holds"
 
 
 def test_a_mask_on_another_grid_is_refused() -> None:
     wish = Wish(mask=torch.ones(4, 4, 4, dtype=torch.bool))
     with pytest.raises(SynBTError, match=r"needs the image's shape .*got \(4, 4, 4\). Resample"):
-        decide(Host.of(breast()), wish, small_bank(), MARGIN, seeded(), find_tissue)
+        decide(ground_of(Host.of(breast())), wish, small_bank(), MARGIN, seeded())
 
 
 def test_a_recipe_of_another_bank_is_refused() -> None:
@@ -102,28 +102,28 @@ def test_a_recipe_of_another_bank_is_refused() -> None:
     assert recipe.pose is not None
     far = replace(recipe, pose=replace(recipe.pose, template=99))
     with pytest.raises(SynBTError, match="needs template 99, the bank has 6. Pass the bank"):
-        plan_of_recipe(Host.of(breast()), far, small_bank(), MARGIN)
+        plan_of_recipe(ground_of(Host.of(breast())), far, small_bank(), MARGIN)
     wide = replace(recipe, window=replace(recipe.window, shape=(96, 96, 96)))
     with pytest.raises(SynBTError, match="does not fit its window.*Pass the bank"):
-        plan_of_recipe(Host.of(breast()), wide, small_bank(), MARGIN)
+        plan_of_recipe(ground_of(Host.of(breast())), wide, small_bank(), MARGIN)
 
 
 def test_a_recipe_without_a_shape_is_refused() -> None:
     shapeless = replace(planned().recipe, pose=None, mask=None)
     with pytest.raises(SynBTError, match="needs a pose with a diameter, or a mask"):
-        plan_of_recipe(Host.of(breast()), shapeless, small_bank(), MARGIN)
+        plan_of_recipe(ground_of(Host.of(breast())), shapeless, small_bank(), MARGIN)
 
 
 def test_a_mask_of_which_nothing_is_left_in_the_window_is_refused() -> None:
     recipe = planned(Wish(mask=lump())).recipe
     elsewhere = replace(recipe, mask=pack_mask(box((0, 1), (0, 1), (0, 1))))
     with pytest.raises(SynBTError, match="thinner than a millimetre"):
-        plan_of_recipe(Host.of(breast()), elsewhere, small_bank(), MARGIN)
+        plan_of_recipe(ground_of(Host.of(breast())), elsewhere, small_bank(), MARGIN)
 
 
 def test_a_recipe_gives_the_same_plan() -> None:
     first = planned()
-    again = plan_of_recipe(Host.of(breast()), first.recipe, small_bank(), MARGIN)
+    again = plan_of_recipe(ground_of(Host.of(breast())), first.recipe, small_bank(), MARGIN)
     assert torch.equal(again.distance, first.distance)
     assert again.recipe == first.recipe and again.label.radius_mm == first.label.radius_mm
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from torch import Tensor
 
-from analytic import breast, ellipsoid, find_tissue, seeded, small_bank
+from analytic import breast, ellipsoid, ground_of, seeded, small_bank
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import ATTEMPTS, RETRY_ENHANCEMENT, Plan
 from synbt_aug.host import Host
@@ -24,7 +24,7 @@ def lump() -> Tensor:
 
 
 def planned(wish: Wish = OF_12_MM, seed: int = 0) -> Plan:
-    plan = decide(Host.of(breast()), wish, small_bank(), MARGIN, seeded(seed), find_tissue)
+    plan = decide(ground_of(Host.of(breast())), wish, small_bank(), MARGIN, seeded(seed))
     assert isinstance(plan, Plan)
     return plan
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analytic import MM, breast, ellipsoid, find_tissue, seeded, small_bank
+from analytic import MM, breast, ellipsoid, ground_of, seeded, small_bank
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.window import cut
@@ -27,7 +27,7 @@ def lump() -> Tensor:
 
 def window(wish: Wish = OF_12_MM, seed: int = 0, volume: BreastVolume | None = None) -> Cut:
     host = Host.of(breast() if volume is None else volume)
-    plan = decide(host, wish, small_bank(), MARGIN, seeded(seed), find_tissue)
+    plan = decide(ground_of(host), wish, small_bank(), MARGIN, seeded(seed))
     assert isinstance(plan, Plan)
     return Cut.of([host], [plan])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analytic import ellipsoid, find_tissue, seeded, small_bank
+from analytic import ellipsoid, ground_of, seeded, small_bank
 from breast_series import series
 from pretend_accelerator import PretendAccelerator
 from synbt_aug.decide.decide import decide
@@ -23,7 +23,7 @@ from synbt_aug.write import write
 def host_and_plan(seed: int = 0, kind: str = "tumor") -> tuple[Host, Plan]:
     host = Host.of(series(seed=seed))
     mask = ellipsoid(host.volume.shape, (34, 35, 37), (5, 6, 5))
-    plan = decide(host, Wish(kind, mask=mask), small_bank(), 2.0, seeded(seed), find_tissue)
+    plan = decide(ground_of(host), Wish(kind, mask=mask), small_bank(), 2.0, seeded(seed))
     assert isinstance(plan, Plan)
     return host, plan
 

@@ -1,17 +1,21 @@
-"""Decide what a wish becomes in one host: template or mask, size, pose, place and shape.
+"""Decide what wishes become in one host: template or mask, size, pose, place and shape.
 
-Everything random is drawn here, from a generator on the CPU.
+Everything random is drawn here, from a generator on the CPU, and for all wishes of a host before
+anything is painted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from synbt_aug.decide.plan import ATTEMPTS, Plan
-from synbt_aug.errors import SynBTError
+from synbt_aug.decide.footing import settled
+from synbt_aug.decide.ground import Ground
+from synbt_aug.decide.plan import ATTEMPTS, LeftOut, Plan
+from synbt_aug.errors import FAILURES, SynBTError, failure_reason
 from synbt_aug.grid.mask import (
     bounding_box,
     signed_distance_mm,
@@ -23,9 +27,7 @@ from synbt_aug.grid.window import (
     shape_for_mask,
     window_around,
 )
-from synbt_aug.host import Host
 from synbt_aug.support.ranges import Range
-from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
@@ -47,7 +49,6 @@ from synbt_aug.tumor.placement import (
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.room import draw_place, room_of
 from synbt_aug.tumor.wish import Wish
-from synbt_aug.volume import Synthesis
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
@@ -56,57 +57,102 @@ REMOVAL_MARGIN_MM = 1.0
 FOLLOWS_CURVE = ("tumor", "distractor")
 
 
+def decide_all(
+    ground: Ground,
+    wishes: Sequence[Wish],
+    bank: TumorBank,
+    hole_margin_mm: float,
+    generator: torch.Generator,
+) -> tuple[Plan | LeftOut, ...]:
+    """Decide what several wishes become in one host, together.
+
+    A group's further lesions follow their largest. Distractors come beside something else, never
+    in its place, unless nothing else was asked for. An error costs the wish that it comes from.
+
+    Args:
+        ground: Where.
+        wishes: What, in order.
+        bank: Templates.
+        hole_margin_mm: Of the texture.
+        generator: On the CPU.
+
+    Returns:
+        Plans, and what is left out, in the order in which they are to be painted.
+    """
+    decided: list[Plan | LeftOut] = []
+    only_distractors = all(wish.kind == "distractor" for wish in wishes)
+    left = list(wishes)
+    while left:
+        wish = left.pop(0)
+        alone = not any(isinstance(one, Plan) for one in decided)
+        if wish.kind == "distractor" and alone and not only_distractors:
+            continue
+        satellite = wish.satellite is not None
+        try:
+            plan = decide(ground, wish, bank, hole_margin_mm, generator)
+        except FAILURES as error:
+            decided.append(LeftOut(failure_reason(error), wish.kind, satellite, error))
+            continue
+        if isinstance(plan, str):
+            decided.append(LeftOut(plan, wish.kind, satellite))
+            continue
+        decided.append(plan)
+        if wish.group:
+            left = satellite_wishes(plan, wish, bank, generator) + left
+        if left:
+            ground = ground.holding(plan)
+    return tuple(decided)
+
+
 def decide(
-    host: Host,
+    ground: Ground,
     wish: Wish,
     bank: TumorBank,
     hole_margin_mm: float,
     generator: torch.Generator,
-    segmenter: Segments | None = None,
 ) -> Plan | str:
     """Decide what a wish becomes in this host.
 
     Args:
-        host: Where.
+        ground: Where.
         wish: What.
         bank: Templates.
         hole_margin_mm: Of the texture.
         generator: On the CPU.
-        segmenter: Finds the tissues; not needed for a given mask or where the host has a roi.
 
     Returns:
         A plan, or the reason why nothing can be painted.
     """
     seeds = tuple(draw_seed(generator) for _ in range(ATTEMPTS))
     if wish.mask is not None:
-        recipe = _recipe_of_mask(host, wish, hole_margin_mm, seeds[0])
+        recipe = _recipe_of_mask(ground, wish, hole_margin_mm, seeds[0])
         if isinstance(recipe, str):
             return recipe
-        recipe = _with_curve(host, recipe, wish, bank)
-        plan = plan_of_recipe(host, recipe, bank, hole_margin_mm)
+        recipe = _with_curve(ground, recipe, wish, bank)
+        plan = plan_of_recipe(ground, recipe, bank, hole_margin_mm)
     else:
-        sites = host.sites_by(segmenter, wish.only_free_side)
+        sites = ground.sites(wish.only_free_side)
         if wish.kind == "distractor":
-            found = _recipe_of_distractor(host, sites, seeds[0], generator)
+            found = _recipe_of_distractor(ground, sites, seeds[0], generator)
         else:
             found = _recipe_of_template(
-                host, sites, wish, bank, hole_margin_mm, seeds[0], generator
+                ground, sites, wish, bank, hole_margin_mm, seeds[0], generator
             )
         if isinstance(found, str):
             return found
         recipe, shape = found
-        plan = _plan(_with_curve(host, recipe, wish, bank), shape)
+        plan = _plan(ground, _with_curve(ground, recipe, wish, bank), shape)
     return replace(
         plan,
         spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
         contrast_was_asked=wish.appearance.enhancement is not None,
+        satellite=wish.satellite is not None,
     )
 
 
-def _with_curve(host: Host, recipe: TumorRecipe, wish: Wish, bank: TumorBank) -> TumorRecipe:
+def _with_curve(ground: Ground, recipe: TumorRecipe, wish: Wish, bank: TumorBank) -> TumorRecipe:
     """The recipe with the curve of further phases; the same where it follows none."""
-    volume = host.volume
-    if not volume.further or recipe.kind not in FOLLOWS_CURVE:
+    if not ground.further or recipe.kind not in FOLLOWS_CURVE:
         return recipe
     courses = [t.course for t in bank.templates if t.course] if recipe.kind == "tumor" else []
     if recipe.kind == "tumor" and recipe.pose is not None:
@@ -117,8 +163,8 @@ def _with_curve(host: Host, recipe: TumorRecipe, wish: Wish, bank: TumorBank) ->
     # Of the seed, not of the generator: what a pair shows does not depend on further phases.
     curve = draw_curve(
         recipe.noise_seed,
-        volume.further,
-        volume.earlier,
+        ground.further,
+        ground.earlier,
         kind=wish.curve if recipe.kind == "tumor" else None,
         benign=recipe.kind == "distractor",
         courses=courses,
@@ -126,18 +172,18 @@ def _with_curve(host: Host, recipe: TumorRecipe, wish: Wish, bank: TumorBank) ->
     return replace(recipe, curve=curve)
 
 
-def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> TumorRecipe | str:
+def _recipe_of_mask(ground: Ground, wish: Wish, margin_mm: float, seed: int) -> TumorRecipe | str:
     assert wish.mask is not None
     mask = wish.mask.mask() if isinstance(wish.mask, Lesion) else wish.mask
-    if mask.shape != host.volume.image.shape[1:]:
+    if mask.shape != ground.shape:
         raise SynBTError(
-            f"A tumor mask needs the image's shape {host.volume.shape}, got {tuple(mask.shape)}. "
+            f"A tumor mask needs the image's shape {ground.shape}, got {tuple(mask.shape)}. "
             f"Resample it to the image first."
         )
     if not bool(mask.any()):
         return "the given mask is empty"
     box = bounding_box(mask)
-    spacing = host.volume.spacing
+    spacing = ground.spacing
     extents = [(end - start) * mm for (start, end), mm in zip(box, spacing, strict=True)]
     shape = shape_for_mask(extents, margin_mm)
     if shape is None:
@@ -148,7 +194,7 @@ def _recipe_of_mask(host: Host, wish: Wish, margin_mm: float, seed: int) -> Tumo
 
 
 def _recipe_of_template(
-    host: Host,
+    ground: Ground,
     sites: SiteMap,
     wish: Wish,
     bank: TumorBank,
@@ -159,7 +205,7 @@ def _recipe_of_template(
     """A recipe, and the shape that it gives."""
     if sites.reason is not None:
         return sites.reason
-    shape, category = host.volume.shape, wish.appearance.category
+    shape, category = ground.shape, wish.appearance.category
     if wish.satellite is not None:
         found = place_satellite(sites, shape, bank, margin_mm, wish.satellite)
     else:
@@ -178,14 +224,14 @@ def _recipe_of_template(
 
 
 def _recipe_of_distractor(
-    host: Host, sites: SiteMap, seed: int, generator: torch.Generator
+    ground: Ground, sites: SiteMap, seed: int, generator: torch.Generator
 ) -> tuple[TumorRecipe, Tensor] | str:
     """A recipe, and the shape that it gives."""
     what = draw_distractor(generator)
     if sites.reason is not None:
         return sites.reason
     distance = distractor_distance(what)
-    place = draw_place(room_of(sites, host.volume.shape), distance <= 0, generator)
+    place = draw_place(room_of(sites, ground.shape), distance <= 0, generator)
     if place is None:
         return f"no room for a distractor: a {what.shape} fits nowhere in the tissue found"
     recipe = TumorRecipe("distractor", place.window, seed, what.appearance, distractor=what)
@@ -193,20 +239,17 @@ def _recipe_of_distractor(
 
 
 def satellite_wishes(
-    host: Host, wish: Wish, painted: Synthesis, bank: TumorBank, generator: torch.Generator
+    plan: Plan, wish: Wish, bank: TumorBank, generator: torch.Generator
 ) -> list[Wish]:
-    """What remains of a multifocal group once its largest lesion is painted.
+    """What remains of a multifocal group once its largest lesion has its place.
 
     Args:
-        host: Where it was painted.
-        wish: The largest lesion's; nothing remains where it is no group's.
-        painted: What became of it.
+        plan: Of the largest lesion.
+        wish: What it came from.
         bank: Templates.
         generator: On the CPU.
     """
-    if not wish.group or painted.recipe is None:
-        return []
-    thing = TumorRecipe.from_dict(painted.recipe["tumors"][0], host.volume.spacing)
+    thing = plan.recipe
     if thing.pose is None or thing.diameter_mm is None:
         return []
     found = satellites_of(bank, thing.pose, thing.diameter_mm, thing.window, generator)
@@ -220,23 +263,25 @@ def _no_room(diameter_mm: float | Range | None) -> str:
     return f"no room: a tumor of {diameter_mm:.0f} mm fits nowhere in the tissue found"
 
 
-def plan_of_recipe(host: Host, recipe: TumorRecipe, bank: TumorBank, hole_margin_mm: float) -> Plan:
+def plan_of_recipe(
+    ground: Ground, recipe: TumorRecipe, bank: TumorBank, hole_margin_mm: float
+) -> Plan:
     """The plan that a recipe holds.
 
     Raises:
         SynBTError: If the recipe does not belong to this host or bank.
     """
     window, curve = recipe.window, recipe.curve
-    follows = host.volume.further if recipe.kind in FOLLOWS_CURVE else 0
+    follows = ground.further if recipe.kind in FOLLOWS_CURVE else 0
     if len(curve.fractions if curve else ()) != follows:
         raise SynBTError(
             f"The recipe's curve is of {len(curve.fractions) if curve else 0} further phases, the "
             f"scan has {follows}. Pass an unchanged recipe.json with the same series."
         )
-    if any(part.start >= part.stop for part in window.host_box(host.volume.shape)):
+    if any(part.start >= part.stop for part in window.host_box(ground.shape)):
         raise SynBTError(
             f"The recipe's site {list(window.origin)} lies outside the scan, which has the shape "
-            f"{list(host.volume.shape)}. Pass an unchanged recipe.json."
+            f"{list(ground.shape)}. Pass an unchanged recipe.json."
         )
     if recipe.pose is not None and recipe.diameter_mm is not None:
         if not 0 <= recipe.pose.template < len(bank):
@@ -255,14 +300,14 @@ def plan_of_recipe(host: Host, recipe: TumorRecipe, bank: TumorBank, hole_margin
     elif recipe.distractor is not None:
         distance = distractor_distance(recipe.distractor, window.shape)
     elif recipe.mask is not None:
-        distance = _distance_of_mask(unpack_mask(recipe.mask, host.volume.shape), recipe)
+        distance = _distance_of_mask(unpack_mask(recipe.mask, ground.shape), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
-    return _plan(recipe, distance)
+    return _plan(ground, recipe, distance)
 
 
-def _plan(recipe: TumorRecipe, distance: Tensor) -> Plan:
-    return Plan(recipe, LabelShape.of(distance.cpu()))
+def _plan(ground: Ground, recipe: TumorRecipe, distance: Tensor) -> Plan:
+    return settled(Plan(recipe, LabelShape.of(distance.cpu())), ground)
 
 
 def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:

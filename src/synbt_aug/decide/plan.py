@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from synbt_aug.grid.window import Shape
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 
@@ -25,6 +27,10 @@ class Plan:
         label: Its shape in the window, B = 1.
         spare_seeds: Noise for further attempts.
         contrast_was_asked: Whether a faint tumor is what was wanted.
+        satellite: Whether it is a further lesion of the group whose largest comes before it.
+        shift_mm: How far resampling to the host moves the surface, taken back when it is written.
+        free: Host voxels under the window that may change, boolean, shape
+            `recipe.window.region_shape`; None: all that lie in the host.
         signal: A real tumor's signal posed as the shape, for textures that paste,
             `(2, d, h, w)`.
     """
@@ -33,12 +39,23 @@ class Plan:
     label: LabelShape
     spare_seeds: tuple[int, ...] = ()
     contrast_was_asked: bool = False
+    satellite: bool = False
+    shift_mm: float = 0.0
+    free: Tensor | None = None
     signal: Tensor | None = None
 
     @property
     def distance(self) -> Tensor:
         """Signed distance to the surface in the window, in mm, shape `(d, h, w)`."""
         return self.label.distance[0]
+
+    def free_region(self, shape: Shape) -> Tensor:
+        """Host voxels under the window that may change, in a host of this shape; on the CPU."""
+        if self.free is not None:
+            return self.free
+        free = torch.zeros(self.recipe.window.region_shape, dtype=torch.bool)
+        free[self.recipe.window.inside_region(shape)] = True
+        return free
 
     def retry(self) -> Plan | None:
         """The same with other noise, and brighter unless the contrast was asked for.
@@ -57,3 +74,20 @@ class Plan:
             brighter = replace(asked, enhancement=min(asked.enhancement + RETRY_ENHANCEMENT, 20.0))
             recipe = replace(recipe, appearance=brighter)
         return replace(self, recipe=recipe, spare_seeds=tuple(rest))
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One thing that was asked for and is not painted.
+
+    Args:
+        reason: Why.
+        kind: What it was to be, as in a recipe.
+        satellite: As for `Plan`.
+        error: What was raised while deciding; None where there was no room or no site.
+    """
+
+    reason: str
+    kind: str = "tumor"
+    satellite: bool = False
+    error: Exception | None = None

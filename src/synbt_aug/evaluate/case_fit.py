@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.decide.decide import decide
+from synbt_aug.decide.ground import Ground
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import bounding_box, dilate_mm, gaussian
 from synbt_aug.grid.window import Window, cube, cut, cut_mask, shape_for_mask, window_around
@@ -262,7 +263,7 @@ def _over_the_tumor(
         return None
     # In training, too, the hole lies over the real tumor: it alone stops being blocked.
     free = Host(replace(volume, tumor=volume.tumor & ~lesion), host.reference)
-    plan = decide(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
+    plan = decide(Ground.of(free), Wish(mask=lesion), synthesizer.bank, margin, generator)
     return None if isinstance(plan, str) else Cut.of([free], [plan])
 
 
@@ -369,5 +370,5 @@ def _pair(values: Tensor) -> tuple[float, float]:
 def _paint(synthesizer: TumorSynthesizer, over: Cut, wish: Appearance) -> Tensor:
     """One attempt, written as in use: the window before the knee, shape `(2, d, h, w)`."""
     host, plan = over.hosts[0], over.plans[0]
-    (one,) = paint_and_write(over.asking_for(wish), synthesizer.texture, synthesizer.device)
-    return to_linear(cut(one.result.image, plan.recipe.window), host.reference)
+    one = paint_and_write(over.asking_for(wish), synthesizer.texture, synthesizer.device)
+    return to_linear(cut(one.result(0).image, plan.recipe.window), host.reference)

@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.volume import Spacing
@@ -22,11 +21,6 @@ Box = tuple[slice, slice, slice]
 #: Half the width of the blend, in mm: the weight is 1 this deep inside the tumor's surface,
 #: .5 on it and 0 this far outside.
 BLEND_HALF_WIDTH_MM = 1.0
-
-#: Pieces of a tumor smaller than a sphere of this diameter, which has a latent cell's volume, are
-#: islets where they are a small share of it, too: nobody sees them.
-ISLET_MM = 5.0
-ISLET_SHARE = 0.05
 
 #: Gaussian that takes away what a 4 mm latent cell cannot paint: a strand 3 mm thick keeps .51
 #: of its height at its axis, one of 2 mm .27.
@@ -310,25 +304,6 @@ def equivalent_diameter_mm(voxels: float, spacing: Spacing = (1.0, 1.0, 1.0)) ->
 def sphere_voxels(diameter_mm: float, spacing: Spacing = (1.0, 1.0, 1.0)) -> int:
     """Voxels in a sphere of this diameter, rounded; the inverse of `equivalent_diameter_mm`."""
     return max(1, round(math.pi / 6 * diameter_mm**3 / math.prod(spacing)))
-
-
-def islets(mask: Tensor, min_voxels: float, min_share: float) -> Tensor | None:
-    """Pieces of a mask that are both small and few of its voxels.
-
-    Args:
-        mask: Boolean, shape `(D, H, W)`; voxels that share a face are one piece.
-        min_voxels: A piece of so many is none.
-        min_share: Nor is one of this share of the largest piece.
-
-    Returns:
-        The voxels of such pieces, boolean, same shape and device; None where there are none.
-    """
-    parts, count = ndimage.label(mask.cpu().numpy())
-    if count < 2:
-        return None
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    small = np.flatnonzero(sizes < min(min_voxels, min_share * sizes.max())) + 1
-    return torch.from_numpy(np.isin(parts, small)).to(mask.device) if len(small) else None
 
 
 def longest_mm(mask: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> float:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.tissue.landmarks import Landmarks
 from synbt_aug.volume import Spacing
+
+#: Tissue kept around tumors that are there already, in mm.
+CLEARANCE_MM = 6.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,33 @@ class SiteMap:
         d, h, w = (f * mm for f, mm in zip(self.factors, self.spacing, strict=True))
         return d, h, w
 
+    def without(self, taken: Tensor) -> SiteMap:
+        """The same away from what is taken, as from tumors that are there.
+
+        Args:
+            taken: On the host's grid, boolean, shape `(D, H, W)`, CPU.
+        """
+        if self.reason is not None or not bool(taken.any()):
+            return self
+        at = [
+            ((index + 0.5) / factor).floor().long().clamp_max(n - 1)
+            for index, factor, n in zip(
+                taken.nonzero(as_tuple=True), self.factors, self.allowed.shape, strict=True
+            )
+        ]
+        there = torch.zeros_like(self.allowed)
+        there[at[0], at[1], at[2]] = True
+        allowed = self.allowed & ~torch.from_numpy(near(there.numpy(), self.grid_mm))
+        weight = torch.where(allowed, self.weight, 0.0)
+        if not bool((weight > 0).any()):
+            d, h, w = self.allowed.shape
+            reason = "no site: existing tumors and forbidden places leave no room"
+            return SiteMap.nowhere((d, h, w), self.factors, self.spacing, reason)
+        box = box_of(allowed.numpy())
+        depth = torch.zeros_like(self.depth_mm)
+        depth[box] = torch.from_numpy(depth_inside(allowed[box].numpy(), self.grid_mm))
+        return replace(self, weight=weight, depth_mm=depth, allowed=allowed)
+
     def to_host(self, shape: tuple[int, int, int]) -> Tensor:
         """`allowed` on the host's grid, boolean, shape `shape`."""
         return self._at_host(self.allowed, shape)
@@ -66,3 +99,31 @@ class SiteMap:
         """A map without a site, and why."""
         nothing = torch.zeros(grid)
         return cls(nothing, nothing, nothing > 0, factors, spacing, reason)
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, ...]:
+    """The mask's box and a voxel around: nothing nearer to a voxel of it lies beyond."""
+    box = []
+    for axis in range(3):
+        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+        box.append(slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2))
+    return tuple(box)
+
+
+def depth_inside(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """Distance of each True voxel to the nearest False one, in mm; large when there is none."""
+    if mask.all():
+        return np.full(mask.shape, 1e3, np.float32)
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=grid_mm), np.float32)
+
+
+def near(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
+    """Voxels within `CLEARANCE_MM` of a mask, which is not empty."""
+    reach = [math.ceil(CLEARANCE_MM / mm) for mm in grid_mm]
+    box = tuple(
+        slice(max(s.start - r, 0), s.stop + r) for s, r in zip(box_of(mask), reach, strict=True)
+    )
+    found = np.zeros_like(mask)
+    distance = ndimage.distance_transform_edt(~mask[box], sampling=grid_mm)
+    found[box] = distance <= CLEARANCE_MM
+    return found

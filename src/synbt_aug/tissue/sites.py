@@ -19,7 +19,7 @@ from synbt_aug.tissue.cleaning import Breast, clean
 from synbt_aug.tissue.enhancing import enhancing_structures
 from synbt_aug.tissue.landmarks import Landmarks, find_landmarks
 from synbt_aug.tissue.sides import sides
-from synbt_aug.tissue.site_map import SiteMap
+from synbt_aug.tissue.site_map import CLEARANCE_MM, SiteMap, box_of, depth_inside, near
 from synbt_aug.tissue.tissue_map import TissueMap, grid_shape, to_grid
 from synbt_aug.volume import Spacing
 
@@ -27,9 +27,6 @@ __all__ = ["CLEARANCE_MM", "FAR_SHARE", "MARGIN_MM", "SiteMap", "find_sites", "s
 
 #: Least distance of a tumor from skin, nipple and chest wall, in mm, judged at voxel centres.
 MARGIN_MM = 5.0
-
-#: Tissue kept around tumors that are there already, in mm.
-CLEARANCE_MM = 6.0
 
 #: Reach of "at the gland's border", in mm: the weight is 1 on the border, .3 4 mm from it.
 BORDER_MM = 4.0
@@ -83,9 +80,9 @@ def find_sites(
         return place.nowhere("no breast is in view")
     if float(breast.gland.sum()) * place.voxel_cm3 < LEAST_GLAND_CM3:
         return place.nowhere("the breast in view has no fibroglandular tissue")
-    box = _box(breast.inside)
+    box = box_of(breast.inside)
     breast = Breast(breast.inside[box], breast.outside[box], breast.gland[box])
-    depth = _distance(~breast.outside, place.grid_mm) - min(place.grid_mm) / 2
+    depth = depth_inside(~breast.outside, place.grid_mm) - min(place.grid_mm) / 2
     allowed = breast.inside & (depth >= MARGIN_MM)
     if not allowed.any():
         return place.nowhere(
@@ -146,10 +143,10 @@ def sites_of_roi(
     allowed = inside if signal is None else inside & signal
     if not allowed.any():
         return place.nowhere("the roi marks only voxels without signal")
-    box = _box(inside)
+    box = box_of(inside)
     allowed = allowed[box]
     if real_tumor is not None and bool(real_tumor.any()):
-        depth = _distance(inside[box], place.grid_mm)
+        depth = depth_inside(inside[box], place.grid_mm)
         allowed &= _free_side(inside[box], depth, place.any_of(real_tumor)[box], place.grid_mm)
         if not allowed.any():
             return place.nowhere("there is no part of the roi without a real tumor")
@@ -191,15 +188,15 @@ class _Place:
     ) -> SiteMap:
         """Keep away from what is there, measure depths, and fill the whole grid."""
         if taken is not None and taken.any():
-            near = _near(taken, self.grid_mm)[box]
-            if not (allowed & ~near).any():
+            close = near(taken, self.grid_mm)[box]
+            if not (allowed & ~close).any():
                 return self.nowhere("existing tumors and forbidden places leave no room")
-            allowed = allowed & ~near
+            allowed = allowed & ~close
         if not (weight[allowed] > 0).any():
             return self.nowhere("vessels and lymph nodes leave no room")
         depth, everywhere = np.zeros(self.grid, np.float32), np.zeros(self.grid, bool)
         heavy = np.zeros(self.grid, np.float32)
-        depth[box] = np.where(allowed, _distance(allowed, self.grid_mm), 0)
+        depth[box] = np.where(allowed, depth_inside(allowed, self.grid_mm), 0)
         everywhere[box] = allowed
         heavy[box] = np.where(allowed, weight, 0)
         return SiteMap(
@@ -210,34 +207,6 @@ class _Place:
             self.spacing,
             landmarks=landmarks,
         )
-
-
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The mask's box and a voxel around: nothing nearer to a voxel of it lies beyond."""
-    box = []
-    for axis in range(3):
-        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
-        box.append(slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2))
-    return tuple(box)
-
-
-def _distance(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
-    """Distance of each True voxel to the nearest False one, in mm; large when there is none."""
-    if mask.all():
-        return np.full(mask.shape, 1e3, np.float32)
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=grid_mm), np.float32)
-
-
-def _near(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
-    """Voxels within `CLEARANCE_MM` of a mask."""
-    reach = [math.ceil(CLEARANCE_MM / mm) for mm in grid_mm]
-    box = tuple(
-        slice(max(s.start - r, 0), s.stop + r) for s, r in zip(_box(mask), reach, strict=True)
-    )
-    near = np.zeros_like(mask)
-    distance = ndimage.distance_transform_edt(~mask[box], sampling=grid_mm)
-    near[box] = distance <= CLEARANCE_MM
-    return near
 
 
 def _free_side(

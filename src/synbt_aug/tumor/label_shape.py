@@ -11,6 +11,12 @@ from torch import Tensor
 
 from synbt_aug.grid.mask import around, equivalent_diameter_mm, signed_distance_mm
 
+#: Distances are cut off here, in mm: nothing that is painted or measured looks farther.
+FARTHEST_MM = 10.0
+
+#: Where the depth of voxels outside is cut off, in mm.
+LEAST_DEPTH_MM = -8.0
+
 
 @dataclass(frozen=True)
 class LabelShape:
@@ -18,9 +24,9 @@ class LabelShape:
 
     Args:
         distance: Signed distance to the smooth surface of what will be labelled, in mm, negative
-            inside, shape `(B, d, h, w)`.
-        depth: Exact depth of the label's voxels, in mm, negative outside, where it is cut off at
-            -8, same shape.
+            inside, at most `FARTHEST_MM`, shape `(B, d, h, w)`.
+        depth: Exact depth of the label's voxels, in mm, negative outside, at least
+            `LEAST_DEPTH_MM`, same shape.
         radius_mm: Of the sphere with the label's volume, one a row; 0 without a label.
     """
 
@@ -43,7 +49,8 @@ class LabelShape:
             exact = torch.from_numpy(inside).to(torch.float32) - 0.5
             depth[box] = torch.where(label[box], exact, depth[box])
         radius_mm = equivalent_diameter_mm(int(label.sum())) / 2
-        return cls(distance[None], depth[None].to(distance.device), (radius_mm,))
+        depth = depth[None].clamp_min(LEAST_DEPTH_MM).to(distance.device)
+        return cls(distance[None].clamp_max(FARTHEST_MM), depth, (radius_mm,))
 
     def to(self, device: torch.device) -> LabelShape:
         """The same on another device."""

@@ -18,8 +18,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.grid.mask import (
-    ISLET_MM,
-    ISLET_SHARE,
     Box,
     around,
     bounding_box,
@@ -28,6 +26,7 @@ from synbt_aug.grid.mask import (
     sphere_voxels,
 )
 from synbt_aug.grid.posing import pose, rotation_matrix
+from synbt_aug.grid.support import ISLET_MM, ISLET_SHARE
 from synbt_aug.grid.window import Shape, fitting_shape
 from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.bank import TumorBank, template_distance

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.decide.decide import decide
+from synbt_aug.decide.ground import Ground
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
@@ -61,7 +62,7 @@ def rebuilt(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer) -> Synthe
             return None
         job = window.job(inpainter.hole_margin_mm).to(synthesizer.device)
         painted = inpainter.rebuild(job).to(window.linear.device)
-        return write(window, painted, replaces=inpainter.replaces)[0].result
+        return write(window, painted, replaces=inpainter.replaces).result(0)
 
 
 def repainted(
@@ -92,7 +93,7 @@ def repainted(
         tumor = window.label.distance[0] <= 0
         around = window.known[0] & ~tumor
         asked = window.asking_for(measure_appearance(window.linear[0], tumor, around=around))
-        return paint_and_write(asked, texture, synthesizer.device)[0].result
+        return paint_and_write(asked, texture, synthesizer.device).result(0)
 
 
 def _over(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer, seed: int) -> Cut | None:
@@ -100,5 +101,5 @@ def _over(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer, seed: int) 
     free = Host(replace(host.volume, tumor=others), host.reference)
     margin = synthesizer.texture.hole_margin_mm
     generator = torch.Generator().manual_seed(seed)
-    plan = decide(free, Wish(mask=lesion), synthesizer.bank, margin, generator)
+    plan = decide(Ground.of(free), Wish(mask=lesion), synthesizer.bank, margin, generator)
     return None if isinstance(plan, str) else Cut.of([free], [plan])

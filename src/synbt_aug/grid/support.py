@@ -1,0 +1,61 @@
+"""What may change around a label, and pieces of a label that are too small to be one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.grid.mask import distance_mm
+from synbt_aug.volume import Spacing
+
+#: The support ends this far from the label, or one voxel an axis.
+SUPPORT_MM = 2.0
+
+#: Pieces of a tumor smaller than a sphere of this diameter, which has a latent cell's volume, are
+#: islets where they are a small share of it, too: nobody sees them.
+ISLET_MM = 5.0
+ISLET_SHARE = 0.05
+
+
+def beside(label: Tensor, spacing: Spacing) -> Tensor:
+    """Voxels within 2 mm, or one voxel an axis, of labels, boolean, shape `(B, m, n, o)`."""
+    if not label.numel():
+        return label
+    touching = touched(label)
+    if label.device.type == "cpu":
+        rows = [distance_mm(row, spacing, SUPPORT_MM + max(spacing)) <= SUPPORT_MM for row in label]
+        return torch.stack(rows) | touching
+    # One convolution with a ball in place of a distance, which takes a hundred launches.
+    reach = [int(SUPPORT_MM / mm) for mm in spacing]
+    axes = [torch.arange(-r, r + 1) * mm for r, mm in zip(reach, spacing, strict=True)]
+    ball = sum(a.square() for a in torch.meshgrid(*axes, indexing="ij")) <= SUPPORT_MM**2 + 1e-6
+    kernel = torch.as_tensor(ball, dtype=torch.float32).to(label.device)[None, None]
+    near = F.conv3d(label[:, None].to(torch.float32), kernel, padding=tuple(reach))[:, 0]
+    return (near > 0.5) | touching
+
+
+def touched(mask: Tensor) -> Tensor:
+    """Masks and the voxels beside them, over corners, too, boolean, shape `(B, m, n, o)`."""
+    return F.max_pool3d(mask.to(torch.float32), 3, 1, 1) > 0
+
+
+def islets(mask: Tensor, min_voxels: float, min_share: float) -> Tensor | None:
+    """Pieces of a mask that are both small and few of its voxels.
+
+    Args:
+        mask: Boolean, shape `(D, H, W)`; voxels that share a face are one piece.
+        min_voxels: A piece of so many is none.
+        min_share: Nor is one of this share of the largest piece.
+
+    Returns:
+        The voxels of such pieces, boolean, same shape and device; None where there are none.
+    """
+    parts, count = ndimage.label(mask.cpu().numpy())
+    if count < 2:
+        return None
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    small = np.flatnonzero(sizes < min(min_voxels, min_share * sizes.max())) + 1
+    return torch.from_numpy(np.isin(parts, small)).to(mask.device) if len(small) else None
