@@ -23,6 +23,7 @@ from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
+from synbt_aug.networks.precision import AUTO
 from synbt_aug.runner import Painter, Series, run
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.signal.surroundings import plain_torch
@@ -37,7 +38,6 @@ from synbt_aug.texture.choice import (
     texture_of_recipe,
 )
 from synbt_aug.texture.names import DEFAULT_STEPS
-from synbt_aug.texture.precision import AUTO
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tumor.appearance import Appearance
@@ -62,8 +62,8 @@ class TumorSynthesizer:
         device: Where the networks run. Volumes stay where they are.
         steps: Of DDIM (paper: 10); this and the next two are of "diffusion" alone.
         guidance: Strength of the wish for an appearance; 1 is the plain prediction.
-        precision: "fp32", "bf16" or "fp16", for the networks; "auto" takes bf16 where the device
-            is fast at it, else fp32. Recipes hold which.
+        precision: "fp32", "bf16" or "fp16", for the networks, that of the tissues among them;
+            "auto" takes bf16 where the device is fast at it, else fp32. Recipes hold which.
         tissue: Finds the tissues that decide where a tumor may go: "shipped", a folder that
             `synbt train tissue` wrote, or anything that does as `Segments` says. It is not asked
             where a volume has a roi.
@@ -90,7 +90,8 @@ class TumorSynthesizer:
         tissue: str | Path | Segments = SHIPPED,
     ) -> None:
         self.device = check_device(device)
-        self.segmenter = _segmenter(tissue, self.device)
+        known = not isinstance(tissue, (str, Path))
+        self.segmenter = tissue if known else load_segmenter(tissue, precision, self.device)
         texture = "diffusion" if texture is None else texture
         self.weights = load_for(texture, weights)
         bank_name = None if isinstance(bank, TumorBank) else bank or SHIPPED
@@ -233,8 +234,7 @@ class TumorSynthesizer:
         Raises:
             SynBTError: If the recipe does not fit these weights, bank, settings or volume.
         """
-        texture = texture_of_recipe(self.texture, recipe)
-        if texture is not self.texture:
+        if (texture := texture_of_recipe(self.texture, recipe)) is not self.texture:
             other = copy.copy(self)
             other.texture = texture
             return other.replay(volume, recipe)
@@ -305,14 +305,6 @@ class TumorSynthesizer:
             "shape": list(host.volume.shape),
             "spacing": list(host.volume.spacing),
         }
-
-
-def _segmenter(tissue: str | Path | Segments, device: torch.device) -> Segments:
-    if not isinstance(tissue, (str, Path)):
-        return tissue
-    segmenter = load_segmenter(tissue)
-    segmenter.network.to(device)
-    return segmenter
 
 
 def _on_grid(mask: Tensor, volume: BreastVolume) -> Tensor:

@@ -27,6 +27,37 @@ def test_the_chunked_search_equals_brute_force(monkeypatch: pytest.MonkeyPatch, 
     assert torch.equal(book.search(flat), brute)
 
 
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_the_tree_of_a_large_codebook_equals_brute_force(scale: float) -> None:
+    book = Codebook(1500, 8)
+    flat = scale * torch.randn(300, 8, generator=seeded())
+    assert book._takes_tree(flat)
+    brute = torch.cdist(flat.double(), book.vectors.double()).argmin(1)
+    found = book.search(flat)
+    assert found.dtype == torch.long and torch.equal(found, brute)
+
+
+def test_vectors_that_are_not_finite_get_some_code_and_change_no_other() -> None:
+    book = Codebook(1500, 8)
+    flat = torch.randn(20, 8, generator=seeded())
+    before = book.search(flat)
+    flat[3, 2], flat[7] = torch.nan, torch.inf
+    found = book.search(flat)
+    others = [k for k in range(20) if k not in (3, 7)]
+    assert torch.equal(found[others], before[others])
+    assert bool(((found >= 0) & (found < 1500)).all())
+
+
+def test_codes_of_a_training_gone_astray_are_searched_without_an_error() -> None:
+    book = Codebook(1500, 8)
+    book.vectors[5] = torch.nan
+    assert book.search(torch.randn(20, 8, generator=seeded())).shape == (20,)
+
+
+def test_no_vectors_have_no_codes() -> None:
+    assert Codebook(1500, 8).search(torch.zeros(0, 8)).shape == (0,)
+
+
 def test_autocast_does_not_reach_the_search() -> None:
     book = Codebook(500, 8)
     z = latents(2000, 8)

@@ -13,11 +13,12 @@ from torch import Tensor
 from analytic import breast, find_tissue, tiny_weights
 from synbt_aug.errors import SynBTError
 from synbt_aug.injector import SynBTInjector
-from synbt_aug.networks import Denoiser
+from synbt_aug.networks import Denoiser, precision
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.texture import TumorInpainter, precision
+from synbt_aug.texture import TumorInpainter
 from synbt_aug.texture.choice import texture_of_recipe
+from synbt_aug.texture.precision import small_window
 
 
 @pytest.fixture(autouse=True)
@@ -110,10 +111,14 @@ def test_other_names_are_refused(name: Any) -> None:
 
 def test_the_difference_is_that_of_the_worst_network() -> None:
     w = tiny_weights()
-    assert precision.difference(w.autoencoder, w.denoiser, "fp32") == 0
-    assert 0 < precision.difference(w.autoencoder, w.denoiser, "bf16") < precision.TOLERANCE
-    far = precision.difference(w.autoencoder, straying(100.0), "bf16")
-    assert far > 10  # a hundred, over the SD of one prediction
+
+    def apart(denoiser: Denoiser, name: str) -> float:
+        exact = small_window(w.autoencoder, denoiser, "fp32")
+        return precision.difference(small_window(w.autoencoder, denoiser, name), exact)
+
+    assert apart(w.denoiser, "fp32") == 0
+    assert 0 < apart(w.denoiser, "bf16") < precision.TOLERANCE
+    assert apart(straying(100.0), "bf16") > 10  # a hundred, over the SD of a prediction
 
 
 @pytest.mark.parametrize("adds", [10.0, float("inf"), float("nan")])
@@ -125,7 +130,7 @@ def test_a_wrong_bfloat16_gives_way_to_float32_with_one_warning(
     for _ in range(2):
         assert inpainter(denoiser=network).precision == "fp32"
     warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert len(warned) == 1 and "the networks run in float32" in warned[0]
+    assert len(warned) == 1 and "the networks that paint run in float32" in warned[0]
 
 
 @pytest.mark.parametrize(("there", "says"), [(True, "run in bfloat16 on cpu"), (False, "float32")])
@@ -183,3 +188,17 @@ def test_a_recipe_without_a_precision_that_is_known_changes_nothing(recorded: An
     texture = inpainter()
     assert texture_of_recipe(texture, {"texture": recorded}) is texture
     assert texture_of_recipe(texture, None) is texture
+
+
+def test_networks_are_prepared_in_a_copy_that_gives_what_autocast_gives() -> None:
+    w = tiny_weights()
+    before = {k: v.clone() for k, v in w.autoencoder.state_dict().items()}
+    ready = precision.prepared(w.autoencoder, "bf16")
+    x = torch.randn(1, 2, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), precision.autocast("bf16", x.device):
+        cast, plain = ready.encode(x), w.autoencoder.encode(x)
+    # The same values are multiplied; oneDNN may add them in another order.
+    assert torch.allclose(cast, plain, atol=0.02 * float(plain.std()))
+    assert all(torch.equal(v, before[k]) for k, v in w.autoencoder.state_dict().items())
+    assert precision.prepared(w.autoencoder, "fp32") is w.autoencoder
+    assert torch.equal(ready.codebook.vectors, w.autoencoder.codebook.vectors)

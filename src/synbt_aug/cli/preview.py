@@ -62,8 +62,7 @@ def preview(
     # The files' own voxels are not needed again.
     host = Host.of(pair.volume)
     del pair
-    segmenter = load_segmenter(tissue)
-    segmenter.network.to(generator.pick_device(device))
+    segmenter = load_segmenter(tissue, "auto", generator.pick_device(device))
     with counting("Tissues") as tell:
         tell(0, 1)
         host.sites_by(segmenter)

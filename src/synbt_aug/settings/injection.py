@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.networks.precision import AUTO, check_precision
 from synbt_aug.settings.reading import from_section, from_variables, type_setting
 from synbt_aug.support.number import MAX_LABEL, MAX_SEED, check_number, check_whole
 from synbt_aug.support.ranges import Range, WholeRange, check_whole_range
@@ -21,7 +22,6 @@ from synbt_aug.texture.names import (
     MAX_STEPS,
     check_texture,
 )
-from synbt_aug.texture.precision import AUTO, check_precision
 from synbt_aug.tumor.appearance import LIMITS
 from synbt_aug.tumor.request import AppearanceRequest, Request
 from synbt_aug.tumor.wish import Wish

@@ -17,6 +17,13 @@ from torch import Tensor
 from synbt_aug.grid.mask import down
 from synbt_aug.networks import VQVAE, Denoiser, NoiseSchedule, sample_ddim
 from synbt_aug.networks.denoiser import guided
+from synbt_aug.networks.precision import (
+    AUTO,
+    PRECISIONS,
+    autocast,
+    check_precision,
+    prepared,
+)
 from synbt_aug.signal.grain import measure_noise
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.signal.intensity import inverse_knee
@@ -25,13 +32,7 @@ from synbt_aug.texture.gains import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.texture.names import DEFAULT_STEPS, MAX_GUIDANCE
-from synbt_aug.texture.precision import (
-    AUTO,
-    PRECISIONS,
-    autocast,
-    check_precision,
-    choose_precision,
-)
+from synbt_aug.texture.precision import choose_precision
 from synbt_aug.tumor.visibility import blur_sigma_mm
 from synbt_aug.tumor.zones import Zones
 
@@ -51,7 +52,7 @@ class TumorInpainter:
         steps: Of DDIM, 1 to 1000 (paper: 10).
         guidance: Strength of the wish for an appearance, 0 to 20; 1 is the plain prediction.
         precision: "auto", "fp32", "bf16" or "fp16", for the networks only; see
-            `texture/precision.py`.
+            `networks/precision.py`.
         correct: Whether bounded gains bring a tumor closer to the requested appearance.
 
     Source:
@@ -77,11 +78,13 @@ class TumorInpainter:
         self.steps = check_whole("steps", steps, 1, schedule.steps)
         self.guidance = check_number("guidance", guidance, 0, MAX_GUIDANCE)
         self.precision_is_open = check_precision(precision) == AUTO
-        self.autoencoder = autoencoder.eval().requires_grad_(False)
-        self.denoiser = denoiser.eval().requires_grad_(False)
+        self._given = (
+            autoencoder.eval().requires_grad_(False),
+            denoiser.eval().requires_grad_(False),
+        )
         self.schedule = schedule
         self.hole_margin_mm = hole_margin_mm
-        self.precision = choose_precision(autoencoder, denoiser) if precision == AUTO else precision
+        self._take(choose_precision(*self._given) if precision == AUTO else precision)
         self.correct = correct
 
     def recipe(self) -> dict[str, object]:
@@ -108,8 +111,14 @@ class TumorInpainter:
         if not self.precision_is_open or precision == self.precision:
             return self
         other = copy.copy(self)
-        other.precision = precision
+        other._take(precision)
         return other
+
+    def _take(self, precision: str) -> None:
+        self.precision = precision
+        autoencoder, denoiser = self._given
+        self.autoencoder = prepared(autoencoder, precision)
+        self.denoiser = prepared(denoiser, precision)
 
     @torch.no_grad()
     def __call__(self, job: PaintingJob) -> Tensor:

@@ -147,7 +147,7 @@ class TissueNetwork(nn.Module):
                 y = block_in_slabs(merge, depth, partial(joined, up, y, levels.pop()))
             else:
                 y = merge(torch.cat([up(y), levels.pop()], dim=1))
-        means = [F.avg_pool3d(x, width, 1, width // 2) for width in _SMOOTHINGS]
+        means = [x if w == 1 else F.avg_pool3d(x, w, 1, w // 2) for w in _SMOOTHINGS]
         if not in_slabs:
             return self._logits(y, means)
         logits = x.new_empty(x.shape[0], len(TissueLabel), *x.shape[2:])

@@ -14,6 +14,13 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.networks.precision import (
+    AUTO,
+    autocast,
+    check_precision,
+    choose,
+    prepared,
+)
 from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.support.files import check_output_folder, read_json, sha256_of, write_json
@@ -64,15 +71,39 @@ class TissueSegmenter:
     Args:
         network: Trained.
         card: How it was trained, JSON-ready.
+        precision: "fp32", "bf16" or "fp16", of the network; "auto" takes bf16 where the device is
+            fast at it (`networks/precision.py`).
+
+    Raises:
+        SynBTError: If there is no such precision.
 
     Source:
         Billot et al., "SynthSeg", Medical Image Analysis 86, 2023: a network that learned from
         label maps and random contrasts alone.
     """
 
-    def __init__(self, network: TissueNetwork, card: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        network: TissueNetwork,
+        card: Mapping[str, Any] | None = None,
+        precision: str = "fp32",
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.card = dict(card or {})
+        self.precision = check_precision(precision)
+        if precision == AUTO:
+            device = next(network.parameters()).device
+            with plain_torch((device,)):
+                self.precision = choose(self._small_scan, device, "the network for tissues")
+        self._ready = prepared(self.network, self.precision)
+
+    @torch.no_grad()
+    def _small_scan(self, precision: str) -> tuple[Tensor]:
+        """Logits of a small scan of noise."""
+        s, device = self.network.settings, next(self.network.parameters()).device
+        x = torch.randn((1, 1, *(s.least_side,) * 3), generator=torch.Generator().manual_seed(0))
+        with autocast(precision, device):
+            return (prepared(self.network, precision)(x.to(device)),)
 
     @torch.no_grad()
     def __call__(self, pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
@@ -94,9 +125,10 @@ class TissueSegmenter:
             if valid is not None and not bool(valid.all()):
                 seen = to_grid(valid[None], spacing, settings.grid_mm)[0] >= 0.5
             x = normalise(coarse, seen)
-            logits = self.network(self._padded(x)[None, None].to(here))[0]
+            with autocast(self.precision, here):
+                logits = self._ready(self._padded(x)[None, None].to(here))[0]
             d, h, w = x.shape
-            probability = logits[:, :d, :h, :w].softmax(0).to(pre.device)
+            probability = logits[:, :d, :h, :w].float().softmax(0).to(pre.device)
         n_d, n_h, n_w = pre.shape
         return TissueMap(probability, (n_d, n_h, n_w), spacing)
 
@@ -123,11 +155,17 @@ class TissueSegmenter:
         return folder
 
 
-def load_segmenter(name: str | Path = SHIPPED) -> TissueSegmenter:
+def load_segmenter(
+    name: str | Path = SHIPPED,
+    precision: str = "fp32",
+    device: torch.device | str = "cpu",
+) -> TissueSegmenter:
     """Load a trained segmenter, after checking its file.
 
     Args:
         name: "shipped", or the folder that `synbt train tissue` wrote.
+        precision: As for `TissueSegmenter`.
+        device: Where the network runs.
 
     Raises:
         SynBTError: If it is not there, damaged, or of another shape.
@@ -163,7 +201,7 @@ def load_segmenter(name: str | Path = SHIPPED) -> TissueSegmenter:
     with plain_torch(), torch.random.fork_rng(devices=[]):
         network = TissueNetwork(settings)
         network.load_state_dict({k: v.float() for k, v in load_tensors(path).items()})
-    return TissueSegmenter(network, facts.get("card", {}))
+    return TissueSegmenter(network.to(device), facts.get("card", {}), precision)
 
 
 def shipped_segmenter() -> Path:
