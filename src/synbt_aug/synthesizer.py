@@ -90,8 +90,9 @@ class TumorSynthesizer:
         tissue: str | Path | Segments = SHIPPED,
     ) -> None:
         self.device = check_device(device)
-        known = not isinstance(tissue, (str, Path))
-        self.segmenter = tissue if known else load_segmenter(tissue, precision, self.device)
+        if isinstance(tissue, (str, Path)):
+            tissue = load_segmenter(tissue, precision, self.device)
+        self.segmenter: Segments = tissue
         texture = "diffusion" if texture is None else texture
         self.weights = load_for(texture, weights)
         bank_name = None if isinstance(bank, TumorBank) else bank or SHIPPED
