@@ -20,7 +20,6 @@ from scipy import ndimage
 from scipy.stats import kstest
 
 from synbt_aug import BreastVolume
-from synbt_aug.grid.window import footprint
 from synbt_aug.host import Host
 from synbt_aug.phantom import Phantom, make_phantom
 from synbt_aug.phantom.tissue import Tissue
@@ -87,9 +86,10 @@ def sites_of(host: Host, phantom: Phantom, known: bool) -> SiteMap:
 def look(tally: Tally, phantom: Phantom, near_gland: np.ndarray, placed: Placement) -> None:
     """What one placement's label touches."""
     d, h, w = phantom.labels.shape
-    where = footprint((d, h, w), placed.distance, placed.window)
+    # Phantoms are at 1 mm: the window's voxels are the host's.
+    seen = placed.window.inside_region((d, h, w))
     mask = np.zeros((d, h, w), bool)
-    mask[where.box] = where.label.numpy()
+    mask[placed.window.host_box((d, h, w))] = (placed.distance <= 0)[seen].numpy()
     found = np.bincount(phantom.labels[mask], minlength=len(Tissue))
     tally.all_voxels += int(mask.sum())
     for name, tissues in WRONG.items():

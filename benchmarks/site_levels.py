@@ -46,8 +46,8 @@ def alike(gland: np.ndarray, allowed: np.ndarray, grid_mm: tuple[float, ...]) ->
 RULES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "all allowed sites alike": {"_weight": alike},
-    "no margin": {"MARGIN_MM": 0.0},
-    "no margin, all alike": {"MARGIN_MM": 0.0, "_weight": alike},
+    "no margin": {"MARGIN_MM": 0.0, "SKIN_MARGIN_MM": 0.0},
+    "no margin, all alike": {"MARGIN_MM": 0.0, "SKIN_MARGIN_MM": 0.0, "_weight": alike},
 }
 
 

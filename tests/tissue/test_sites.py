@@ -13,7 +13,14 @@ from torch import Tensor
 from analytic import axis_orders, ellipsoid, positions_mm, reorder
 from breast_of_formulas import MM, ONE, TWO, tissue_map, tissues
 from synbt_aug.tissue import TissueLabel, TissueMap, to_grid
-from synbt_aug.tissue.sites import CLEARANCE_MM, FAR_SHARE, MARGIN_MM, find_sites, sites_of_roi
+from synbt_aug.tissue.sites import (
+    CLEARANCE_MM,
+    FAR_SHARE,
+    MARGIN_MM,
+    SKIN_MARGIN_MM,
+    find_sites,
+    sites_of_roi,
+)
 
 #: Half the diagonal of a grid voxel: distances are judged at its centre.
 HALF = 3**0.5
@@ -40,11 +47,14 @@ def tumor(
 def test_sites_keep_their_distance_from_skin_air_and_chest_wall() -> None:
     labels = tissues()
     allowed = find_sites(tissue_map(labels)).to_host(ONE)
-    beyond = (labels != TissueLabel.FAT) & (labels != TissueLabel.GLAND)
-    distance = distance_to(beyond)[allowed.numpy()]
-    assert distance.min() >= MARGIN_MM - HALF
+    behind = labels == TissueLabel.BEHIND
+    before = (labels == TissueLabel.SKIN) | (labels == TissueLabel.BACKGROUND)
+    from_wall, from_skin = distance_to(behind), distance_to(before)
+    assert from_wall[allowed.numpy()].min() >= MARGIN_MM - HALF
+    assert from_skin[allowed.numpy()].min() >= SKIN_MARGIN_MM - HALF
     # And no more than that: all that lies 2 voxels deeper is allowed.
-    assert bool(allowed[torch.from_numpy(distance_to(beyond) > MARGIN_MM + 4)].all())
+    deep = (from_wall > MARGIN_MM + 4) & (from_skin > SKIN_MARGIN_MM + 4)
+    assert bool(allowed[torch.from_numpy(deep)].all())
 
 
 def test_existing_tumors_keep_their_distance() -> None:
@@ -186,7 +196,7 @@ def test_sites_do_not_depend_on_the_voxel_size(spacing: tuple[float, float, floa
         ("air", "no site: no breast is in view"),
         ("chest", "no site: no breast is in view"),
         ("only fat", "no site: the breast in view has no fibroglandular tissue"),
-        ("thin", "no site: the breast in view is nowhere 5 mm away from skin and chest wall"),
+        ("thin", "no site: the breast in view is nowhere 2 mm away from the skin and 4 mm from"),
         ("full", "no site: existing tumors and forbidden places leave no room"),
         (
             "small",
@@ -201,7 +211,7 @@ def test_without_a_place_there_is_a_reason(what: str, reason: str) -> None:
     elif what == "only fat":
         labels = tissues(gland_radii=None)
     elif what == "thin":
-        labels[positions_mm(ONE)[0] > 20] = TissueLabel.BEHIND
+        labels[positions_mm(ONE)[0] > 16] = TissueLabel.BEHIND
         labels[labels == TissueLabel.FAT] = TissueLabel.GLAND
     elif what == "full":
         occupied = torch.ones(ONE, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Placement: sizes and poses that are drawn, and tumors that find room."""
+"""Placement: poses that are drawn, and tumors that find room."""
 
 from __future__ import annotations
 
@@ -17,20 +17,14 @@ from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.placement import (
-    LARGEST_MM,
-    LOG_SD,
-    MEDIAN_MM,
-    SMALLEST_MM,
     Placement,
-    diameter_at,
-    draw_diameter_mm,
     draw_pose,
     draw_seed,
     place_tumor,
-    rank_of,
     rasterize,
 )
 from synbt_aug.tumor.room import fits, room_of
+from synbt_aug.tumor.sizes import Sizes
 from synbt_aug.volume import Spacing
 
 MARGIN = 2.0
@@ -66,25 +60,7 @@ def host() -> Host:
     return Host.of(breast())
 
 
-# --- sizes ---
-
-
-def test_diameters_follow_the_cohort() -> None:
-    generator = seeded()
-    drawn = torch.tensor([draw_diameter_mm(generator, 200.0) for _ in range(2000)])
-    logs = drawn.log()
-    assert logs.median().exp().item() == pytest.approx(MEDIAN_MM, rel=0.04)
-    assert logs.std().item() == pytest.approx(LOG_SD, rel=0.08)
-    # MAMA-MIA: 17 and 58 mm at 5 and 95 %.
-    assert drawn.quantile(0.05).item() == pytest.approx(17, abs=1.5)
-    assert drawn.quantile(0.95).item() == pytest.approx(58, abs=4)
-
-
-@pytest.mark.parametrize("most", [6.0, 7.0, 12.0, 40.0])
-def test_no_diameter_is_smaller_than_six_or_larger_than_the_room(most: float) -> None:
-    generator = seeded(1)
-    drawn = [draw_diameter_mm(generator, most) for _ in range(100)]
-    assert min(drawn) >= SMALLEST_MM and max(drawn) <= most
+# --- seeds ---
 
 
 def test_seeds_differ_and_stay_below_two_to_the_31() -> None:
@@ -128,17 +104,6 @@ def test_poses_are_unit_quaternions_in_all_directions_and_half_are_flipped() -> 
     assert all(p.elastic_mm == pytest.approx(0.4) for p in poses)
 
 
-def test_a_size_and_its_rank_are_each_other_s_inverse() -> None:
-    for most in (9.0, 25.0, LARGEST_MM):
-        for rank in (0.0, 0.1, 0.5, 0.999):
-            diameter = diameter_at(rank, most)
-            assert SMALLEST_MM <= diameter <= most
-            assert rank_of(diameter, most) == pytest.approx(rank, abs=1e-9)
-    # Without a limit to speak of the median is the cohort's.
-    assert diameter_at(0.5, 1e6) == pytest.approx(MEDIAN_MM, rel=1e-4)
-    assert diameter_at(0.7, 6.0) == diameter_at(0.7, 4.0) == SMALLEST_MM
-
-
 def test_only_the_templates_that_are_named_are_drawn() -> None:
     generator = seeded()
     drawn = {draw_pose(small_bank(), 8.0, generator, "rim", [1, 3]).template for _ in range(40)}
@@ -170,7 +135,8 @@ def test_sizes_follow_the_cohort_up_to_what_the_breast_holds() -> None:
     limits = {p.most_mm for p in found if p is not None}
     # Balls fit wherever the ellipsoid does: the limit is the breast's, for all of them.
     assert len(limits) == 1 and None not in found
-    ranks = [rank_of(p.diameter_mm, p.most_mm) for p in found]  # type: ignore[union-attr,arg-type]
+    sizes = Sizes(bank.diameters_mm)
+    ranks = [sizes.rank_of(p.diameter_mm, p.most_mm) for p in found]  # type: ignore[union-attr,arg-type]
     assert ranks == pytest.approx([p.rank for p in found])  # type: ignore[union-attr]
     # 150 uniform numbers stay below .111 in 19 of 20 cases.
     assert kstest(ranks, "uniform").statistic < 0.111
@@ -186,9 +152,9 @@ def test_ranks_stay_uniform_where_shapes_find_no_room_at_first() -> None:
     ranks = [p.rank for p in found if p.rank is not None]
     # 60 uniform numbers stay below .21 in 99 of 100 cases.
     assert kstest(ranks, "uniform").statistic < 0.21
-    assert all(
-        p.diameter_mm == pytest.approx(diameter_at(p.rank or 0.0, p.most_mm or 0.0)) for p in found
-    )
+    sizes = Sizes(bank.diameters_mm)
+    expected = [sizes.at(p.rank or 0.0, p.most_mm or 0.0) for p in found]
+    assert [p.diameter_mm for p in found] == pytest.approx(expected)
 
 
 def test_a_size_asked_for_is_met_or_refused() -> None:

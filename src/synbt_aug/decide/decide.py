@@ -29,8 +29,9 @@ from synbt_aug.grid.window import (
 )
 from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.site_map import SiteMap
-from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.brightness import carried_over
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.label_shape import LabelShape
@@ -41,13 +42,14 @@ from synbt_aug.tumor.multifocal import (
     satellites_of,
 )
 from synbt_aug.tumor.placement import (
-    SMALLEST_MM,
+    Placement,
     draw_seed,
     place_tumor,
     rasterize,
 )
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.room import draw_place, room_of
+from synbt_aug.tumor.sizes import SMALLEST_MM
 from synbt_aug.tumor.wish import Wish
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
@@ -215,12 +217,29 @@ def _recipe_of_template(
         )
     if found is None:
         return _no_room(wish.diameter_mm)
-    # Shape and appearance belong together: what is not asked for is the template's own.
-    appearance = bank.templates[found.pose.template].appearance.updated(wish.appearance)
-    if wish.kind != "tumor":
-        appearance = Appearance()
+    appearance = Appearance()
+    if wish.kind == "tumor":
+        # Shape and appearance belong together: what is not asked for is about the template's own.
+        appearance = _like_template(bank, found, sites, shape, generator).updated(wish.appearance)
     recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
     return recipe, found.distance
+
+
+def _like_template(
+    bank: TumorBank,
+    found: Placement,
+    sites: SiteMap,
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+) -> Appearance:
+    """An appearance about that of the placed template, as bright as it would be here."""
+    drawn = bank.looks.draw(found.pose.template, generator)
+    if drawn.enhancement is None:
+        return drawn
+    template = bank.templates[found.pose.template]
+    factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
+    low, high = LIMITS["enhancement"]
+    return replace(drawn, enhancement=min(max(drawn.enhancement * factor, low), high))
 
 
 def _recipe_of_distractor(

@@ -35,11 +35,14 @@ class Landmarks(NamedTuple):
         distance_mm: To skin (the breast's surface towards the air), chest wall and nipple, float16,
             shape `(3, d, h, w)`; NaN where there is none in view.
         gland: Share of fibroglandular tissue, float16, shape `(d, h, w)`.
+        post: Level of the post-contrast scan above `low` over the reference range, float16, same
+            shape; NaN outside the breasts. None where only tissues are known.
     """
 
     start: tuple[int, int, int]
     distance_mm: Tensor
     gland: Tensor
+    post: Tensor | None = None
 
     def without(self, tumor: np.ndarray, grid_mm: tuple[float, float, float]) -> Landmarks:
         """The same with gland as it may have been where a tumor is now.
@@ -70,6 +73,7 @@ def find_landmarks(
     inside: np.ndarray,
     box: tuple[slice, ...],
     grid_mm: tuple[float, float, float],
+    post: np.ndarray | None = None,
 ) -> Landmarks:
     """Measure the voxels in a box.
 
@@ -79,6 +83,7 @@ def find_landmarks(
         inside: Breast in the box, boolean.
         box: Of the breasts.
         grid_mm: Size of the grid's voxels, in mm.
+        post: Level of the post-contrast scan in the box.
     """
     seen = labels[box]
     air = np.isin(seen, (TissueLabel.SKIN, TissueLabel.BACKGROUND)) & ~inside
@@ -95,7 +100,13 @@ def find_landmarks(
     distances = np.stack([skin, chest, nipple]).clip(max=FARTHEST_MM).astype(np.float16)
     first = tuple(s.start for s in box)
     start = int(first[0]), int(first[1]), int(first[2])
-    return Landmarks(start, torch.from_numpy(distances), torch.from_numpy(gland.astype(np.float16)))
+    level = None if post is None else np.where(inside, post, np.nan).astype(np.float16)
+    return Landmarks(
+        start,
+        torch.from_numpy(distances),
+        torch.from_numpy(gland.astype(np.float16)),
+        None if level is None else torch.from_numpy(level),
+    )
 
 
 def _distance_to(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Where in a scan a tumor may sit, from its tissues.
 
-A tumor starts in fibroglandular tissue or at its border, keeps away from skin, nipple and chest
-wall, from tumors that are there, and from vessels and nodes. A mask of the user's takes the place
-of all this but the tumors.
+A tumor keeps away from skin, nipple and chest wall, from tumors that are there, and from vessels
+and nodes. A bank tells which of the places left tumors prefer (`tumor/place_density.py`); the
+weight here, for what no bank knows places of, is gland and its border. A mask of the user's takes
+the place of all this but the tumors.
 """
 
 from __future__ import annotations
@@ -15,18 +16,31 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.tissue.body import body_mask
-from synbt_aug.tissue.cleaning import Breast, clean
+from synbt_aug.tissue.cleaning import MAYBE_BEHIND, Breast, clean
 from synbt_aug.tissue.enhancing import enhancing_structures
+from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.landmarks import Landmarks, find_landmarks
 from synbt_aug.tissue.sides import sides
 from synbt_aug.tissue.site_map import CLEARANCE_MM, SiteMap, box_of, depth_inside, near
 from synbt_aug.tissue.tissue_map import TissueMap, grid_shape, to_grid
 from synbt_aug.volume import Spacing
 
-__all__ = ["CLEARANCE_MM", "FAR_SHARE", "MARGIN_MM", "SiteMap", "find_sites", "sites_of_roi"]
+__all__ = [
+    "CLEARANCE_MM",
+    "FAR_SHARE",
+    "MARGIN_MM",
+    "SKIN_MARGIN_MM",
+    "SiteMap",
+    "find_sites",
+    "sites_of_roi",
+]
 
-#: Least distance of a tumor from skin, nipple and chest wall, in mm, judged at voxel centres.
-MARGIN_MM = 5.0
+#: Least distance of a tumor from the chest wall, in mm, judged at voxel centres: there the network
+#: errs most, and a tumor in muscle is worse than one too many millimetres in front of it.
+MARGIN_MM = 4.0
+
+#: Least distance of a tumor from skin and nipple: many reach them.
+SKIN_MARGIN_MM = 2.0
 
 #: Reach of "at the gland's border", in mm: the weight is 1 on the border, .3 4 mm from it.
 BORDER_MM = 4.0
@@ -75,18 +89,24 @@ def find_sites(
     signal = place.all_of(valid)
     # At the ends of a field of view the network may take dark air for dark fat.
     body = None if level is None else body_mask(level.amax(0).cpu().numpy())
-    breast = clean(tissue.probability.cpu().numpy(), signal, place.grid_mm, body)
+    probability = tissue.probability.cpu().numpy()
+    breast = clean(probability, signal, place.grid_mm, body)
     if not breast.inside.any():
         return place.nowhere("no breast is in view")
     if float(breast.gland.sum()) * place.voxel_cm3 < LEAST_GLAND_CM3:
         return place.nowhere("the breast in view has no fibroglandular tissue")
     box = box_of(breast.inside)
     breast = Breast(breast.inside[box], breast.outside[box], breast.gland[box])
-    depth = depth_inside(~breast.outside, place.grid_mm) - min(place.grid_mm) / 2
-    allowed = breast.inside & (depth >= MARGIN_MM)
+    behind = breast.outside & (probability[TissueLabel.BEHIND][box] > MAYBE_BEHIND)
+    before_wall, depth = (
+        depth_inside(~part, place.grid_mm) - min(place.grid_mm) / 2
+        for part in (behind, breast.outside)
+    )
+    allowed = breast.inside & (depth >= SKIN_MARGIN_MM) & (before_wall >= MARGIN_MM)
     if not allowed.any():
         return place.nowhere(
-            f"the breast in view is nowhere {MARGIN_MM:.0f} mm away from skin and chest wall"
+            f"the breast in view is nowhere {SKIN_MARGIN_MM:.0f} mm away from the skin and "
+            f"{MARGIN_MM:.0f} mm from the chest wall"
         )
     if real_tumor is not None and bool(real_tumor.any()):
         allowed &= _free_side(breast.inside, depth, place.any_of(real_tumor)[box], place.grid_mm)
@@ -96,6 +116,7 @@ def find_sites(
     # A tumor that is there counts as gland, but draws no other one to its border.
     gland = breast.gland if taken is None else np.where(taken[box], 0, breast.gland)
     weight = _weight(gland, allowed, place.grid_mm)
+    seen = None
     if level is not None:
         around = _smooth(breast.gland, place.grid_mm)
         seen = level[(slice(None), *box)].cpu().numpy()
@@ -103,7 +124,12 @@ def find_sites(
         allowed &= ~nodes
         weight[structures | ~allowed] = 0
     landmarks = find_landmarks(
-        tissue.labels.cpu().numpy(), breast.gland, breast.inside, box, place.grid_mm
+        tissue.labels.cpu().numpy(),
+        breast.gland,
+        breast.inside,
+        box,
+        place.grid_mm,
+        None if seen is None else seen[1],
     )
     if taken is not None:
         landmarks = landmarks.without(taken, place.grid_mm)

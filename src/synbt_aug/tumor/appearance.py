@@ -36,7 +36,7 @@ CENTRE = (0.75, 0.15, 0.10, 0.35)
 SPREAD = (0.35, 0.10, 0.30, 0.25)
 
 #: A tumor whose outer part is brighter than its core by this factor is a rim.
-_RIM_RATIO = 1.35
+RIM_RATIO = 1.35
 
 #: A ball's mean depth is a quarter of its radius; a mask with less than this share of that is
 #: too ragged for a mass.
@@ -191,7 +191,7 @@ def _measure(
     if radius_mm >= 4 and compactness < _MASS_COMPACTNESS:
         category = "non-mass"
     else:
-        category = "rim" if rim > _RIM_RATIO else "mass"
+        category = "rim" if rim > RIM_RATIO else "mass"
     appearance = Appearance(
         enhancement=min(max(contrast[1], -0.9), 20.0),
         heterogeneity=min(spread, 3.0),

@@ -24,6 +24,8 @@ from synbt_aug.grid.mask import signed_distance_mm
 from synbt_aug.support.case_ids import case_key
 from synbt_aug.support.files import open_npz, written_whole
 from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.looks import Looks
+from synbt_aug.tumor.place_density import PlaceDensity, fit_places
 from synbt_aug.tumor.places import ELSEWHERE, STATISTICS
 from synbt_aug.tumor.template import StoredSignal
 from synbt_aug.tumor.template import Template as Template
@@ -84,6 +86,17 @@ class TumorBank:
     def diameters_mm(self) -> tuple[float, ...]:
         """Equivalent-sphere diameter of each template, in mm."""
         return tuple(t.diameter_mm for t in self.templates)
+
+    @cached_property
+    def place_density(self) -> PlaceDensity:
+        """How its tumors lay, towards the default where few are known."""
+        known = [t.places.numpy() for t in self.templates if t.places is not None]
+        return fit_places(known)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What its tumors look like, to draw from."""
+        return Looks([t.appearance for t in self.templates])
 
     @property
     def has_signal(self) -> bool:

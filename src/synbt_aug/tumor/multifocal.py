@@ -17,7 +17,6 @@ from synbt_aug.grid.window import Window
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import (
-    SMALLEST_MM,
     Placement,
     Pose,
     draw_pose,
@@ -26,6 +25,7 @@ from synbt_aug.tumor.placement import (
 )
 from synbt_aug.tumor.room import nearest_place, room_of
 from synbt_aug.tumor.shape import rasterize, rotation_and_displacement
+from synbt_aug.tumor.sizes import SMALLEST_MM
 
 #: Satellites that are drawn: how many at most, how large at most, and the SD of their distance
 #: from the largest lesion along each axis, in mm.

@@ -6,10 +6,8 @@ pose and size into a shape, the same one every time; `room.py` knows where a sha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -18,39 +16,23 @@ from synbt_aug.grid.window import Window
 from synbt_aug.support.ranges import Range, at
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.place_density import weighing
 from synbt_aug.tumor.room import draw_place, room_of
 from synbt_aug.tumor.shape import Pose, Raster, rasterize, rasterized, rotation_and_displacement
+from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM, Sizes, sizes_of
 
 __all__ = [
-    "LARGEST_MM",
-    "LOG_SD",
-    "MEDIAN_MM",
-    "SMALLEST_MM",
     "Placement",
     "Pose",
     "Raster",
-    "diameter_at",
-    "draw_diameter_mm",
     "draw_pose",
     "draw_seed",
     "elastic_mm",
     "place_tumor",
-    "rank_of",
     "rasterize",
     "rasterized",
     "rotation_and_displacement",
 ]
-
-#: The smallest tumor, in mm: a latent cell and a half.
-SMALLEST_MM = 6.0
-
-#: The largest tumor, in mm: larger ones do not fit a 128 mm window.
-LARGEST_MM = 90.0
-
-#: Diameters of the cohort: about lognormal with this median and this SD of the logarithm
-#: (MAMA-MIA: 17, 30 and 58 mm at 5, 50 and 95 %).
-MEDIAN_MM = 30.0
-LOG_SD = 0.38
 
 #: SD of the elastic displacement over the tumor's diameter.
 _ELASTIC = 0.04
@@ -64,8 +46,6 @@ _REACHED = 0.9
 #: Where no pose of a size finds room, the limit falls to this share of that size, so often.
 _LOWERED = 0.85
 _TIMES_LOWERED = 4
-
-_LOG_SIZE = NormalDist(math.log(MEDIAN_MM), LOG_SD)
 
 
 @dataclass(frozen=True)
@@ -107,31 +87,6 @@ def draw_seed(generator: torch.Generator) -> int:
     return int(torch.randint(2**31 - 1, (), generator=generator))
 
 
-def diameter_at(rank: float, most_mm: float) -> float:
-    """The quantile of the cohort's diameters, cut off at 6 mm below and `most_mm` above.
-
-    Args:
-        rank: In [0, 1).
-        most_mm: At most this; where it is below 6 mm, 6 mm is what comes.
-    """
-    if most_mm <= SMALLEST_MM:
-        return SMALLEST_MM
-    low, high = _LOG_SIZE.cdf(math.log(SMALLEST_MM)), _LOG_SIZE.cdf(math.log(most_mm))
-    found = math.exp(_LOG_SIZE.inv_cdf(min(low + rank * (high - low), 1 - 1e-12)))
-    return min(max(found, SMALLEST_MM), most_mm)
-
-
-def rank_of(diameter_mm: float, most_mm: float) -> float:
-    """The inverse of `diameter_at` where `most_mm` is above 6 mm: the PIT of a size."""
-    low, high = _LOG_SIZE.cdf(math.log(SMALLEST_MM)), _LOG_SIZE.cdf(math.log(most_mm))
-    return (_LOG_SIZE.cdf(math.log(diameter_mm)) - low) / (high - low)
-
-
-def draw_diameter_mm(generator: torch.Generator, most_mm: float) -> float:
-    """A diameter from the cohort's distribution, at most `most_mm`, at least 6 mm."""
-    return diameter_at(_uniform(generator), most_mm)
-
-
 def elastic_mm(diameter_mm: float) -> float:
     """SD of the elastic displacement of a tumor of this size, in mm."""
     return _ELASTIC * diameter_mm
@@ -153,8 +108,7 @@ def draw_pose(
         category: Only templates of this category, where the bank has any.
         among: Only these templates, where there are any.
     """
-    candidates = list(among) or (bank.of_category(category) if category else [])
-    candidates = candidates or list(range(len(bank)))
+    candidates = _candidates(bank, category, among)
     sizes = torch.tensor([bank.diameters_mm[k] for k in candidates], dtype=torch.float64)
     ratio = (sizes / diameter_mm).log()
     # The nearest keeps a chance however far it is.
@@ -171,6 +125,12 @@ def draw_pose(
     )
 
 
+def _candidates(bank: TumorBank, category: str | None, among: Sequence[int]) -> Sequence[int]:
+    """The templates that are named, those of the category, or all."""
+    named = among or (bank.of_category(category) if category else ())
+    return named or range(len(bank))
+
+
 def place_tumor(
     sites: SiteMap,
     shape: tuple[int, int, int],
@@ -183,13 +143,15 @@ def place_tumor(
 ) -> Placement | None:
     """Draw a size, a template near it, a pose, and a place among those where it fits.
 
-    A size that is not asked for is drawn once, from the cohort's distribution or evenly from the
-    range that was given, cut off at what this breast holds, and kept: where a pose finds no room,
-    another template and pose of the same size is tried. What the breast holds is nine tenths of
-    the largest ellipsoid with the cohort's ratio of axes that fits around a site (`Room.most_mm`),
-    which depends on the breast alone. Only where eight poses find no room, the breast is taken to
-    hold no more than .85 times that size, and the size is the one of the same rank below that: so
-    the rank is uniform whatever the breast. `most_mm` of the result is the limit in force.
+    A size that is not asked for is drawn once, from the distribution of the templates that may be
+    taken (`Sizes`) or evenly from the range that was given, cut off at what this breast holds, and
+    kept: where a pose finds no room, another template and pose of the same size is tried. What the
+    breast holds is nine tenths of the largest ellipsoid with the cohort's ratio of axes that fits
+    around a site (`Room.most_mm`), which depends on the breast alone. Only where eight poses find
+    no room, the breast is taken to hold no more than .85 times that size, and the size is the one
+    of the same rank below that: so the rank is uniform whatever the breast. `most_mm` of the result
+    is the limit in force. Of the places where a shape fits one is drawn as the bank's tumors lay
+    (`PlaceDensity`), or by the site map's weights where tissues are not known.
 
     Args:
         sites: Of the host.
@@ -206,6 +168,8 @@ def place_tumor(
         A placement; None where nothing found room.
     """
     room = room_of(sites, shape)
+    sizes = sizes_of(tuple(bank.diameters_mm[k] for k in _candidates(bank, category, among)))
+    weigh = weighing(bank.place_density, sites)
     rank = _uniform(generator)
     most = min(_REACHED * room.most_mm, LARGEST_MM)
     if most == 0:
@@ -214,12 +178,16 @@ def place_tumor(
     drawn = diameter_mm is None or isinstance(diameter_mm, tuple)
     smallest = diameter_mm[0] if isinstance(diameter_mm, tuple) else SMALLEST_MM
     for _ in range(1 + _TIMES_LOWERED if drawn else 1):
-        size = _size_at(rank, most, diameter_mm)
+        size = _size_at(sizes, rank, most, diameter_mm)
         for _ in range(_POSES):
             tried += 1
             how = draw_pose(bank, size, generator, category, among)
             distance = rasterize(bank, how, size, hole_margin_mm)
-            found = None if distance is None else draw_place(room, distance <= 0, generator)
+            found = (
+                None
+                if distance is None
+                else draw_place(room, distance <= 0, generator, weigh=weigh)
+            )
             if distance is None or found is None:
                 continue
             return Placement(
@@ -238,10 +206,10 @@ def place_tumor(
     return None
 
 
-def _size_at(rank: float, most_mm: float, asked: float | Range | None) -> float:
+def _size_at(sizes: Sizes, rank: float, most_mm: float, asked: float | Range | None) -> float:
     """The size of a rank below a limit; one that was asked for whatever these are."""
     if asked is None:
-        return diameter_at(rank, most_mm)
+        return sizes.at(rank, most_mm)
     if not isinstance(asked, tuple):
         return asked
     low, high = asked

@@ -58,9 +58,7 @@ def places_of(
     if sites.landmarks is None:
         return None
     room = room_of(sites, shape)
-    cells = [(v + 0.5) / f for v, f in zip(middle, sites.factors, strict=True)]
-    own = np.floor(cells).astype(np.int64)
-    footprint = footprint_of(room, mask, (np.array(cells) - own).tolist())
+    own, footprint = _on_grid(room, mask, middle)
     border = border_of(footprint, sites.grid_mm)
     found = np.full((1 + ELSEWHERE, len(STATISTICS)), np.nan, np.float32)
     found[:1] = statistics_at(sites.landmarks, own[None], border)
@@ -69,6 +67,28 @@ def places_of(
         index = np.stack(np.unravel_index(others, room.kind.shape), 1)
         found[1 : 1 + len(others)] = statistics_at(sites.landmarks, index, border)
     return torch.from_numpy(found).half()
+
+
+def border_at(
+    mask: Tensor,
+    middle: tuple[float, float, float],
+    sites: SiteMap,
+    landmarks: Landmarks,
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """Voxels of the landmarks' box around a tumor, shape `(n, 3)`; arguments as for `places_of`."""
+    own, footprint = _on_grid(room_of(sites, shape), mask, middle)
+    around = own - landmarks.start + border_of(footprint, sites.grid_mm)
+    return np.asarray(np.clip(around, 0, np.array(landmarks.gland.shape) - 1))
+
+
+def _on_grid(
+    room: Room, mask: Tensor, middle: tuple[float, float, float]
+) -> tuple[np.ndarray, Footprint]:
+    """The voxel of the grid that holds a tumor's middle, and the tumor seen from there."""
+    cells = np.array([(v + 0.5) / f for v, f in zip(middle, room.sites.factors, strict=True)])
+    own = np.floor(cells).astype(np.int64)
+    return own, footprint_of(room, mask, (cells - own).tolist())
 
 
 def _elsewhere(

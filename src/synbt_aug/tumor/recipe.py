@@ -20,7 +20,8 @@ from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.curve import Curve
 from synbt_aug.tumor.distractor import Distractor
-from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM, Pose
+from synbt_aug.tumor.shape import Pose
+from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM
 
 #: Raised when a recipe's meaning changes.
 RECIPE_FORMAT = 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -138,8 +138,16 @@ class Place(NamedTuple):
     tries: int
 
 
+#: Relative weights of sites, flat indices, for a shape.
+Weighs = Callable[["Footprint", np.ndarray], np.ndarray]
+
+
 def draw_place(
-    room: Room, mask: Tensor, generator: torch.Generator, tries: int = 24
+    room: Room,
+    mask: Tensor,
+    generator: torch.Generator,
+    tries: int = 24,
+    weigh: Weighs | None = None,
 ) -> Place | None:
     """A place for a shape, drawn by weight among those where it fits.
 
@@ -148,6 +156,7 @@ def draw_place(
         mask: The tumor in the middle of its window, boolean, shape `(d, h, w)`.
         generator: On the CPU.
         tries: Sites that are checked voxel by voxel.
+        weigh: Gives the weights of sites for this very shape; None takes the site map's.
 
     Returns:
         The place, or None where the shape fits nowhere.
@@ -157,19 +166,32 @@ def draw_place(
     if not len(room.places):
         return None
     chances = torch.rand(_FIRST, generator=generator, dtype=torch.float64).numpy()
-    drawn = room.places[
-        np.searchsorted(room.shares, chances * room.shares[-1]).clip(max=len(room.places) - 1)
-    ]
+    if weigh is None:
+        index = np.searchsorted(room.shares, chances * room.shares[-1])
+    else:
+        index = (chances * len(room.places)).astype(np.int64)
+    drawn = room.places[index.clip(max=len(room.places) - 1)]
     drawn = drawn[footprint.could_hold(room, drawn)]
-    place = _first_fitting(room, mask, footprint, drawn, np.arange(len(drawn)), tries)
+    times = np.arange(len(drawn), dtype=float)
+    if weigh is not None:
+        times = _times(len(drawn), generator) / weigh(footprint, drawn)
+    place = _first_fitting(room, mask, footprint, drawn, times, tries)
     if place is not None:
         return place
     # Room is rare here: all sites, then.
     candidates = room.places[footprint.could_hold(room, room.places)]
-    # The k-th smallest of exponential times over weights is the k-th draw without replacement.
-    times = torch.empty(len(candidates)).exponential_(generator=generator).numpy()
-    times /= room.sites.weight.flatten().numpy()[candidates]
+    if weigh is None:
+        weight = room.sites.weight.flatten().numpy()[candidates]
+    else:
+        weight = weigh(footprint, candidates)
+    times = _times(len(candidates), generator) / weight
     return _first_fitting(room, mask, footprint, candidates, times, tries)
+
+
+def _times(count: int, generator: torch.Generator) -> np.ndarray:
+    """Divided by weights, in rising order, they are draws without replacement."""
+    drawn = torch.empty(count, dtype=torch.float64).exponential_(generator=generator)
+    return np.asarray(drawn.numpy())
 
 
 def nearest_place(

@@ -13,8 +13,8 @@ from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.curve import check_curve
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import Satellite
-from synbt_aug.tumor.placement import LARGEST_MM, SMALLEST_MM
 from synbt_aug.tumor.recipe import KINDS
+from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM
 
 
 @dataclass(frozen=True)

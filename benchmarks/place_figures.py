@@ -1,0 +1,133 @@
+"""Do drawn tumors lie where the bank's lay, as large and as bright? Decided, not painted.
+
+    python benchmarks/place_figures.py -n 60 --per-host 8 [--bank bank.npz] [--known]
+
+In tumor-free phantoms from 1,300,000 on tumors are decided by the defaults. Prints Markdown: how
+each statistic of their places, by the phantoms' own tissues, lies to the bank's (quantiles and the
+Kolmogorov-Smirnov distance), and the same of diameters and appearances; how many looks 24 tumors
+have; and the time of a decision, sites known, on one thread. `--known` takes the phantoms' own
+tissues for the sites, too, in place of the segmenter's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import ks_2samp
+from torch import Tensor
+
+from synbt_aug import BreastVolume
+from synbt_aug.decide.decide import decide
+from synbt_aug.decide.ground import Ground
+from synbt_aug.decide.plan import Plan
+from synbt_aug.host import Host
+from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.tissue import TissueMap, tissue_labels
+from synbt_aug.tissue.segmenter import load_segmenter
+from synbt_aug.tissue.segments import Segments
+from synbt_aug.tissue.sites import find_sites
+from synbt_aug.tumor.bank import TumorBank, load_bank
+from synbt_aug.tumor.places import STATISTICS, places_of
+from synbt_aug.tumor.wish import Wish
+from synbt_aug.volume import Spacing
+from synbt_aug.weights import load_without_networks
+
+FIRST_SEED = 1_300_000
+HOLE_MARGIN_MM = 1.0
+LOOKS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
+QUANTILES = (5, 25, 50, 75, 95)
+
+
+def known_tissues(labels: Tensor) -> Segments:
+    """A segmenter that knows."""
+
+    def segment(pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
+        return TissueMap.of_labels(labels, spacing)
+
+    return segment
+
+
+def place_of(plan: Plan, tissues: TissueMap) -> np.ndarray:
+    """How a decided tumor lies by known tissues, in the order of `STATISTICS`."""
+    mask = plan.distance <= 0
+    generator = torch.Generator().manual_seed(0)
+    sites = find_sites(tissues)
+    found = places_of(mask, plan.recipe.window.centre, sites, tissues.shape, generator)
+    assert found is not None
+    return found[0].float().numpy()
+
+
+def decided(
+    bank: TumorBank, seed: int, each: int, known: bool
+) -> list[tuple[Plan, np.ndarray, float]]:
+    """Plans for one phantom, how they lie, and the seconds that each took."""
+    phantom = make_phantom(seed, PhantomSettings(with_tumor=False))
+    image = torch.from_numpy(np.stack([phantom.pre, phantom.post[0]])).float()
+    labels = torch.from_numpy(tissue_labels(phantom.labels, phantom.breast))
+    truth = known_tissues(labels)
+    segmenter = truth if known else load_segmenter()
+    host = Host.of(BreastVolume(image, phantom.spacing))
+    ground = Ground.of(host, segmenter)
+    ground.find_sites(False)
+    found = []
+    for k in range(each):
+        generator = torch.Generator().manual_seed(1000 * seed + k)
+        started = time.process_time()
+        plan = decide(ground, Wish(), bank, HOLE_MARGIN_MM, generator)
+        seconds = time.process_time() - started
+        if isinstance(plan, Plan):
+            tissues = truth(image[0], phantom.spacing)
+            found.append((plan, place_of(plan, tissues), seconds))
+    return found
+
+
+def row(name: str, bank: np.ndarray, drawn: np.ndarray) -> str:
+    """Quantiles of both, and how far apart they are."""
+    bank, drawn = bank[~np.isnan(bank)], drawn[~np.isnan(drawn)]
+    if not len(bank):
+        return f"| {name} | not known | | |"
+    both = (
+        " / ".join(f"{v:.3g}" for v in np.percentile(part, QUANTILES)) for part in (bank, drawn)
+    )
+    return f"| {name} | {' | '.join(both)} | {ks_2samp(bank, drawn).statistic:.3f} |"
+
+
+def main() -> None:
+    """Decide, measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-n", type=int, default=60, help="phantoms")
+    parser.add_argument("--per-host", type=int, default=8)
+    parser.add_argument("--bank", type=Path)
+    parser.add_argument("--known", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    bank = load_without_networks().bank if options.bank is None else load_bank(options.bank)
+    plans, places, seconds = [], [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + options.n):
+        for plan, place, took in decided(bank, seed, options.per_host, options.known):
+            plans.append(plan)
+            places.append(place)
+            seconds.append(took)
+    print(f"{len(bank)} templates; {len(plans)} tumors in {options.n} phantoms\n")
+    print(f"| {' / '.join(map(str, QUANTILES))} % | bank | drawn | KS |\n|---|---|---|---|")
+    told = [t.places[0].float().numpy() for t in bank.templates if t.places is not None]
+    for k, name in enumerate(STATISTICS):
+        own = np.array([one[k] for one in told])
+        print(row(name, own, np.array([one[k] for one in places])))
+    sizes = np.array([plan.recipe.diameter_mm for plan in plans])
+    print(row("diameter_mm", np.array(bank.diameters_mm), sizes))
+    for name in LOOKS:
+        own = np.array([getattr(t.appearance, name) for t in bank.templates], float)
+        print(row(name, own, np.array([getattr(p.recipe.appearance, name) for p in plans], float)))
+    looks = {tuple(p.recipe.appearance.to_dict().values()) for p in plans[:24]}
+    print(f"\n{len(looks)} looks in {len(plans[:24])} tumors; a decision takes ", end="")
+    print(f"{1000 * statistics.median(seconds):.0f} ms (median, sites known)")
+
+
+if __name__ == "__main__":
+    main()

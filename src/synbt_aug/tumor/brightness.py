@@ -1,0 +1,46 @@
+"""How bright a template's tumor is in another scan: as much brighter than what lies around it.
+
+Enhancement is measured in reference ranges, and what a range is differs between scans: where
+muscle, liver or much gland is in view and takes up contrast a range is wide, and the same tumor
+measures fewer of them. How its signal compares with that of its surroundings carries over.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from synbt_aug.grid.window import Window
+from synbt_aug.tissue.sites import SiteMap
+from synbt_aug.tumor.places import border_at
+from synbt_aug.tumor.template import Template
+
+#: An enhancement is multiplied or divided by this at most.
+LARGEST_FACTOR = 2.5
+
+
+def carried_over(
+    template: Template, sites: SiteMap, shape: tuple[int, int, int], window: Window, mask: Tensor
+) -> float:
+    """What a template's enhancement is multiplied by at a place.
+
+    Args:
+        template: With its `surroundings`.
+        sites: Of the host.
+        shape: The host's voxels along D, H and W.
+        window: The tumor's.
+        mask: The tumor in its window, boolean, shape `(d, h, w)`.
+
+    Returns:
+        Level of post around the place over that around the template, from 1 / 2.5 to 2.5; 1 where
+        either is not known.
+    """
+    if template.surroundings is None or sites.landmarks is None or sites.landmarks.post is None:
+        return 1.0
+    index = tuple(border_at(mask, window.centre, sites, sites.landmarks, shape).T)
+    here = sites.landmarks.post.float().numpy()[index]
+    there = template.surroundings[1]
+    if there <= 0 or np.isnan(here).all():
+        return 1.0
+    factor = float(np.nanmean(here)) / there
+    return min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR)

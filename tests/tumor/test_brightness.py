@@ -1,0 +1,51 @@
+"""Brightness: what carries over is how a tumor compares with what is around it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from analytic import ball, small_bank
+from breast_of_formulas import ONE, tissue_map, tissues
+from synbt_aug.grid.window import window_around
+from synbt_aug.tissue.sites import SiteMap, find_sites
+from synbt_aug.tumor.brightness import LARGEST_FACTOR, carried_over
+from synbt_aug.tumor.template import Template
+
+WINDOW = window_around((38.0, 40.0, 40.0), (48, 48, 48))
+MASK = ball(48, 6.0)
+
+
+def sites(level: float | None) -> SiteMap:
+    """Of a scan whose post has one level."""
+    scan = None if level is None else torch.full((2, 36, 40, 40), level)
+    return find_sites(tissue_map(tissues()), scan)
+
+
+def template(post: float | None) -> Template:
+    return small_bank().templates[0]._replace(surroundings=None if post is None else (0.3, post))
+
+
+def factor(level: float | None, post: float | None) -> float:
+    return carried_over(template(post), sites(level), ONE, WINDOW, MASK)
+
+
+def test_a_tumor_among_brighter_tissue_is_brighter_by_as_much() -> None:
+    assert factor(0.6, 0.4) == pytest.approx(1.5, rel=1e-2)
+    assert factor(0.3, 0.4) == pytest.approx(0.75, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "level, post, expected", [(2.0, 0.1, LARGEST_FACTOR), (0.3, 2.0, 1 / LARGEST_FACTOR)]
+)
+def test_no_tumor_is_made_much_brighter_or_fainter(
+    level: float, post: float, expected: float
+) -> None:
+    assert factor(level, post) == expected
+
+
+@pytest.mark.parametrize("level, post", [(None, 0.4), (0.6, None), (0.6, 0.0), (0.6, -0.1)])
+def test_where_either_is_not_known_it_is_as_bright_as_it_was(
+    level: float | None, post: float | None
+) -> None:
+    assert factor(level, post) == 1.0

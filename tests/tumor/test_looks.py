@@ -1,0 +1,98 @@
+"""Looks: around those of templates, as widely as the bank's, and never the same twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analytic import seeded
+from synbt_aug.tumor.appearance import LIMITS, RIM_RATIO, Appearance
+from synbt_aug.tumor.looks import Looks
+
+NAMES = ("enhancement", "heterogeneity", "rim", "pre_contrast")
+
+
+def bank(count: int, category: str = "mass") -> list[Appearance]:
+    """Looks whose numbers go together: the brighter, the more uneven."""
+    bright = np.random.default_rng(0).normal(0.6, 0.25, count)
+    return [
+        Appearance(float(np.expm1(b)), 0.1 * float(np.exp(b)), 1.1, 0.3, category) for b in bright
+    ]
+
+
+def drawn(appearances: list[Appearance], count: int = 400) -> list[Appearance]:
+    looks, generator = Looks(appearances), seeded()
+    return [looks.draw(k % len(appearances), generator) for k in range(count)]
+
+
+def column(looks: list[Appearance], name: str) -> np.ndarray:
+    return np.array([getattr(one, name) for one in looks])
+
+
+def test_no_look_comes_twice() -> None:
+    found = drawn(bank(3), 24)
+    assert all(len(set(column(found, name))) == 24 for name in NAMES)
+
+
+def test_looks_spread_as_the_bank_s_do() -> None:
+    own, found = bank(100), drawn(bank(100), 2000)
+    before, after = (np.log1p(column(looks, "enhancement")) for looks in (own, found))
+    assert after.mean() == pytest.approx(before.mean(), abs=0.02)
+    # The default's spread counts for 4 of 103 tumors.
+    assert after.std() == pytest.approx(before.std(), rel=0.08)
+    together = [
+        np.corrcoef(np.log(column(looks, "heterogeneity")), e)[0, 1]
+        for looks, e in ((own, before), (found, after))
+    ]
+    assert together[0] == pytest.approx(1.0) and together[1] > 0.9
+
+
+def test_a_look_stays_near_its_template_s() -> None:
+    own = bank(100)
+    looks, generator = Looks(own), seeded()
+    brightest = int(column(own, "enhancement").argmax())
+    again = [looks.draw(brightest, generator).enhancement for _ in range(200)]
+    assert np.mean(again) > np.percentile(column(own, "enhancement"), 90)
+
+
+def test_one_template_has_the_default_s_spread() -> None:
+    found = np.log1p(column(drawn([Appearance(0.8, 0.2, 1.1, 0.3, "mass")]), "enhancement"))
+    # One tumor's width is 1: .30 over the square root of two.
+    assert found.std() == pytest.approx(0.30 / 2**0.5, rel=0.1)
+    assert found.mean() == pytest.approx(np.log1p(0.8), abs=0.03)
+
+
+def test_a_category_keeps_its_rim() -> None:
+    rims = [Appearance(0.8, 0.2, rim, 0.3, "rim") for rim in (1.4, 1.6, 2.2)]
+    assert column(drawn(rims), "rim").min() >= RIM_RATIO
+    masses = [Appearance(0.8, 0.2, rim, 0.3, "mass") for rim in (0.9, 1.1, 1.3)]
+    assert column(drawn(masses), "rim").max() <= RIM_RATIO
+    assert {one.category for one in drawn(rims)} == {"rim"}
+
+
+def test_a_tumor_too_thin_for_a_core_keeps_a_rim_of_one() -> None:
+    assert set(column(drawn([Appearance(0.8, 0.2, 1.0, 0.3, "mass")]), "rim")) == {1.0}
+
+
+def test_what_is_not_known_of_a_template_stays_so() -> None:
+    found = drawn([Appearance(0.8), Appearance(1.2)], 8)
+    assert all(one.enhancement is not None for one in found)
+    assert {(one.heterogeneity, one.rim, one.pre_contrast, one.category) for one in found} == {
+        (None, None, None, None)
+    }
+
+
+def test_looks_are_ones_that_a_tumor_can_have() -> None:
+    extreme = [Appearance(-0.9, 3.0, 20.0, -5.0, "rim"), Appearance(20.0, 0.0, 0.05, 20.0, "mass")]
+    for one in drawn(extreme):
+        for name, (low, high) in LIMITS.items():
+            assert low <= getattr(one, name) <= high
+
+
+def test_looks_are_plain_numbers_as_recipes_keep_them() -> None:
+    (one,) = drawn(bank(5), 1)
+    assert all(type(getattr(one, name)) is float for name in NAMES)
+
+
+def test_a_seed_gives_the_same_looks_again() -> None:
+    assert drawn(bank(5), 10) == drawn(bank(5), 10)
