@@ -122,7 +122,8 @@ def test_painting_nothing_changes_the_mean_by_less_than_the_noise_in_most_places
 
 @pytest.mark.slow
 def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights) -> None:
-    texture = TumorSynthesizer(shipped, steps=4).texture
+    # Of bfloat16 a batch rounds otherwise than its members.
+    texture = TumorSynthesizer(shipped, steps=4, precision="fp32").texture
     assert isinstance(texture, TumorInpainter)
     jobs = []
     for k in range(2):

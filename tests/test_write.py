@@ -445,7 +445,7 @@ def test_what_may_not_stand_leaves_its_host_as_it_was() -> None:
     one = window()
     written = write(one, one.linear, replaces=False)
     assert not bool(written.verdict.stands[0])
-    assert written.verdict.complaint(0, one.plans[0]) is not None
+    assert written.verdict.complaint(0, "tumor", False) is not None
     stands = written.verdict.stands[0]
     assert torch.equal(written.image(0, stands), one.hosts[0].volume.image)
     mark = written.mark(0, stands)

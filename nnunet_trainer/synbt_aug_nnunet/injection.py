@@ -105,7 +105,7 @@ class BatchInjection:
     ) -> Injected:
         """Inject into the samples that are drawn, then pass on the turns of those without room."""
         usable = [k for k, key in enumerate(keys) if self.references.get(key, True) is not None]
-        done = Injected(data, target, lambda: (None,) * len(keys))
+        done = Injected(data, target, ((),) * len(keys), lambda: (None,) * len(keys))
         done, counts = self._paint(injector, done, usable, keys, generator)
         results = [result for result in done.results if result is not None]
         why = Counter(_in_short(result.reason) for result in results if not result.painted)
@@ -186,7 +186,9 @@ class BatchInjection:
         elif any(part.painted):
             images, labels = images.clone(), labels.clone()
             images[which], labels[which] = part.images, part.labels
-        return Injected(images, labels, lambda: tuple(results)), _popped(injector.counts)
+        return Injected(images, labels, part.fates, lambda: tuple(results)), _popped(
+            injector.counts
+        )
 
     def pop_counts(self) -> EpochCounts:
         """What became of the samples since the last call; turns that are left are forgotten."""

@@ -23,7 +23,7 @@ from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import LeftOut
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
-from synbt_aug.runner import Series, Tried, run
+from synbt_aug.runner import Fate, Series, run
 from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, UNUSABLE, Draw, SamplePlans
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
@@ -43,11 +43,13 @@ class Injected:
         images: Shape `(B, C, D, H, W)`, dtype and device of the input; a copy where something
             was painted.
         labels: Shape, dtype and device of the input.
+        fates: What became of the things that were decided for each sample, without images.
         find_results: Tells what became of each sample.
     """
 
     images: Tensor
     labels: Tensor
+    fates: tuple[tuple[Fate | LeftOut, ...], ...] = field(repr=False, compare=False)
     find_results: Callable[[], tuple[Synthesis | None, ...]] = field(repr=False, compare=False)
 
     @cached_property
@@ -90,17 +92,16 @@ class SynBTInjector:
             check_files(settings)
         self.settings = settings
         self._counts: Counter[str] = Counter()
-        self._uncounted: list[Series] = []
+        self._uncounted: list[Fate | LeftOut] = []
         self._given = synthesizer
         self._own = torch.Generator().manual_seed(settings.seed)
 
     @property
     def counts(self) -> Counter[str]:
         """What became of all samples so far; what was painted since is read from its device."""
-        for series in self._uncounted:
-            for one in series.done:
-                if (name := _outcome(one)) is not None:
-                    self._counts[name] += 1
+        for one in self._uncounted:
+            if (name := outcome(one)) is not None:
+                self._counts[name] += 1
         self._uncounted.clear()
         return self._counts
 
@@ -224,7 +225,7 @@ class SynBTInjector:
         for k, result in painted.items():
             self._put(images[k], result.image)
             labels[k, 0].masked_fill_(result.tumor.to(labels.device), self.settings.tumor_label)
-        return Injected(images, labels, lambda: tuple(results))
+        return Injected(images, labels, ((),) * len(images), lambda: tuple(results))
 
     def _decided(
         self, batch: _Batch, generator: torch.Generator
@@ -318,12 +319,11 @@ class SynBTInjector:
     def _count(self, plans: Sequence[SamplePlans], running: Mapping[int, Series]) -> None:
         for k, one in enumerate(plans):
             if one.why_not is not None:
-                self._counts[_in_short(one.why_not)] += 1
+                self._counts[in_short(one.why_not)] += 1
             elif k not in running:
-                names = (_outcome(thing) for thing in one.things if isinstance(thing, LeftOut))
-                self._counts.update(name for name in names if name is not None)
+                self._uncounted += _left_out(one)
         for series in running.values():
-            self._uncounted.append(series)
+            self._uncounted += series.fates()
             for thing in series.done:
                 if isinstance(thing, LeftOut) and thing.error is not None:
                     logger.warning(
@@ -344,13 +344,17 @@ class SynBTInjector:
         def results() -> tuple[Synthesis | None, ...]:
             return tuple(self._result(batch, k, one, running) for k, one in enumerate(plans))
 
-        return Injected(images, labels, results)
+        fates = tuple(
+            tuple(running[k].fates() if k in running else _left_out(one))
+            for k, one in enumerate(plans)
+        )
+        return Injected(images, labels, fates, results)
 
     def _result(
         self, batch: _Batch, k: int, one: SamplePlans, running: Mapping[int, Series]
     ) -> Synthesis | None:
         if one.why_not is not None:
-            nothing_tried = _in_short(one.why_not) in (NOT_DRAWN, REAL_TUMOR)
+            nothing_tried = in_short(one.why_not) in (NOT_DRAWN, REAL_TUMOR)
             return None if nothing_tried else unchanged(self._pair(batch.images[k]), one.why_not)
         if k not in running:
             return unchanged(self._pair(batch.images[k]), str(one.reason))
@@ -397,24 +401,30 @@ def check_label_type(labels: Tensor, tumor_label: int, who: str) -> None:
         )
 
 
+def _left_out(one: SamplePlans) -> list[LeftOut]:
+    return [thing for thing in one.things if isinstance(thing, LeftOut)]
+
+
 def _holds(label: Tensor, value: int) -> bool:
     return bool((label == value).any())
 
 
-def _outcome(one: Tried | LeftOut) -> str | None:
-    """The counter's name for what became of a thing; None for what was not due."""
+def outcome(one: Fate | LeftOut) -> str | None:
+    """The counter's name for what became of a thing; None for what was not due.
+
+    Waits for the device where it was painted.
+    """
     if isinstance(one, LeftOut):
-        return "satellite left out" if one.satellite else _in_short(one.reason)
+        return "satellite left out" if one.satellite else in_short(one.reason)
     if not one.was_due:
         return None
-    if one.plan.satellite:
+    if one.satellite:
         return "satellite" if one.reason is None else "satellite left out"
     if (reason := one.reason) is not None:
-        return _in_short(reason)
-    kind = one.plan.recipe.kind
-    return "injected" if kind == "tumor" else kind
+        return in_short(reason)
+    return "injected" if one.kind == "tumor" else one.kind
 
 
-def _in_short(reason: str) -> str:
+def in_short(reason: str) -> str:
     """A reason without its figures."""
     return reason.split(":")[0]

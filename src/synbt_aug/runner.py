@@ -25,7 +25,7 @@ from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.errors import FAILURES, failure_reason
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
-from synbt_aug.paint.verdict import Verdict
+from synbt_aug.paint.verdict import Complaint, Verdict
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.stretched_signal import signal_for
@@ -70,28 +70,34 @@ class Painter:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One thing that was painted.
+class Fate:
+    """What became of one thing that was painted; holds no image, and can be kept for an epoch.
 
     Args:
-        plan: What it is; of the last attempt.
-        mark: Where it is in its host; nowhere, where it may not stand.
+        kind: What it is, as in a recipe.
+        satellite: As in its plan.
+        contrast_was_asked: Likewise.
         verdict: Of its batch.
         row: Its row there.
         waits_for: Things of which one must stand for it to be put there; None: it comes alone.
     """
 
-    plan: Plan
-    mark: Mark
+    kind: str
+    satellite: bool
+    contrast_was_asked: bool
     verdict: Verdict
     row: int
-    waits_for: tuple[Tried, ...] | None = None
+    waits_for: tuple[Fate, ...] | None = None
 
     @property
     def stands(self) -> Tensor:
         """Whether it is there, boolean, one element, on its device."""
         own = self.verdict.stands[self.row]
-        return own if self.waits_for is None else own & any_stands(self.waits_for, own.device)
+        if self.waits_for is None:
+            return own
+        if not self.waits_for:
+            return torch.zeros_like(own)
+        return own & torch.stack([one.stands.to(own.device) for one in self.waits_for]).any()
 
     @property
     def was_due(self) -> bool:
@@ -99,19 +105,36 @@ class Tried:
         return self.waits_for is None or any(one.reason is None for one in self.waits_for)
 
     @property
+    def complaint(self) -> Complaint | None:
+        """Why it may not stand, whatever it comes beside. Waits for the device."""
+        return self.verdict.complaint(self.row, self.kind, self.contrast_was_asked)
+
+    @property
     def reason(self) -> str | None:
         """Why it is not there; None where it is. Waits for the device."""
         if not self.was_due:
             return "what it comes beside was not painted"
-        complaint = self.verdict.complaint(self.row, self.plan)
-        return None if complaint is None else complaint.reason
+        return None if (complaint := self.complaint) is None else complaint.reason
 
 
-def any_stands(things: Sequence[Tried], device: torch.device) -> Tensor:
-    """Whether any of these things is there, boolean, one element."""
-    if not things:
-        return torch.zeros((), dtype=torch.bool, device=device)
-    return torch.stack([one.stands.to(device) for one in things]).any()
+@dataclass(frozen=True)
+class Tried:
+    """One thing that was painted.
+
+    Args:
+        plan: What it is; of the last attempt.
+        mark: Where it is in its host; nowhere, where it may not stand.
+        fate: What became of it.
+    """
+
+    plan: Plan
+    mark: Mark
+    fate: Fate
+
+    @property
+    def reason(self) -> str | None:
+        """As its fate's."""
+        return self.fate.reason
 
 
 @dataclass
@@ -153,16 +176,15 @@ class Series:
             self.done.append(following)
         return None
 
-    def needs(self, plan: Plan) -> tuple[Tried, ...] | None:
+    def needs(self, plan: Plan) -> tuple[Fate, ...] | None:
         """What must stand for a plan to be put there; None: it comes alone."""
-        tried = self.tried
         if plan.recipe.kind == "distractor":
-            return None if self._only_distractors else tuple(tried)
+            return None if self._only_distractors else tuple(one.fate for one in self.tried)
         if plan.satellite:
             # Of its own group: the last thing that is no satellite; it may have failed.
             at = max(k for k, one in enumerate(self.decided[: len(self.done)]) if not _follows(one))
             largest = self.done[at]
-            return (largest,) if isinstance(largest, Tried) else ()
+            return (largest.fate,) if isinstance(largest, Tried) else ()
         return None
 
     def record(self, one: Tried | LeftOut, image: Tensor | None) -> None:
@@ -187,6 +209,10 @@ class Series:
                 ground = ground.holding(one.plan)
         return settled(plan, ground)
 
+    def fates(self) -> list[Fate | LeftOut]:
+        """What became of each thing, without its images."""
+        return [one.fate if isinstance(one, Tried) else one for one in self.done]
+
     def results(self) -> list[Synthesis]:
         """One synthesis for each thing; all hold the host's newest image. Waits for the device."""
         image = self.host.volume.image
@@ -195,7 +221,7 @@ class Series:
             if isinstance(one, LeftOut):
                 found.append(unchanged(image, one.reason))
             elif (reason := one.reason) is not None:
-                if one.was_due:
+                if one.fate.was_due:
                     found.append(unchanged(image, reason))
             else:
                 recipe = {"tumors": [one.plan.recipe.to_dict()]}
@@ -258,12 +284,11 @@ def _painted(painter: Painter, series: Sequence[Series], plans: Sequence[Plan]) 
     return [done for one, plan in zip(series, plans) for done in _painted(painter, [one], [plan])]
 
 
-def _tried(written: Written, k: int, plan: Plan, needs: tuple[Tried, ...] | None) -> _Done:
-    stands = written.verdict.stands[k]
-    if needs is not None:
-        stands = stands & any_stands(needs, stands.device)
-    one = Tried(plan, written.mark(k, stands), written.verdict, k, needs)
-    return one, written.image(k, stands)
+def _tried(written: Written, k: int, plan: Plan, needs: tuple[Fate, ...] | None) -> _Done:
+    asked = plan.contrast_was_asked
+    fate = Fate(plan.recipe.kind, plan.satellite, asked, written.verdict, k, needs)
+    stands = fate.stands
+    return Tried(plan, written.mark(k, stands), fate), written.image(k, stands)
 
 
 def _failed(plan: Plan, error: Exception) -> _Done:
@@ -272,9 +297,7 @@ def _failed(plan: Plan, error: Exception) -> _Done:
 
 def _another(one: Tried) -> Plan | None:
     """The next attempt at a thing that may not stand."""
-    if not one.was_due:
-        return None
-    complaint = one.verdict.complaint(one.row, one.plan)
+    complaint = one.fate.complaint if one.fate.was_due else None
     return one.plan.retry() if complaint is not None and complaint.noise_may_help else None
 
 

@@ -35,11 +35,13 @@ class SamplePlans:
         seed: That they followed from, for the record.
         why_not: Why nothing is tried: `NOT_DRAWN`, `REAL_TUMOR` or `UNUSABLE`, with or without
             more words after a colon; None where something is.
+        passed_on: Whether it takes the turn of a sample that had no room.
     """
 
     things: tuple[Plan | LeftOut, ...] = ()
     seed: int = 0
     why_not: str | None = None
+    passed_on: bool = False
 
     @property
     def plans(self) -> tuple[Plan, ...]:

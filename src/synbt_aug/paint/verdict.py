@@ -7,7 +7,6 @@ from functools import cached_property
 
 from torch import Tensor
 
-from synbt_aug.decide.plan import Plan
 from synbt_aug.tumor.visibility import Visibility
 
 
@@ -51,18 +50,23 @@ class Verdict:
         _, _, changed, _, share, contrast, ratio, _ = self._read[k]
         return Visibility(share, contrast, ratio, changed)
 
-    def complaint(self, k: int, plan: Plan) -> Complaint | None:
-        """Why thing k, of this plan, may not stand; None where it may. Waits for the device."""
+    def complaint(self, k: int, kind: str, contrast_was_asked: bool) -> Complaint | None:
+        """Why thing k may not stand; None where it may. Waits for the device.
+
+        Args:
+            k: Which.
+            kind: What it is, as in a recipe.
+            contrast_was_asked: As in its plan.
+        """
         finite, labelled, _, changed, *_, stands = self._read[k]
         if stands:
             return None
-        kind = plan.recipe.kind
         if not finite:
             return Complaint("the networks returned NaN or infinite numbers")
         if kind == "tumor":
             if labelled == 0:
                 return Complaint("no free voxel is left under the tumor", noise_may_help=False)
-            return Complaint(str(self.seen(k).complaint(plan.contrast_was_asked)))
+            return Complaint(str(self.seen(k).complaint(contrast_was_asked)))
         assert not changed
         reason = f"nothing changed: this texture leaves a {kind} as it was"
         return Complaint(reason, noise_may_help=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -53,8 +54,25 @@ class LabelShape:
         return cls(distance[None].clamp_max(FARTHEST_MM), depth, (radius_mm,))
 
     def to(self, device: torch.device) -> LabelShape:
-        """The same on another device."""
-        return LabelShape(self.distance.to(device), self.depth.to(device), self.radius_mm)
+        """The same on another device; what is all farthest outside is not copied there."""
+        if device == self.distance.device or self.distance.device.type != "cpu":
+            return replace(self, distance=self.distance.to(device), depth=self.depth.to(device))
+        moved = []
+        box = (slice(None), *self.box())
+        for values, outside in ((self.distance, FARTHEST_MM), (self.depth, LEAST_DEPTH_MM)):
+            there = torch.full(values.shape, outside, device=device)
+            there[box] = values[box].contiguous().to(device, non_blocking=True)
+            moved.append(there)
+        return LabelShape(moved[0], moved[1], self.radius_mm)
+
+    def box(self) -> tuple[slice, slice, slice]:
+        """The part of the windows beyond which everything is farthest outside; on the CPU."""
+        near = ((self.distance < FARTHEST_MM) | (self.depth > LEAST_DEPTH_MM)).any(0).numpy()
+        box = []
+        for axis in range(3):
+            there = np.flatnonzero(near.any(axis=tuple(k for k in range(3) if k != axis)))
+            box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
+        return box[0], box[1], box[2]
 
     def within(self, free: Tensor) -> LabelShape:
         """The part of the labels that lies where the host is free, boolean, `(B, d, h, w)`."""
