@@ -11,12 +11,23 @@ import torch
 import torch.distributed as dist
 
 from nnunet_dataset import FlatSynBT
+from synbt_aug.packed_plans import unpack
+from synbt_aug.sample_plans import SamplePlans
+from synbt_aug.tumor.label_shape import LabelShape
+from synbt_aug.tumor.recipe import TumorRecipe
+from synbt_aug_nnunet.planning import packed_plans
 
 
 def draw_one(loader: Any, answers: Any) -> None:
     torch.set_num_threads(1)
     batch = next(loader)
-    answers.put((tuple(batch["data"].shape), str(batch["target"].dtype), list(batch["keys"])))
+    labels, plans = packed_plans(batch)
+    decided = [] if plans is None else [unpack(row, no_shape) for row in plans]
+    answers.put((tuple(batch["data"].shape), str(labels.dtype), list(batch["keys"]), len(decided)))
+
+
+def no_shape(recipe: TumorRecipe) -> LabelShape:
+    raise AssertionError("a shape was left out")
 
 
 class RankedSynBT(FlatSynBT):
@@ -53,15 +64,19 @@ def train_one_rank(rank: int, port: int, root: str) -> None:
         device=torch.device("cpu"),
     )  # fmt: skip
     trainer.on_train_start()
-    seeds, paint = [], trainer._synbt_injection.injector.__call__
+    injector = trainer._synbt_injection.injector
+    seeds: list[int] = []
 
     class Spy:
-        counts = trainer._synbt_injection.injector.counts
-        settings = trainer._synbt_injection.injector.settings
+        counts = injector.counts
+        settings = injector.settings
 
-        def __call__(self, *args: Any, generator: torch.Generator, **more: Any) -> Any:
-            seeds.append(generator.initial_seed())
-            return paint(*args, generator=generator, **more)
+        def __call__(self, *args: Any, plans: list[SamplePlans], **more: Any) -> Any:
+            seeds.extend(one.seed for one in plans if one.plans)
+            return injector(*args, plans=plans, **more)
+
+        def synthesizer(self, device: torch.device) -> Any:
+            return injector.synthesizer(device)
 
     trainer._synbt_injection.injector = Spy()
     trainer.on_train_epoch_start()

@@ -23,6 +23,7 @@ from batchgeneratorsv2.transforms.utils.seg_to_regions import ConvertSegmentatio
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug_nnunet.planning import DecideSample, TakeSites
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,17 @@ class SplitAugmentation:
         return data, torch.stack(targets)
 
 
-def split(transforms: BasicTransform, device: torch.device) -> SplitAugmentation:
+def split(
+    transforms: BasicTransform, device: torch.device, decide: DecideSample | None = None
+) -> SplitAugmentation:
     """Cut nnU-Net's training transforms behind the last spatial one.
 
     Args:
         transforms: As `get_training_transforms` returns them. Where none is spatial, as in
             nnU-Net's trainers without augmentation, everything runs on the device.
         device: Where the second part runs.
+        decide: Ends the first part, in workers whose dataset brings site maps; None decides
+            nothing there.
 
     Raises:
         SynBTError: If intensities are changed before the spatial transforms.
@@ -81,7 +86,10 @@ def split(transforms: BasicTransform, device: torch.device) -> SplitAugmentation
             f"behind the spatial transforms in get_training_transforms."
         )
     behind = [_for_device(step, device) for step in steps[last + 1 :]]
-    return SplitAugmentation(ComposeTransforms(steps[: last + 1]), ComposeTransforms(behind))
+    before = steps[: last + 1]
+    if decide is not None:
+        before = [TakeSites(), *before, decide]
+    return SplitAugmentation(ComposeTransforms(before), ComposeTransforms(behind))
 
 
 def _flat(transforms: BasicTransform) -> list[BasicTransform]:

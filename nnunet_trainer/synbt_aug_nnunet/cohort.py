@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from synbt_aug.contract import CONTRACT_VERSION
 from synbt_aug.data.bank import templates_of
@@ -59,16 +60,21 @@ class PreprocessedCases:
 
     def read(self, name: str) -> BreastVolume:
         """One case with its tumors; voxels outside nnU-Net's nonzero mask are not valid."""
-        data, segmentation, *_ = self.dataset_class(str(self.folder), [name]).load_case(name)
-        pair = np.stack([data[self.pre_channel], data[self.post_channel]])
-        labels = torch.from_numpy(np.asarray(segmentation[0]).astype(np.int16))
+        pair, labels = self.pair_and_labels(name)
         valid = labels >= 0
         return BreastVolume(
-            torch.from_numpy(np.ascontiguousarray(pair, dtype=np.float32)),
+            pair,
             self.spacing,
             tumor=labels == self.tumor_label,
             valid=None if bool(valid.all()) else valid,
         )
+
+    def pair_and_labels(self, name: str) -> tuple[Tensor, Tensor]:
+        """Pre and post of one case, shape `(2, D, H, W)`, and its labels, `(D, H, W)`."""
+        data, segmentation, *_ = self.dataset_class(str(self.folder), [name]).load_case(name)
+        pair = np.stack([data[self.pre_channel], data[self.post_channel]])
+        labels = torch.from_numpy(np.asarray(segmentation[0]).astype(np.int16))
+        return torch.from_numpy(np.ascontiguousarray(pair, dtype=np.float32)), labels
 
     def stamp(self, name: str) -> dict[str, Any]:
         """What a measurement of the case depends on."""

@@ -6,25 +6,35 @@ Knows nothing of nnU-Net's trainer, only of its batches.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from synbt_aug.decide.decide import plan_of_recipe
+from synbt_aug.decide.ground import Ground
+from synbt_aug.decide.plan import LeftOut
 from synbt_aug.errors import is_out_of_memory
-from synbt_aug.injector import Injected, SynBTInjector
+from synbt_aug.injector import Injected, SynBTInjector, in_short
+from synbt_aug.packed_plans import unpack
 from synbt_aug.report.pictures import BeforeAfter
 from synbt_aug.report.sheets import preview
-from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR
+from synbt_aug.runner import Fate
+from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, SamplePlans
 from synbt_aug.signal.intensity import IntensityReference
+from synbt_aug.tissue.site_map import SiteMap
+from synbt_aug.tumor.label_shape import LabelShape
+from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.volume import Spacing
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 from synbt_aug_nnunet.epoch_counts import NO_REFERENCES, OUT_OF_MEMORY, EpochCounts
+from synbt_aug_nnunet.planning import packed_plans
 
 #: Reasons that no other sample takes the turn for: it would fail alike.
 _NO_TURN = (OUT_OF_MEMORY, "error")
@@ -62,6 +72,7 @@ class BatchInjection:
         self.spacing = spacing
         self.device = device
         self.counts = EpochCounts()
+        self._pending: list[_Sample] = []
         self.iterations = 0
         self.seconds = {"injection": 0.0, "augmentation": 0.0}
         self._turns_left = 0
@@ -73,19 +84,24 @@ class BatchInjection:
 
         Args:
             batch: As the data loader gives it: "data" `(B, C, D, H, W)`, "target"
-                `(B, 1, D, H, W)` with -1 outside the image, "keys".
-            generator: On the CPU.
+                `(B, 1, D, H, W)` with -1 outside the image, or a list of that and the plans that
+                its workers packed, "keys".
+            generator: On the CPU; what workers decided does not depend on it.
 
         Returns:
             The batch as nnU-Net's own `train_step` takes it, and what was injected, before the
             augmentation.
         """
         start = time.perf_counter()
-        data, target = _to(batch["data"], self.device), _to(batch["target"], self.device)
+        target, packed = packed_plans(batch)
+        data, target = _to(batch["data"], self.device), _to(target, self.device)
         injected = None
         if self.injector is not None:
             keys = [str(key) for key in batch["keys"]]
-            injected = self._inject(self.injector, data, target, keys, generator)
+            if packed is None:
+                injected = self._inject(self.injector, data, target, keys, generator)
+            else:
+                injected = self._paint_plans(self.injector, data, target, keys, packed)
             data, target = injected.images, injected.labels
         between = time.perf_counter()
         data, target = self.augmentation.finish(data, target)
@@ -108,7 +124,7 @@ class BatchInjection:
         done = Injected(data, target, ((),) * len(keys), lambda: (None,) * len(keys))
         done, counts = self._paint(injector, done, usable, keys, generator)
         results = [result for result in done.results if result is not None]
-        why = Counter(_in_short(result.reason) for result in results if not result.painted)
+        why = Counter(in_short(str(result.reason)) for result in results if not result.painted)
         if counts[REAL_TUMOR]:
             why[REAL_TUMOR] += counts[REAL_TUMOR]
         drawn = len(usable) - counts[NOT_DRAWN]
@@ -190,8 +206,68 @@ class BatchInjection:
             injector.counts
         )
 
+    def _paint_plans(
+        self,
+        injector: SynBTInjector,
+        data: Tensor,
+        target: Tensor,
+        keys: list[str],
+        packed: Tensor,
+    ) -> Injected:
+        """Paint what workers decided; what becomes of it is read once an epoch."""
+        plans = []
+        for key, row in zip(keys, packed, strict=True):
+            one = unpack(row, partial(self._shape_of, injector, target.shape))
+            if self.references.get(key, True) is None:
+                lost = one.why_not != NOT_DRAWN and not one.passed_on
+                one = SamplePlans(why_not=NO_REFERENCES if lost else NOT_DRAWN)
+            plans.append(one)
+        try:
+            done = injector(
+                data,
+                target,
+                self.spacing,
+                references=[self.references.get(key) for key in keys],
+                plans=plans,
+            )
+        except (RuntimeError, MemoryError) as error:
+            # What fails while painting is counted by the injector; this is around it.
+            if not is_out_of_memory(error):
+                raise
+            plans = [replace(p, things=(), why_not=p.why_not or OUT_OF_MEMORY) for p in plans]
+            done = Injected(data, target, ((),) * len(keys), lambda: (None,) * len(keys))
+        for one, fates in zip(plans, done.fates, strict=True):
+            self._pending.append(_Sample(one.why_not, one.passed_on, fates))
+        return done
+
+    def _shape_of(
+        self, injector: SynBTInjector, shape: tuple[int, ...], recipe: TumorRecipe
+    ) -> LabelShape:
+        """A shape for which the packed plans had no room."""
+        d, h, w = shape[-3:]
+        synthesizer = injector.synthesizer(self.device)
+        sites = SiteMap.nowhere((1, 1, 1), (d, h, w), self.spacing, "")
+        ground = Ground((d, h, w), self.spacing, lambda _: sites)
+        margin = synthesizer.texture.hole_margin_mm
+        return plan_of_recipe(ground, recipe, synthesizer.bank, margin).label
+
+    def _read_pending(self) -> None:
+        """Count what became of what workers decided. Waits for the device."""
+        for sample in self._pending:
+            drawn = sample.why_not != NOT_DRAWN and not sample.passed_on
+            reason = sample.reason
+            self.counts.drawn += drawn
+            self.counts.painted += reason is None
+            self.counts.passed_on += sample.passed_on and reason is None
+            if drawn and reason is not None:
+                self.counts.why[in_short(reason)] += 1
+        if self._pending and self.injector is not None:
+            self.counts.take(_popped(self.injector.counts))
+        self._pending.clear()
+
     def pop_counts(self) -> EpochCounts:
         """What became of the samples since the last call; turns that are left are forgotten."""
+        self._read_pending()
         counts, self.counts, self._turns_left = self.counts, EpochCounts(), 0
         return counts
 
@@ -216,15 +292,21 @@ def _popped(counts: Counter[str]) -> Counter[str]:
     return taken
 
 
-def _in_short(reason: str | None) -> str:
-    """A reason without its figures."""
-    return str(reason).split(":")[0]
+@dataclasses.dataclass(frozen=True)
+class _Sample:
+    """A sample that a worker decided for."""
 
+    why_not: str | None
+    passed_on: bool
+    fates: tuple[Fate | LeftOut, ...]
 
-def step_seed(*parts: int | str) -> int:
-    """A seed of 63 bits from whatever tells two steps apart: fold, rank, epoch, iteration."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    @property
+    def reason(self) -> str | None:
+        """Why nothing was painted into it; None where something was."""
+        if self.why_not is not None:
+            return self.why_not
+        reasons = [one.reason for one in self.fates]
+        return None if None in reasons else next(iter(reasons), "nothing was asked for")
 
 
 def save_examples(

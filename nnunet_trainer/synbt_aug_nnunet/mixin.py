@@ -41,9 +41,11 @@ from synbt_aug_nnunet.cohort import (
     refuse_leaks,
 )
 from synbt_aug_nnunet.epoch_counts import EpochCounts, ShareWatch
-from synbt_aug_nnunet.injection import BatchInjection, save_examples, step_seed
+from synbt_aug_nnunet.injection import BatchInjection, save_examples
+from synbt_aug_nnunet.planning import DecideSample, packed_plans, step_seed
 from synbt_aug_nnunet.results import refuse_other_settings, write_record
 from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
+from synbt_aug_nnunet.site_maps import CaseSites, WithSites, case_sites
 
 _DURATIONS = ("num_epochs", "num_iterations_per_epoch", "num_val_iterations_per_epoch")
 
@@ -69,6 +71,8 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     _synbt_step: int
     _synbt_watch: ShareWatch
     _synbt_examples_left: int
+    _synbt_sites: CaseSites | None = None
+    _synbt_decide: DecideSample | None = None
 
     def initialize(self) -> None:
         """Read and check the settings, then as nnU-Net does."""
@@ -127,6 +131,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
                     f"SynBT: the networks that paint run in {synthesizer.texture.precision} on "
                     f"{synthesizer.device}."
                 )
+            self._synbt_plan_in_workers(cases, cohort, synthesizer)
             if lead and self.current_epoch == 0 and settings.texture == "diffusion":
                 fit = self._synbt_fit(synthesizer, cases, cohort)
         super().on_train_start()
@@ -154,9 +159,16 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
         """nnU-Net's transforms up to the spatial ones; the rest waits for the device."""
         self._synbt_augmentation = split(
-            super().get_training_transforms(*args, **kwargs), self._synbt_place
+            super().get_training_transforms(*args, **kwargs), self._synbt_place, self._synbt_decide
         )
         return self._synbt_augmentation.in_workers
+
+    def get_tr_and_val_datasets(self) -> Any:
+        """nnU-Net's datasets; the training cases bring along where tumors may go."""
+        training, validation = super().get_tr_and_val_datasets()
+        if self._synbt_sites is not None:
+            training = WithSites(training, self._synbt_sites)
+        return training, validation
 
     def train_step(self, batch: dict[str, Any]) -> Any:
         """Inject, finish the augmentation, then as nnU-Net does."""
@@ -165,6 +177,12 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             self._synbt_step,
         )  # fmt: skip
         self._synbt_step += 1
+        if self._synbt_decide is not None and packed_plans(batch)[1] is None:
+            self.print_to_log_file(
+                "SynBT: the batches bring no plans, so tumors are decided while the device waits. "
+                "Let get_dataloaders ask get_tr_and_val_datasets and get_training_transforms."
+            )
+            self._synbt_decide = None
         before = batch["data"].clone() if self._synbt_examples_left > 0 else None
         ready, injected = self._synbt_injection(batch, torch.Generator().manual_seed(seed))
         if before is not None and injected is not None:
@@ -177,6 +195,8 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
                 self._synbt_channels,
                 self._synbt_examples_left,
             )
+        # What was painted is in the batch: its hosts are not kept while the network trains.
+        del injected
         return super().train_step(ready)
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
@@ -261,6 +281,29 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             # Of fold "all" nnU-Net validates on what it trains on, and says so.
             refuse_leaks(synthesizer.weights, synthesizer.bank, validation)
         return synthesizer
+
+    def _synbt_plan_in_workers(
+        self, cases: PreprocessedCases, cohort: FoldCohort, synthesizer: TumorSynthesizer
+    ) -> None:
+        """Find the cases' site maps, and let the workers decide on them."""
+        settings = self.synbt_settings
+        self._synbt_sites = case_sites(
+            cases,
+            settings,
+            {name: one for name, one in cohort.references.items() if one is not None},
+            synthesizer.segmenter,
+            fallback=Path(self.output_folder_base) / f"synbt_{cases.folder.name}",
+            finds=self.local_rank == 0,
+            workers=get_allowed_n_proc_DA(),
+            say=self.print_to_log_file,
+        )
+        self._synbt_decide = DecideSample(
+            settings,
+            synthesizer.bank,
+            synthesizer.texture.hole_margin_mm,
+            self._synbt_spacing,
+            step_seed(settings.seed, self.fold, self.local_rank, self.current_epoch),
+        )
 
     def _synbt_fit(
         self, synthesizer: TumorSynthesizer, cases: PreprocessedCases, cohort: FoldCohort

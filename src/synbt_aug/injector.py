@@ -24,7 +24,14 @@ from synbt_aug.decide.plan import LeftOut
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.runner import Fate, Series, run
-from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, UNUSABLE, Draw, SamplePlans
+from synbt_aug.sample_plans import (
+    NOT_DRAWN,
+    REAL_TUMOR,
+    UNUSABLE,
+    Draw,
+    SamplePlans,
+    sample_volume,
+)
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
 from synbt_aug.signal.intensity import IntensityReference, references_of
@@ -262,25 +269,9 @@ class SynBTInjector:
         return Host.of(volume, batch.reference(k))
 
     def _volume(self, batch: _Batch, k: int) -> BreastVolume:
-        s, label, roi = self.settings, batch.labels[k], None
-        # A mask of booleans is the label 1; torch compares it with no set of numbers.
-        label = label.to(torch.uint8) if label.dtype == torch.bool else label
-        open_labels = torch.tensor((0, s.tumor_label, *s.open_labels), device=label.device)
-        if batch.roi is not None:
-            roi = batch.roi[k]
-        elif s.roi_labels:
-            roi = torch.isin(label[0], torch.tensor(s.roi_labels, device=label.device))
-        seen = label[0] >= 0
-        if batch.valid is not None:
-            seen = seen & batch.valid[k].to(device=seen.device, dtype=torch.bool)
-        return BreastVolume(
-            self._pair(batch.images[k]),
-            batch.spacing,
-            tumor=label[0] == s.tumor_label,
-            forbidden=torch.isin(label[0], open_labels, invert=True),
-            valid=None if bool(seen.all()) else seen,
-            roi=roi,
-        )
+        valid, roi = (None if one is None else one[k] for one in (batch.valid, batch.roi))
+        pair, label = self._pair(batch.images[k]), batch.labels[k, 0]
+        return sample_volume(self.settings, pair, label, batch.spacing, valid=valid, roi=roi)
 
     def _pair(self, image: Tensor) -> Tensor:
         return torch.stack([image[self.settings.pre_channel], image[self.settings.post_channel]])

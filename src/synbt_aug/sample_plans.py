@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from synbt_aug.decide.decide import decide_all
 from synbt_aug.decide.ground import Ground
@@ -17,6 +18,7 @@ from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.placement import draw_seed
+from synbt_aug.volume import BreastVolume, Spacing
 
 #: Counts of samples that nothing is tried in: by chance, and by `only_tumor_free`.
 NOT_DRAWN = "not drawn"
@@ -107,3 +109,63 @@ class Draw:
         generator = torch.Generator().manual_seed(self.seed)
         wishes = settings.wishes(self.null, generator)
         return SamplePlans(decide_all(ground, wishes, bank, hole_margin_mm, generator), self.seed)
+
+
+def ground_masks(settings: InjectionSettings, label: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What a sample's labels keep from being painted on.
+
+    Args:
+        settings: With the labels that a tumor may replace.
+        label: Shape `(D, H, W)`; negative values mark voxels without signal.
+
+    Returns:
+        Tumors and labels that stay, boolean; and voxels with signal, boolean, None where all are.
+    """
+    signal = label >= 0
+    return _closed(settings, label), None if bool(signal.all()) else signal
+
+
+def sample_volume(
+    settings: InjectionSettings,
+    pair: Tensor,
+    label: Tensor,
+    spacing: Spacing,
+    *,
+    valid: Tensor | None = None,
+    roi: Tensor | None = None,
+) -> BreastVolume:
+    """A sample as the core takes it.
+
+    Args:
+        settings: With the labels that mean something.
+        pair: Pre and post, shape `(2, D, H, W)`.
+        label: Shape `(D, H, W)`; negative values mark voxels without signal.
+        spacing: Voxel size, in mm.
+        valid: Voxels with signal, boolean, shape `(D, H, W)`.
+        roi: Where tumors may go, in place of `roi_labels` and tissues.
+
+    Raises:
+        SynBTError: If nothing can be painted into it.
+    """
+    # A mask of booleans is the label 1; torch compares it with no set of numbers.
+    label = label.to(torch.uint8) if label.dtype == torch.bool else label
+    if roi is None and settings.roi_labels:
+        roi = torch.isin(label, torch.tensor(settings.roi_labels, device=label.device))
+    seen = label >= 0
+    if valid is not None:
+        seen = seen & valid.to(device=seen.device, dtype=torch.bool)
+    tumor = label == settings.tumor_label
+    return BreastVolume(
+        pair,
+        spacing,
+        tumor=tumor,
+        forbidden=_closed(settings, label) & ~tumor,
+        valid=None if bool(seen.all()) else seen,
+        roi=roi,
+    )
+
+
+def _closed(settings: InjectionSettings, label: Tensor) -> Tensor:
+    """Tumors, and labels that none may replace."""
+    opened = torch.tensor((0, *settings.open_labels), device=label.device)
+    return torch.isin(label, opened, invert=True) | (label == settings.tumor_label)

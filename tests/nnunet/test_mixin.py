@@ -13,6 +13,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunet_dataset import Dataset, FlatSynBT
 from synbt_aug.errors import SynBTError
 from synbt_aug_nnunet.mixin import SynBTMixin
+from synbt_aug_nnunet.planning import packed_plans
 from synbt_aug_nnunet.trainers import nnUNetTrainerSynBT, nnUNetTrainerSynBT_p0
 
 Make = Callable[..., Any]
@@ -22,7 +23,7 @@ def first_batch(trainer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """One batch as the workers give it, and as the network gets it."""
     seen: dict[str, Any] = {}
     batch = next(trainer.dataloader_train)
-    given = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+    given = {**batch, "data": batch["data"].clone(), "target": packed_plans(batch)[0].clone()}
     original = nnUNetTrainer.train_step
 
     def catch(self: Any, ready: dict[str, Any]) -> Any:
@@ -403,13 +404,19 @@ def test_an_anisotropic_plan_augments_in_two_dimensions(nnunet: Make) -> None:
     trainer = nnunet(Dataset(spacing=(4.0, 1.0, 1.0), patch=(12, 48, 48)))
     trainer.on_train_start()
     steps = [type(s).__name__ for s in trainer._synbt_augmentation.in_workers.transforms]
-    assert steps == ["Convert3DTo2DTransform", "SpatialTransform", "Convert2DTo3DTransform"]
+    assert steps == [
+        "TakeSites",
+        "Convert3DTo2DTransform",
+        "SpatialTransform",
+        "Convert2DTo3DTransform",
+        "DecideSample",
+    ]
     given, ready = first_batch(trainer)
     assert ready["data"].shape == given["data"].shape
 
 
 def test_the_same_seed_draws_the_same_tumors_and_ranks_draw_others() -> None:
-    from synbt_aug_nnunet.injection import step_seed
+    from synbt_aug_nnunet.planning import step_seed
 
     seeds = {
         step_seed(0, fold, rank, epoch, step)

@@ -27,9 +27,10 @@ def test_the_loader_works_in_workers_of_every_kind(nnunet: Make, kind: str) -> N
     answers = context.Queue()
     worker = context.Process(target=draw_one, args=(trainer.dataloader_train.data_loader, answers))
     worker.start()
-    shape, dtype, keys = answers.get(timeout=120)
+    shape, dtype, keys, decided = answers.get(timeout=120)
     worker.join(timeout=30)
     assert shape == (1, 2, 56, 72, 72) and dtype == "torch.int16" and keys[0] in "abc"
+    assert decided == 1
 
 
 def test_two_ranks_share_the_weights_and_draw_different_tumors(
@@ -42,7 +43,8 @@ def test_two_ranks_share_the_weights_and_draw_different_tumors(
     torch.multiprocessing.spawn(train_one_rank, args=(port, str(tmp_path)), nprocs=2, join=True)
     (first, weights), (second, other) = json.loads((tmp_path / "answer.json").read_text())
     assert weights == other
-    assert len(first) == len(second) == 2
+    # Two steps of one sample each; some patches hold no site.
+    assert 1 <= len(first) <= 2 and 1 <= len(second) <= 2
     assert not set(first) & set(second)
     logs = "".join(p.read_text() for p in (tmp_path / "results").rglob("training_log*.txt"))
     (line,) = [x for x in logs.splitlines() if "an iteration" in x]

@@ -1,0 +1,207 @@
+"""Deciding in workers: what is drawn, turns that are passed on, and nothing left to wait for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from torch import Tensor
+
+from analytic import breast, painter, seeded, small_bank
+from pretend_accelerator import FAR, PretendAccelerator
+from synbt_aug.decide.ground import Ground
+from synbt_aug.host import Host
+from synbt_aug.injector import SynBTInjector
+from synbt_aug.packed_plans import pack, unpack
+from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, SamplePlans
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.signal.intensity import IntensityReference, measure_reference
+from synbt_aug.tumor.label_shape import LabelShape
+from synbt_aug.tumor.recipe import TumorRecipe
+from synbt_aug_nnunet.augmentation import SplitAugmentation
+from synbt_aug_nnunet.injection import BatchInjection
+from synbt_aug_nnunet.planning import DecideSample, TakeSites, packed_plans
+
+MM = (1.0, 1.0, 1.0)
+CPU = torch.device("cpu")
+NOTHING = SplitAugmentation(ComposeTransforms([]), ComposeTransforms([]))
+ALWAYS = InjectionSettings(probability=1.0, diameter_mm=9.0)
+
+
+def sites(there: bool = True) -> Tensor:
+    """Voxels of a site map that is open in the middle of the breast, or nowhere."""
+    voxels = torch.zeros(breast().shape)
+    if there:
+        voxels[22:54, 20:52, 20:52] = 1000
+    return voxels
+
+
+def decider(settings: InjectionSettings = ALWAYS, seed: int = 0) -> DecideSample:
+    return DecideSample(settings, small_bank(), 2.0, MM, seed)
+
+
+def label(value: int = 0) -> Tensor:
+    return torch.full((1, *breast().shape), value, dtype=torch.int16)
+
+
+def no_shape(recipe: TumorRecipe) -> LabelShape:
+    raise AssertionError("a shape was left out")
+
+
+def test_the_site_map_goes_in_as_a_second_segmentation_and_plans_come_out() -> None:
+    steps = ComposeTransforms([TakeSites(), decider()])
+    both = torch.cat([label(), sites().to(torch.int16)[None]])
+    ready = steps(image=breast().image, segmentation=both)
+    assert set(ready) == {"image", "segmentation"}
+    labels, packed = ready["segmentation"]
+    assert torch.equal(labels, label()) and packed.dtype == torch.uint8
+    (plan,) = unpack(packed, no_shape).plans
+    assert plan.recipe.diameter_mm == 9.0
+    batch = {"target": [labels[None], packed[None]]}
+    assert torch.equal(packed_plans(batch)[0], labels[None])
+    assert packed_plans({"target": labels[None]})[1] is None
+    # Deep supervision's list is not one of plans.
+    assert packed_plans({"target": [labels[None], labels[None]]})[1] is None
+
+
+def test_a_turn_is_passed_on_to_a_sample_that_was_not_drawn() -> None:
+    np.random.seed(3)  # noqa: NPY002
+    one = decider(InjectionSettings(probability=0.5, diameter_mm=9.0))
+    drawn = passed = 0
+    open_now = False
+    for _ in range(60):
+        plans = one.decide(breast().image, label(), sites(open_now))
+        if plans.why_not == NOT_DRAWN:
+            assert plans.plans == () and not plans.passed_on
+        elif plans.passed_on:
+            passed += 1
+            assert plans.plans
+        else:
+            drawn += 1
+            assert bool(plans.plans) is open_now
+        open_now = not open_now
+    # As many as were drawn where nothing is open, but for the last ones.
+    assert 20 <= drawn <= 40
+    assert 0.3 * drawn <= passed <= 0.7 * drawn
+
+
+def test_why_nothing_is_tried_is_told() -> None:
+    tumor_free = InjectionSettings(probability=1.0, only_tumor_free=True)
+    marked = label()
+    marked[0, 30, 30, 30] = 1
+    assert decider(tumor_free).decide(breast().image, marked, sites()).why_not == REAL_TUMOR
+    never = decider(InjectionSettings(probability=0.0))
+    assert never.decide(breast().image, label(), sites()).why_not == NOT_DRAWN
+    broken = breast().image.clone()
+    broken[1, 0, 0, 0] = float("nan")
+    said = decider().decide(broken, label(), sites()).why_not
+    assert said == "unusable sample: its post-contrast channel holds NaN or infinite values"
+    flat = torch.zeros_like(broken)
+    assert "pre-contrast channel is constant" in str(
+        decider().decide(flat, label(), sites()).why_not
+    )
+
+
+def test_tumors_keep_off_what_the_labels_close() -> None:
+    closed = label(5)
+    closed[0, :, :, 30:50] = 0
+    for seed in range(4):
+        (plan,) = decider(seed=seed).decide(breast().image, closed, sites()).plans
+        support = Ground((*breast().shape,), MM, lambda _: None).holding(plan).taken  # type: ignore[arg-type, return-value]
+        assert support is not None and bool(support.any())
+        assert not bool((support & (closed[0] == 5)).any())
+
+
+def batch_of(plans: list[SamplePlans]) -> dict[str, Any]:
+    count = len(plans)
+    images = torch.stack([breast(seed=k).image for k in range(count)])
+    packed = torch.stack([pack(one, 2**21) for one in plans])
+    labels = torch.stack([label() for _ in range(count)])
+    return {"data": images, "target": [labels, packed], "keys": [f"case{k}" for k in range(count)]}
+
+
+def references(count: int) -> dict[str, IntensityReference | None]:
+    return {f"case{k}": measure_reference(breast(seed=k).image) for k in range(count)}
+
+
+def test_what_workers_decide_is_painted_and_counted_once_an_epoch() -> None:
+    one = decider()
+    plans = [
+        one.decide(breast(seed=0).image, label(), sites()),
+        SamplePlans(why_not=NOT_DRAWN),
+        one.decide(breast(seed=2).image, label(), sites(False)),
+    ]
+    given = batch_of(plans)
+    before = given["data"].clone()
+    injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, references(3), MM, CPU)
+    ready, injected = injection(given, seeded())
+    assert injected is not None
+    assert [torch.equal(a, b) for a, b in zip(ready["data"], before)] == [False, True, True]
+    assert [bool(t.any()) for t in ready["target"]] == [True, False, False]
+    assert injected.results[1] is None and injected.painted == (True, False, False)
+    counts = injection.pop_counts()
+    assert (counts.samples, counts.drawn, counts.painted, counts.passed_on) == (3, 2, 1, 0)
+    assert counts.things["injected"] == 1 and list(counts.why.values()) == [1]
+    again = injection.pop_counts()
+    assert (again.drawn, again.painted, again.things.total()) == (0, 0, 0)
+
+
+def test_the_recipe_of_what_a_worker_decided_paints_it_again() -> None:
+    plans = [decider().decide(breast().image, label(), sites())]
+    given = batch_of(plans)
+    injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, references(1), MM, CPU)
+    ready, injected = injection(given, seeded())
+    assert injected is not None and injected.results[0] is not None
+    recipe = injected.results[0].recipe
+    assert recipe is not None
+    again = painter().replay(breast(), recipe)
+    assert torch.equal(again.image, ready["data"][0])
+    assert torch.equal(again.tumor, ready["target"][0, 0] == 1)
+
+
+def test_a_case_without_references_is_left_alone_and_counted() -> None:
+    plans = [decider().decide(breast().image, label(), sites())]
+    injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, {"case0": None}, MM, CPU)
+    ready, _ = injection(batch_of(plans), seeded())
+    assert not ready["target"].any()
+    counts = injection.pop_counts()
+    assert dict(counts.why) == {"case without intensity references": 1} and counts.drawn == 1
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_device_is_not_waited_for_from_the_batch_to_the_painted_batch(count: int) -> None:
+    one = decider()
+    plans = [one.decide(breast(seed=k).image, label(), sites()) for k in range(count)]
+    injector = SynBTInjector(ALWAYS, painter())
+    known = [measure_reference(breast(seed=k).image) for k in range(count)]
+    given = batch_of(plans)
+    here = injector(given["data"], given["target"][0], MM, references=known, plans=plans)
+    with PretendAccelerator() as there:
+        images, labels = there.put(given["data"]), there.put(given["target"][0])
+        injector.synthesizer(CPU).device = FAR
+        there.reset()
+        done = injector(images, labels, MM, references=known, plans=plans)
+        assert there.waits == [] and there.to_host == 0
+        assert there.to_device < 2**20 * count
+        painted, marked = there.get(done.images), there.get(done.labels)
+        assert done.painted == (True,) * count
+    assert torch.allclose(painted, here.images, atol=1e-2)
+    assert torch.equal(marked, here.labels) and bool(marked.any())
+
+
+def test_the_host_s_own_sites_are_not_asked_for() -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("the training process looks for sites")
+
+    plans = [decider().decide(breast().image, label(), sites())]
+    synthesizer = painter()
+    synthesizer.segmenter = never
+    injector = SynBTInjector(ALWAYS, synthesizer)
+    host = Host.of(breast())
+    done = injector(
+        breast().image[None], label()[None], MM, references=[host.reference], plans=plans
+    )
+    assert done.painted == (True,)
