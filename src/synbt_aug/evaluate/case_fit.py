@@ -21,6 +21,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import bounding_box, dilate_mm, gaussian
 from synbt_aug.grid.window import Window, cube, cut, cut_mask, shape_for_mask, window_around
 from synbt_aug.host import Host
+from synbt_aug.networks.precision import autocast
 from synbt_aug.paint.cut import Cut
 from synbt_aug.signal.hole import tissue
 from synbt_aug.signal.intensity import IntensityReference, knee, to_linear
@@ -333,8 +334,10 @@ def rebuild(synthesizer: TumorSynthesizer, q: Tensor) -> Tensor:
             f'texture="diffusion".'
         )
     here = q[None].to(next(codec.parameters()).device)
-    codes, _ = codec.quantize(codec.encode(here))
-    return codec.decode(codes)[0].to(q.device)
+    # In the precision that it paints in: its weights may be stored in that.
+    with autocast(getattr(synthesizer.texture, "precision", "fp32"), here.device):
+        codes, _ = codec.quantize(codec.encode(here).float())
+        return codec.decode(codes)[0].to(q)
 
 
 def pool(q: Tensor) -> Tensor:
