@@ -50,6 +50,17 @@ def test_the_looks_that_are_asked_for_are_those_of_the_phantoms(
     assert notes["density"] == "c" and notes["lesions"][0]["category"] == "rim"
 
 
+def test_phases_are_counted_or_timed(synbt: Callable, tmp_path: Path) -> None:
+    small = ["-n", 1, "--shape", "40x32x48", "--spacing", "2x2x2", "--workers", 1]
+    said = synbt("phantom", "-o", tmp_path / "a", *small, "--phases", 3)
+    assert said.code == 0, said.err
+    described = read_json(tmp_path / "a" / "dataset.json")
+    assert list(described["channel_names"].values()) == ["pre", "post1", "post2", "post3"]
+    said = synbt("phantom", "-o", tmp_path / "b", *small, "--phases", 3, "--times", "90,180")
+    assert said.code == 2 and "--times and --phases both say" in said.err
+    assert not (tmp_path / "b").exists()
+
+
 def test_every_look_of_a_phantom_has_an_option() -> None:
     options = set(inspect.signature(phantom).parameters)
     names = {"times_s": "times", "with_tumor": "tumor"}

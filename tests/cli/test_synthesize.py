@@ -224,3 +224,58 @@ def test_the_real_case_takes_a_tumor_of_the_size_asked_for(
         before = _stored(images / f"duke_153_{phase}.nii.gz")
         differ = before != _stored(tmp_path / f"{name}.nii.gz")
         assert differ.any() and not (differ & existing).any()
+
+
+@pytest.fixture(scope="module")
+def later(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two later scans of the same breast, each with its own scale."""
+    post = nib.load(scans / "post.nii.gz")
+    folder, paths = tmp_path_factory.mktemp("later"), []
+    for number, gain in ((2, 2), (3, 3)):
+        paths.append(folder / f"late{number}.nii.gz")
+        nib.save(nib.Nifti1Image(_stored(scans / "post.nii.gz") * gain, post.affine), paths[-1])
+    return paths
+
+
+def test_a_series_is_painted_with_one_recipe_that_replays_it_bitwise(
+    synbt: Callable, scans: Path, later: list[Path], weights: Path, tmp_path: Path
+) -> None:
+    series = [scans / "pre.nii.gz", scans / "post.nii.gz", *later]
+    common = ["--weights", weights, "--diameter-mm", 12, "--seed", 3]
+    said = synbt(
+        "synthesize", *series, "-o", tmp_path / "a", *common, "--existing", scans / "tumor.nii.gz",
+        "--curve", "washout",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "curve  washout (0." in said.out and "post2.nii.gz, post3.nii.gz, tumor" in said.out
+    recipe = json.loads((tmp_path / "a" / "recipe.json").read_text())
+    assert recipe["tumors"][0]["curve"]["kind"] == "washout"
+    names = ("pre", "post", "post2", "post3")
+    tumor = _stored(tmp_path / "a" / "tumor.nii.gz") > 0
+    for source, name in zip(series, names, strict=True):
+        before, after = _stored(source), _stored(tmp_path / "a" / f"{name}.nii.gz")
+        assert before.dtype == after.dtype and (before != after)[tumor].mean() > 0.9
+        # Nothing changes but near the tumor.
+        assert (before != after).sum() < 4 * tumor.sum()
+    said = synbt(
+        "synthesize", *series, "-o", tmp_path / "b", "--weights", weights,
+        "--recipe", tmp_path / "a" / "recipe.json", "--existing", scans / "tumor.nii.gz",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    for name in (*names, "tumor"):
+        first, second = (_stored(tmp_path / f / f"{name}.nii.gz") for f in "ab")
+        assert np.array_equal(first, second), name
+
+
+def test_a_recipe_of_a_series_is_not_replayed_into_a_pair(
+    synbt: Callable, scans: Path, later: list[Path], weights: Path, paint: Callable, tmp_path: Path
+) -> None:
+    series = [scans / "pre.nii.gz", scans / "post.nii.gz", *later]
+    assert synbt("synthesize", *series, "-o", tmp_path / "a", "--weights", weights).code == 0
+    said = paint(tmp_path / "b", "--recipe", tmp_path / "a" / "recipe.json")
+    assert said.code == 2 and "made for pre and 3 post-contrast scans" in said.err
+
+
+def test_a_curve_without_later_scans_is_refused(paint: Callable, tmp_path: Path) -> None:
+    said = paint(tmp_path, "--curve", "washout")
+    assert said.code == 2 and "--curve is of later scans: name them after POST" in said.err

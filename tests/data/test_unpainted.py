@@ -38,7 +38,7 @@ def test_the_painted_ones_are_left_out_wherever_they_stand() -> None:
 def test_channels_that_contradict_are_refused_with_the_reason_and_what_to_type() -> None:
     with pytest.raises(
         SynBTError,
-        match="paints 0: pre, 1: post 1 alone, .* missing in 2: post 2, 4: sub, where real ones "
+        match="paints 0: pre, 1: post 1, and .* missing in 2: post 2, 4: sub, where real ones "
         'show: .* contradict .*all the same with unpainted_channels="allow"',
     ):
         check_unpainted(("pre", "post 1", "post 2", "T2", "sub"), (0, 1), "refuse", allow=ALLOW)
@@ -50,6 +50,16 @@ def test_allowed_ones_are_named_with_all_that_is_not_painted() -> None:
         "SynBT paints 0: pre, 1: post 1; not painted: 2: post 2, 3: T2; they contradict the label "
         "in 2: post 2."
     )
+
+
+def test_what_is_painted_is_named_with_what_is_computed_again_and_what_is_left() -> None:
+    names = ("post1", "T2", "pre", "post2", "sub")
+    line = check_unpainted(names, (2, 0, 3), "refuse", recomputed=(4,), allow=ALLOW)
+    assert line == (
+        "SynBT paints 2: pre, 0: post1, 3: post2; computed again: 4: sub; not painted: 1: T2."
+    )
+    line = check_unpainted(("pre", "post1", "post2"), (0, 1, 2), "refuse", allow=ALLOW)
+    assert line == "SynBT paints 0: pre, 1: post1, 2: post2."
 
 
 def test_other_sequences_are_named_and_not_refused() -> None:

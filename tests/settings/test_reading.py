@@ -61,7 +61,7 @@ def test_what_json_holds_stays_as_it_is_and_lists_become_tuples() -> None:
         ("probability", "often", "a number, got 'often'"),
         ("tumors", "1:2.5", "a whole number, or a range such as 1:3, got '1:2.5'"),
         ("diameter_mm", "10-30", "a number, or a range such as 10:30, got '10-30'"),
-        ("paint_over", "gland", "label values, such as 2,3, got 'gland'"),
+        ("paint_over", "gland", "whole numbers, such as 2,3, got 'gland'"),
         ("only_tumor_free", "2", "true or false, got '2'"),
     ],
 )

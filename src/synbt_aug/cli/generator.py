@@ -69,6 +69,10 @@ PreContrast = Annotated[
     str | None, typer.Option(help="Tumor over its surroundings in pre, or a range.")
 ]
 Category = Annotated[str | None, typer.Option(help="mass, rim or non-mass.")]
+Curve = Annotated[
+    str | None,
+    typer.Option(help="In later scans: washout, plateau or persistent; default: drawn."),
+]
 
 
 def make_synthesizer(
@@ -197,6 +201,9 @@ def facts_of(result: Synthesis) -> dict[str, Any]:
         if "visible_share" in measured:
             rows[f"label that is visible{which}"] = f"{measured['visible_share']:.0%}"
             rows[f"contrast{which}"] = f"{measured['contrast_to_noise']:.1f} x noise"
+        if curve := wish.get("curve"):
+            parts = ", ".join(f"{part:.2f}" for part in curve["fractions"])
+            rows[f"curve{which}"] = f"{curve['kind']} ({parts} of the enhancement in post)"
         rows[f"window{which}"] = f"{' x '.join(map(str, wish['window_mm']))} mm"
     benign = [w["distractor"]["shape"] for w in everything if w["kind"] == "distractor"]
     if benign:

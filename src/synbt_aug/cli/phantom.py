@@ -39,9 +39,15 @@ def phantom(
     ] = "192x192x128",
     spacing: Annotated[str, typer.Option(help="Voxel size in mm, likewise.")] = "1x1x1",
     times: Annotated[
-        str,
-        typer.Option(help="Seconds from injection to each post-contrast scan: 90,180,300."),
-    ] = "120",
+        str | None,
+        typer.Option(
+            help="Seconds from injection to each post-contrast scan: 90,180,300; default: 120."
+        ),
+    ] = None,
+    phases: Annotated[
+        int | None,
+        typer.Option(min=1, max=8, help="Post-contrast scans, 100 s apart from 90 s on."),
+    ] = None,
     field_tesla: Annotated[
         float | None, typer.Option(help="1.5 or 3, which sets the tissues' T1; default: drawn.")
     ] = None,
@@ -95,10 +101,14 @@ def phantom(
     from synbt_aug.errors import SynBTError
     from synbt_aug.phantom import PhantomSettings
 
+    if times is not None and phases is not None:
+        raise SynBTError("--times and --phases both say how many scans there are: name one.")
     try:
-        times_s = tuple(float(part) for part in times.split(","))
+        times_s = tuple(float(part) for part in (times or "120").split(","))
     except ValueError:
         times_s = ()
+    if phases is not None:
+        times_s = tuple(90.0 + 100.0 * phase for phase in range(phases))
     if not times_s or not all(math.isfinite(time) for time in times_s):
         raise SynBTError(f"--times is numbers such as 90,180,300, not {times!r}.")
     settings = PhantomSettings(

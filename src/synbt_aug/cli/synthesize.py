@@ -1,4 +1,4 @@
-"""`synbt synthesize`: tumors into one pre- and post-contrast pair on disk, or out of it."""
+"""`synbt synthesize`: tumors into the scans of one examination on disk, or out of them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ NOTHING_PAINTED = 3
 def synthesize(
     pre: Annotated[Path, typer.Argument(help="Pre-contrast scan, .nii.gz or .nii.")],
     post: Annotated[Path, typer.Argument(help="Post-contrast scan on the same grid.")],
+    later: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Later post-contrast scans, in order of time.", show_default=False),
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
     tumors: generator.Tumors = "1",
     multifocal: Annotated[
@@ -65,6 +70,7 @@ def synthesize(
     heterogeneity: generator.Heterogeneity = None,
     pre_contrast: generator.PreContrast = None,
     category: generator.Category = None,
+    curve: generator.Curve = None,
     steps: generator.Steps = generator.DEFAULT_STEPS,
     guidance: generator.Guidance = 1.0,
     texture: generator.Texture = "diffusion",
@@ -79,10 +85,11 @@ def synthesize(
         bool, typer.Option("--force", help="Overwrite results of another request.")
     ] = False,
 ) -> None:
-    """Paint synthetic tumors into a DCE-MRI pair.
+    """Paint synthetic tumors into a DCE-MRI pair, and into later scans of its series.
 
-    Writes pre.nii.gz, post.nii.gz, tumor.nii.gz, recipe.json and preview.png. Voxels outside the
-    new tumor's support are those of the input, bit by bit. Where no tumor can go, nothing is
+    Writes pre.nii.gz, post.nii.gz, post2.nii.gz and so on for later scans, tumor.nii.gz,
+    recipe.json and preview.png. In later scans the tumors follow a kinetic curve. Voxels outside
+    the new tumor's support are those of the input, bit by bit. Where no tumor can go, nothing is
     written, the reason is told and the exit code is 3.
     """
     from synbt_aug.data import read_mask, read_pair
@@ -100,9 +107,13 @@ def synthesize(
     unused["--distractors"] = tumor_mask is None and distractors > 0
     unused |= {"--roi": roi is not None, "--only-free-side": only_free_side}
     unused["--tissue"] = tissue != "shipped"
+    unused["--curve"] = tumor_mask is None and curve is not None
     unused["an appearance"] = tumor_mask is None and look != AppearanceRequest()
     if chosen and (idle := [name for name, given in unused.items() if given]):
         raise SynBTError(f"{chosen[0]} leaves no choice of {' or '.join(idle)}: leave that out.")
+    further = later or []
+    if curve is not None and not further:
+        raise SynBTError("--curve is of later scans: name them after POST, or leave it out.")
     if roi is not None and tissue != "shipped":
         raise SynBTError(
             "--roi says where tumors may go, and no tissue is asked for: leave --tissue out."
@@ -118,10 +129,10 @@ def synthesize(
         recorded = read_json(recipe, "a recipe that `synbt synthesize` wrote")
         options = _options_of(recorded)
     check_output_folder(output)
-    _refuse_own_input(output, [pre, post, existing, forbidden, roi, tumor_mask, remove])
+    _refuse_own_input(output, [pre, post, *further, existing, forbidden, roi, tumor_mask, remove])
 
     started = time.perf_counter()
-    pair = read_pair(pre, post, existing=existing, forbidden=forbidden, roi=roi)
+    pair = read_pair(pre, post, further, existing=existing, forbidden=forbidden, roi=roi)
     shape = None
     for path, what in ((tumor_mask, "The tumor mask"), (remove, "The mask to remove")):
         if path is not None:
@@ -129,6 +140,7 @@ def synthesize(
             if not shape.any():
                 raise SynBTError(f"{what} needs at least one voxel above 0, but {path} is empty.")
     inputs = {"pre": pre, "post": post, "existing": existing, "forbidden": forbidden}
+    inputs |= {name: path for name, path in zip(_scan_names(pair)[2:], further, strict=True)}
     inputs |= {"roi": roi, "tumor_mask": tumor_mask, "remove": remove, "recipe": recipe}
     request = {
         "files": {name: _fingerprint(path) for name, path in inputs.items() if path is not None},
@@ -140,6 +152,7 @@ def synthesize(
         "weights": weights,
         "bank": None if bank is None else str(bank),
         **options,
+        **({"curve": curve} if curve else {}),
         **({"only_free_side": True} if only_free_side else {}),
         **({"distractors": distractors} if distractors else {}),
         **({"tissue": tissue} if tissue != "shipped" else {}),
@@ -164,6 +177,7 @@ def synthesize(
             appearance=look,
             tumor_mask=shape,
             only_free_side=only_free_side,
+            curve=curve,
         )
     painted = time.perf_counter()
     if not result.painted:
@@ -171,7 +185,7 @@ def synthesize(
         raise typer.Exit(NOTHING_PAINTED)
     seconds = {"reading and loading": ready - started, "painting": painted - ready}
     _write(output, pair, result, request, seconds)
-    _tell(output, result, seconds)
+    _tell(output, pair, result, seconds)
 
 
 def _plain(value: Any) -> Any:
@@ -189,8 +203,14 @@ def _options_of(recorded: Any) -> dict[str, Any]:
     return chosen | {"texture": settings.get("name", "diffusion")}
 
 
+def _scan_names(pair: Pair) -> list[str]:
+    """What the painted scans are called on disk, in the order of the volume's channels."""
+    return ["pre", "post", *(f"post{number}" for number in range(2, 2 + len(pair.further)))]
+
+
 def _refuse_own_input(output: Path, inputs: list[Path | None]) -> None:
-    written = {(output / f"{name}.nii.gz").resolve() for name in ("pre", "post", "tumor")}
+    names = ("pre", "post", *(f"post{n}" for n in range(2, len(inputs))), "tumor")
+    written = {(output / f"{name}.nii.gz").resolve() for name in names}
     for path in inputs:
         if path is not None and path.resolve() in written:
             raise SynBTError(
@@ -236,13 +256,14 @@ def _write(
 
     # The recipe goes last: a folder with a recipe is complete.
     (output / "recipe.json").unlink(missing_ok=True)
-    for channel, (name, scan) in enumerate((("pre", pair.pre), ("post", pair.post))):
+    scans = zip(_scan_names(pair), (pair.pre, pair.post, *pair.further), strict=True)
+    for channel, (name, scan) in enumerate(scans):
         write_painted(output / f"{name}.nii.gz", scan, result.image[channel], result.support)
     write_mask(output / "tumor.nii.gz", pair.pre, result.tumor)
     shown = BeforeAfter(
         title=", ".join(f"{k} {v}" for k, v in list(generator.facts_of(result).items())[:4]),
-        before=pair.volume.image.numpy(),
-        after=result.image.numpy(),
+        before=pair.volume.image[:2].numpy(),
+        after=result.image[:2].numpy(),
         tumor=result.tumor.numpy(),
         support=result.support.numpy(),
         spacing=pair.volume.spacing,
@@ -255,7 +276,7 @@ def _write(
     write_json(output / "recipe.json", (result.recipe or {}) | about)
 
 
-def _tell(output: Path, result: Synthesis, seconds: dict[str, float]) -> None:
+def _tell(output: Path, pair: Pair, result: Synthesis, seconds: dict[str, float]) -> None:
     for name, value in generator.facts_of(result).items():
         note(f"{name:>22}  {value}")
     precision = (result.recipe or {})["texture"].get("precision")
@@ -263,4 +284,5 @@ def _tell(output: Path, result: Synthesis, seconds: dict[str, float]) -> None:
         note(f"{'precision':>22}  {precision}")
     for name, value in seconds.items():
         note(f"{name:>22}  {value:.1f} s")
-    note(f"Written to {output}: pre.nii.gz, post.nii.gz, tumor.nii.gz, recipe.json, preview.png")
+    written = [f"{name}.nii.gz" for name in (*_scan_names(pair), "tumor")]
+    note(f"Written to {output}: {', '.join(written)}, recipe.json, preview.png")

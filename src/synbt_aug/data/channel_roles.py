@@ -47,12 +47,17 @@ _NO_AGENT = {
     "surgical", "biopsy", "processed", "processing", "registered", "registration",
 }  # fmt: skip
 
-_DERIVED = {
+_SUBTRACTION = {
     "sub", "subs", "subtr", "subtract", "subtracted", "subtraction", "subtractions", "minus",
-    "difference", "mip", "ser", "pe", "pei", "washin", "washout", "wash", "uptake",
-    "enhancement", "slope", "ktrans", "kep", "auc", "iauc", "ttp", "perfusion", "kinetic",
-    "kinetics",
+    "difference",
 }  # fmt: skip
+
+#: Maps computed from several phases otherwise than by a difference.
+_MAP = {
+    "mip", "ser", "pe", "pei", "washin", "washout", "wash", "uptake", "enhancement", "slope",
+    "ktrans", "kep", "auc", "iauc", "ttp", "perfusion", "kinetic", "kinetics",
+}  # fmt: skip
+_DERIVED = _SUBTRACTION | _MAP
 
 _OTHER = {
     "adc", "dwi", "dti", "ivim", "diffusion", "stir", "tirm", "flair", "swi", "pd", "pdw", "ct",
@@ -65,6 +70,17 @@ def roles_of(names: Sequence[str]) -> list[Role]:
     """What each channel of a dataset holds; `UNKNOWN` where no word says it."""
     times = _are_times(names)
     return [_role(words_of(name), times) for name in names]
+
+
+def is_subtraction(name: str) -> bool:
+    """Whether a channel is called a difference of phases, and nothing else computed of them.
+
+    "post-pre" is one; "MIP sub", a projection of one, is none.
+    """
+    words = words_of(name)
+    if roles_of([name]) != [Role.DERIVED] or _MAP & set(words):
+        return False
+    return bool(_SUBTRACTION & set(words)) or (_is_phase(words, _PRE) and _is_phase(words, _POST))
 
 
 def _are_times(names: Sequence[str]) -> bool:

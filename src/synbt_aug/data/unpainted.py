@@ -1,7 +1,8 @@
 """Channels that are not painted, although a real tumor shows in them.
 
-Tumors are painted into one pre- and one post-contrast channel. In a later phase or a subtraction
-beside them the painted tumor is missing, and the label contradicts what the network sees.
+Tumors are painted into the scans of one series, and subtractions of it are computed again. In a
+map computed otherwise, or a channel whose name says nothing, the painted tumor is missing, and the
+label contradicts what the network sees.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def contradicting(names: Sequence[str], painted: Collection[int]) -> tuple[int, 
 
     Args:
         names: Of all channels, by position; "" for one without a name.
-        painted: The positions that are painted, pre and post.
+        painted: The positions that are painted or computed again.
     """
     return tuple(
         c
@@ -31,32 +32,44 @@ def contradicting(names: Sequence[str], painted: Collection[int]) -> tuple[int, 
 
 
 def check_unpainted(
-    names: Sequence[str], painted: Sequence[int], unpainted_channels: str, *, allow: str
+    names: Sequence[str],
+    painted: Sequence[int],
+    unpainted_channels: str,
+    *,
+    recomputed: Sequence[int] = (),
+    allow: str,
 ) -> str | None:
     """Refuse channels that would contradict the label, unless they are allowed.
 
     Args:
         names: As for `contradicting`.
-        painted: Likewise.
+        painted: The positions that are painted: pre and post-contrast scans.
         unpainted_channels: The setting: "refuse" or "allow".
+        recomputed: The positions of subtractions, which are computed again.
         allow: What to type to go on all the same, such as `unpainted_channels="allow"`.
 
     Returns:
-        A sentence that names all channels that are not painted; None where there are none.
+        A sentence that names what is painted and what is not; None where only pre and post are
+        there.
 
     Raises:
         SynBTError: If there are such channels and the setting is "refuse".
     """
     told = list_channels(names, painted)
-    against = contradicting(names, painted)
+    covered = (*painted, *recomputed)
+    against = contradicting(names, covered)
     if against and unpainted_channels == "refuse":
         raise SynBTError(
-            f"SynBT paints {told} alone, and a tumor that it paints would be missing in "
+            f"SynBT paints {told}, and a tumor that it paints would be missing in "
             f"{list_channels(names, against)}, where real ones show: the label would contradict "
             f"these channels. Leave them out, or go on all the same with {allow}."
         )
-    rest = [c for c in range(len(names)) if c not in painted]
-    if not rest:
-        return None
-    missing = f"; they contradict the label in {list_channels(names, against)}" if against else ""
-    return f"SynBT paints {told}; not painted: {list_channels(names, rest)}{missing}."
+    rest = [c for c in range(len(names)) if c not in covered]
+    parts = [f"SynBT paints {told}"]
+    if recomputed:
+        parts.append(f"computed again: {list_channels(names, recomputed)}")
+    if rest:
+        parts.append(f"not painted: {list_channels(names, rest)}")
+    if against:
+        parts.append(f"they contradict the label in {list_channels(names, against)}")
+    return f"{'; '.join(parts)}." if len(names) > 2 else None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from synbt_aug.data.channels import channel_names, channels_of
+from synbt_aug.data.channels import channel_names, channels_of, list_channels
 from synbt_aug.data.dataset_json import check_dataset_json
 from synbt_aug.data.label_names import breast_labels_of, label_values, tumor_label_of
 from synbt_aug.data.raw_dataset import PaintedPlaces
+from synbt_aug.data.series_channels import series_channels
 from synbt_aug.data.unpainted import check_unpainted
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.settings.reading import PREFIX
+from synbt_aug.volume import MAX_PHASES
 
 S = TypeVar("S", bound=InjectionSettings)
 
@@ -59,6 +61,12 @@ def settings_for(
         "post_channel": channels.post,
         "tumor_label": label,
     }
+    series = series_channels(channels.names, channels.pre, channels.post)
+    if "post_channels" not in given:
+        found["post_channels"] = series.posts[:MAX_PHASES] if len(series.posts) > 1 else ()
+    if "subtraction_channels" not in given:
+        found["subtraction_channels"] = series.subtractions
+    _refuse_unknown_channels(asked, channels.names)
     if "paint_over" not in given:
         found["paint_over"] = breast_labels_of(dataset_json, label)
     return dataclasses.replace(asked, **found)
@@ -90,11 +98,21 @@ def unpainted_line(dataset_json: Mapping[str, Any], settings: InjectionSettings)
         return None
     return check_unpainted(
         channel_names(dataset_json),
-        (settings.pre_channel, settings.post_channel),
+        settings.scans,
         settings.unpainted_channels,
+        recomputed=settings.subtraction_channels,
         allow='SYNBT_UNPAINTED_CHANNELS=allow, or "synbt": {"unpainted_channels": "allow"} in '
         "dataset.json",
     )
+
+
+def _refuse_unknown_channels(asked: InjectionSettings, names: Sequence[str]) -> None:
+    for name in ("post_channels", "subtraction_channels"):
+        if unknown := [c for c in getattr(asked, name) if c >= len(names)]:
+            raise SynBTError(
+                f"{name} names channel {unknown[0]}, which dataset.json does not have. There are "
+                f"{list_channels(names)}."
+            )
 
 
 def _refuse_unknown_labels(

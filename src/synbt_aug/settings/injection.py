@@ -14,6 +14,7 @@ import torch
 from synbt_aug.errors import SynBTError
 from synbt_aug.networks.precision import AUTO, check_precision
 from synbt_aug.settings.reading import from_section, from_variables, type_setting
+from synbt_aug.settings.series import check_series
 from synbt_aug.support.number import MAX_LABEL, MAX_SEED, check_number, check_whole
 from synbt_aug.support.ranges import Range, WholeRange, check_whole_range
 from synbt_aug.texture.names import (
@@ -62,7 +63,14 @@ class InjectionSettings:
             host has no bank of its own.
         tissue: What finds the tissues that decide where a tumor may go: "shipped", or a folder
             that `synbt train tissue` wrote.
+        curve: How the tumors show in further phases: "washout", "plateau" or "persistent"; None
+            draws it.
         pre_channel, post_channel: Which channels of the image are pre and post.
+        post_channels: All post-contrast channels of the series in order of time, `post_channel`
+            among them or before them: tumors follow their curve in the others. Empty: what the
+            channels' names say.
+        subtraction_channels: Differences of scans of the series, which are computed again where
+            a tumor was painted. Empty: what the names say.
         unpainted_channels: What is done where further channels would contradict the label, as
             later post-contrast phases and subtractions do: "refuse", or "allow" to train on them
             all the same.
@@ -95,6 +103,7 @@ class InjectionSettings:
     heterogeneity: float | Range | None = None
     pre_contrast: float | Range | None = None
     category: str | None = None
+    curve: str | None = None
     texture: str = "diffusion"
     guidance: float = 1.0
     steps: int = DEFAULT_STEPS
@@ -103,6 +112,8 @@ class InjectionSettings:
     tissue: str = "shipped"
     pre_channel: int = 0
     post_channel: int = 1
+    post_channels: tuple[int, ...] = ()
+    subtraction_channels: tuple[int, ...] = ()
     unpainted_channels: str = "refuse"
     tumor_label: int = 1
     paint_over: tuple[int, ...] = ()
@@ -122,6 +133,9 @@ class InjectionSettings:
             raise SynBTError(
                 f"pre_channel and post_channel need two channels, got {self.pre_channel} for both."
             )
+        check_series(
+            self.pre_channel, self.post_channel, self.post_channels, self.subtraction_channels
+        )
         if self.unpainted_channels not in UNPAINTED_CHANNELS:
             raise SynBTError(
                 f"unpainted_channels needs one of {', '.join(map(repr, UNPAINTED_CHANNELS))}, got "
@@ -177,10 +191,12 @@ class InjectionSettings:
         whole |= {"pre_channel": (0, None), "post_channel": (0, None), "seed": (0, MAX_SEED)}
         for name, (least, most) in whole.items():
             object.__setattr__(self, name, check_whole(name, getattr(self, name), least, most))
-        for name in ("paint_over", "roi_labels"):
+        lists = {"paint_over": "label values", "roi_labels": "label values"}
+        lists |= {"post_channels": "channels", "subtraction_channels": "channels"}
+        for name, what in lists.items():
             given = getattr(self, name)
             if isinstance(given, str) or not isinstance(given, Iterable):
-                raise SynBTError(f"{name} needs label values, such as (2, 3), got {given!r}.")
+                raise SynBTError(f"{name} needs {what}, such as (2, 3), got {given!r}.")
             # Negative labels mark voxels without signal.
             values = tuple(check_whole(f"Each value of {name}", v, 0, MAX_LABEL) for v in given)
             object.__setattr__(self, name, values)
@@ -206,6 +222,7 @@ class InjectionSettings:
             self.multifocal,
             self.distractors,
             self.only_free_side,
+            self.curve,
         )
 
     def wishes(self, null: float, generator: torch.Generator) -> list[Wish]:
@@ -216,6 +233,18 @@ class InjectionSettings:
             generator: The sample's own; ranges, multifocal groups and distractors draw from it.
         """
         return self.request("null" if null < self.null_paint else "tumor").draw(generator)
+
+    @property
+    def scans(self) -> tuple[int, ...]:
+        """Channels of pre, the painted post, and further post-contrast scans in order of time."""
+        others = (c for c in self.post_channels if c != self.post_channel)
+        return (self.pre_channel, self.post_channel, *others)
+
+    @property
+    def earlier(self) -> int:
+        """How many of the further scans come before the painted one."""
+        posts = self.post_channels
+        return posts.index(self.post_channel) if self.post_channel in posts else 0
 
     @property
     def open_labels(self) -> tuple[int, ...]:

@@ -127,7 +127,7 @@ def read_setting(name: str, value: Any, annotation: str) -> Any:
 def _reader(kinds: list[str]) -> tuple[str, Callable[[str], Any]]:
     """What a setting of such an annotation needs, in words, and what reads it."""
     if "tuple[int, ...]" in kinds:
-        return "label values, such as 2,3", _read_labels
+        return "whole numbers, such as 2,3", _read_numbers
     if "WholeRange" in kinds:
         return "a whole number, or a range such as 1:3", lambda text: read_range(text, int)
     if "Range" in kinds:
@@ -141,7 +141,7 @@ def _reader(kinds: list[str]) -> tuple[str, Callable[[str], Any]]:
     return "a word", str
 
 
-def _read_labels(text: str) -> tuple[int, ...]:
+def _read_numbers(text: str) -> tuple[int, ...]:
     """`2,3`; brackets may be around it."""
     parts = text.replace(" ", "").strip("[]()").split(",")
     return tuple(int(part) for part in parts if part)
