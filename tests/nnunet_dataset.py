@@ -77,10 +77,10 @@ def write_dataset(root: Path, dataset: Dataset) -> Path:
 def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
     image = breast_image(dataset.spacing, seed=number)
     shape = tuple(image.shape[1:])
-    pick = {"pre": 0, "post": 1, "post 1": 1, "post 2": 1}
+    later = breast_image(dataset.spacing, seed=number + 50)[1] * 1.5
+    scans = {"pre": image[0], "post": image[1], "post 1": image[1], "post 2": later}
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(number))
-    channels = [image[pick[c]] if c in pick else noise for c in dataset.channels]
-    data = torch.stack(channels).numpy()
+    data = torch.stack([scans.get(c, noise) for c in dataset.channels]).numpy()
     segmentation = np.zeros(shape, np.int16)
     if dataset.radius_mm:
         centre = (34.0, 30.0, 36.0)
@@ -88,8 +88,12 @@ def _write_case(folder: Path, name: str, number: int, dataset: Dataset) -> None:
         tumor = ellipsoid(shape, centre, radii, dataset.spacing).numpy()
         segmentation[tumor] = dataset.tumor
         for k, channel in enumerate(dataset.channels):
-            if channel in pick:
-                data[k][tumor] += 20.0 if channel == "pre" else 120.0
+            if channel in scans:
+                # It washes out: (112 - 20) / (120 - 20) of the enhancement is left in post 2.
+                data[k][tumor] += {"pre": 20.0, "post 2": 1.5 * 112.0}.get(channel, 120.0)
+    if "sub" in dataset.channels:
+        pre, post = (dataset.channels.index(name) for name in ("pre", "post 1"))
+        data[dataset.channels.index("sub")] = data[post] - data[pre]
     if dataset.changes is not None:
         dataset.changes(data, segmentation)
     mean = data.mean((1, 2, 3), keepdims=True)

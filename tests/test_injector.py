@@ -164,7 +164,8 @@ def test_every_setting_can_come_from_the_environment(field: str) -> None:
     values: dict[str, Any] = {
         "probability": 0.25, "tumors": 4, "multifocal": 0.4, "diameter_mm": 22.5,
         "enhancement": 0.4, "rim": 1.25, "heterogeneity": 0.3, "pre_contrast": 0.1,
-        "category": "rim", "guidance": 2.5,
+        "category": "rim", "guidance": 2.5, "curve": "washout",
+        "post_channels": (1, 2, 4), "subtraction_channels": (5,),
         "steps": 4, "weights": "w",
         "bank": "b.npz", "pre_channel": 3, "post_channel": 2, "tumor_label": 7,
         "paint_over": (2, 3), "roi_labels": (4, 5), "only_free_side": True, "texture": "syntumor",

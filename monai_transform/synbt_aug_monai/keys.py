@@ -10,10 +10,11 @@ from monai.utils import ensure_tuple
 
 from synbt_aug.data.channel_roles import Role, roles_of
 from synbt_aug.errors import SynBTError
+from synbt_aug.transform import Place
 
 
 def image_keys(keys: KeysCollection, *others: Hashable | None) -> tuple[Hashable, ...]:
-    """The keys of the image, or of pre and post.
+    """The keys of the image, or of pre, post and further channels.
 
     Args:
         keys: As a user gave them; those of the label and the roi among them are left out, so
@@ -21,33 +22,36 @@ def image_keys(keys: KeysCollection, *others: Hashable | None) -> tuple[Hashable
         *others: Those of label and roi.
 
     Raises:
-        SynBTError: If there are not one or two.
+        SynBTError: If there is none, or one twice.
     """
     found = tuple(key for key in ensure_tuple(keys) if key not in others)
-    if len(found) not in (1, 2) or len(set(found)) != len(found):
+    if not found or len(set(found)) != len(found):
         raise SynBTError(
             f"keys needs one image with two channels, such as 'image', or the keys of pre and "
-            f"post, such as ('pre', 'post'); got {tuple(ensure_tuple(keys))}."
+            f"post, such as ('pre', 'post'), and of what follows them; got "
+            f"{tuple(ensure_tuple(keys))}."
         )
     return found
 
 
 def channels_of(
     images: Mapping[Hashable, Any], channels: tuple[int, int]
-) -> tuple[list[str], list[int]]:
+) -> tuple[list[str], list[Place | None], tuple[int, int]]:
     """The channels of the images, and which of them are painted.
 
     Args:
-        images: By name: one that holds pre and post, or the two, shape `(C, H, W, D)`.
+        images: By name: one that holds pre and post, or pre, post and others of one channel each,
+            shape `(C, H, W, D)`.
         channels: Of pre and post, where one image holds both.
 
     Returns:
-        Names, "" for channels of one image; and the positions of pre and post.
+        Names, "" for channels of one image; their places; and the positions of pre and post.
     """
-    if len(images) == 2:
-        return [str(name) for name in images], [0, 1]
-    (image,) = images.values()
-    return [""] * image.shape[0], list(channels)
+    if len(images) > 1:
+        return [str(name) for name in images], [(name, 0) for name in images], (0, 1)
+    ((name, image),) = images.items()
+    count = image.shape[0]
+    return [""] * count, [(name, c) for c in range(count)], channels
 
 
 def other_scans(

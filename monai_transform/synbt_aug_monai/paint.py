@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from monai.config import KeysCollection, NdarrayOrTensor
@@ -12,7 +13,15 @@ from monai.utils import TransformBackends
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
-from synbt_aug.transform import NOT_GIVEN, Notices, checked_keywords, merged_settings, replay
+from synbt_aug.transform import (
+    NOT_GIVEN,
+    Notices,
+    SeriesPlaces,
+    checked_keywords,
+    merged_settings,
+    replay,
+    subtractions_after,
+)
 from synbt_aug.volume import Spacing
 from synbt_aug_monai.call_text import call_text, described
 from synbt_aug_monai.geometry import recorded_grid_of
@@ -58,6 +67,8 @@ class PaintTumor(Transform):
         generator_device: str = NOT_GIVEN,
         pre_channel: int = NOT_GIVEN,
         post_channel: int = NOT_GIVEN,
+        post_channels: tuple[int, ...] = NOT_GIVEN,
+        subtraction_channels: tuple[int, ...] = NOT_GIVEN,
         tumor_label: int = NOT_GIVEN,
         paint_over: tuple[int, ...] = NOT_GIVEN,
         roi_labels: tuple[int, ...] = NOT_GIVEN,
@@ -109,22 +120,22 @@ class PaintTumor(Transform):
                 f"{who} needs a recipe: pass recipe=, as SynBTTumor.outcome"
                 f'["recipe"] or a sample\'s "{RECIPE_KEY}" holds it.'
             )
-        s = self.settings
-        channels = s.pre_channel, s.post_channel
-        painted = None
+        # What stays was told or refused when the recipe was made.
+        s = replace(self.settings, unpainted_channels="allow")
+        painted, new, series = None, [], SeriesPlaces(())
         if found is not None:
-            sample = read_sample(
+            sample, series = read_sample(
                 who,
                 images,
-                channels,
                 label,
-                s.tumor_label,
+                s,
                 spacing=self.spacing,
                 recorded=recorded or Recorded(),
                 notices=self.notices,
             )
             painted = replay(sample, s, found, self.notices)
-        return write_sample(painted, images, channels, label[1], s.tumor_label)
+            new = subtractions_after(sample, painted, s, self.notices)
+        return write_sample(painted, images, series, new, label[1], s.tumor_label)
 
     def __repr__(self) -> str:
         return call_text(type(self).__name__, described(self.settings))
@@ -171,6 +182,8 @@ class PaintTumord(MapTransform):
         generator_device: str = NOT_GIVEN,
         pre_channel: int = NOT_GIVEN,
         post_channel: int = NOT_GIVEN,
+        post_channels: tuple[int, ...] = NOT_GIVEN,
+        subtraction_channels: tuple[int, ...] = NOT_GIVEN,
         tumor_label: int = NOT_GIVEN,
         paint_over: tuple[int, ...] = NOT_GIVEN,
         roi_labels: tuple[int, ...] = NOT_GIVEN,

@@ -44,7 +44,8 @@ class RecordIntensityd(MapTransform):
     transform voids both, so put it after `Spacingd` and `Orientationd`.
 
     Args:
-        keys: One image that holds pre and post, or the keys of pre and post.
+        keys: One image that holds pre and post, or the keys of pre and post; what follows them
+            needs no record of its own.
         pre_channel: Channel of pre, where one image holds both.
         post_channel: Likewise.
         intensity_key: Where to keep the references.
@@ -82,7 +83,7 @@ class RecordIntensityd(MapTransform):
         tensors = [signal_of(plain(d[key]), f"RecordIntensityd: {key!r}") for key in self.keys]
         channels = (self.pre_channel, self.post_channel) if len(tensors) == 1 else (0, 0)
         try:
-            pre, post = tensors[0][channels[0]], tensors[-1][channels[1]]
+            pre, post = tensors[0][channels[0]], tensors[min(1, len(tensors) - 1)][channels[1]]
         except IndexError as error:
             raise SynBTError(
                 f"RecordIntensityd needs channels {channels[0]} (pre) and {channels[1]} (post), "
@@ -141,7 +142,7 @@ def usable_reference(sample: Sample, cropped: bool, notices: Notices) -> Intensi
             )
         return None
     try:
-        here = measure_reference(sample.pair)
+        here = measure_reference(sample.scans[:2])
     except SynBTError:
         return recorded
     for low, high, low_here, high_here in zip(

@@ -5,7 +5,8 @@ Arrays may be NumPy arrays, tensors or MetaTensors, and come back as what they w
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import functools
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +19,23 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.transform import (
     Notices,
+    Place,
     Sample,
+    SeriesPlaces,
     calculable,
     check_holds,
+    find_series,
     painted_image,
     painted_label,
     signal_of,
 )
 from synbt_aug.volume import Spacing, Synthesis
 from synbt_aug_monai.geometry import RecordedGrid, check_grids, voxel_size
+from synbt_aug_monai.keys import channels_of
 
 #: Names of what the array transforms take, for errors.
 IMAGE, LABEL, ROI = "the image", "the label", "the roi"
@@ -51,31 +57,36 @@ class Recorded:
 def read_sample(
     who: str,
     images: Mapping[Hashable, NdarrayOrTensor],
-    channels: tuple[int, int],
     label: tuple[Hashable, NdarrayOrTensor],
-    tumor_label: int,
+    settings: InjectionSettings,
     roi: tuple[Hashable, NdarrayOrTensor] | None = None,
     *,
+    others: Callable[[tuple[int, ...]], list[str]] = lambda shape: [],
     spacing: Spacing | None,
     recorded: Recorded,
     notices: Notices,
-) -> Sample:
+) -> tuple[Sample, SeriesPlaces]:
     """Read a sample.
 
     Args:
         who: The transform's name, for errors.
-        images: By name: one that holds pre and post, or the two of one channel each, shape
-            `(C, H, W, D)`.
-        channels: Of pre and post, where one image holds both.
+        images: By name: one that holds the series, or pre, post and others of one channel each,
+            shape `(C, H, W, D)`.
         label: Name and array, shape `(1, H, W, D)`.
-        tumor_label: Value of tumors, which the label must be able to hold.
+        settings: With channels, and the value of tumors, which the label must be able to hold.
         roi: Name and array, shape `(1, H, W, D)`; None: nobody said.
+        others: Names of channels that a network may see and that are not passed, by their shape.
         spacing: Voxel size along H, W and D, in mm; None takes it from the image.
         recorded: What `RecordIntensityd` left.
-        notices: Are told where the voxel size is not known, or the record does not fit.
+        notices: Are told what is painted, and where the voxel size is not known, or the record
+            does not fit.
+
+    Returns:
+        The sample, and where its channels came from.
 
     Raises:
-        SynBTError: If shapes, types or grids do not fit each other.
+        SynBTError: If shapes, types or grids do not fit each other, or a channel would contradict
+            the label.
     """
     tensors = {name: plain(image, f"{name!r}", who) for name, image in images.items()}
     for name, tensor in tensors.items():
@@ -85,7 +96,7 @@ def read_sample(
                 f"{tuple(tensor.shape)} in {name!r}. Put EnsureChannelFirst before it, and paint "
                 f"before batches are made."
             )
-    pair = _pair(who, tensors, channels)
+    pair = _pair(who, tensors, (settings.pre_channel, settings.post_channel))
     expected = (1, *pair.shape[1:])
     plain_label = plain(label[1], f"{label[0]!r}", who)
     if tuple(plain_label.shape) != expected:
@@ -99,8 +110,16 @@ def read_sample(
             f"{who} needs a roi of shape {expected}, got {tuple(where.shape)}. Crop and resample "
             f"it with the image."
         )
-    check_holds(_dtype(label[1], plain_label), tumor_label, f"{label[0]!r}")
+    check_holds(_dtype(label[1], plain_label), settings.tumor_label, f"{label[0]!r}")
     check_grids(who, {**images, label[0]: label[1], **({} if roi is None else {roi[0]: roi[1]})})
+    names, places, painted = channels_of(images, (settings.pre_channel, settings.post_channel))
+    names += (further := others(tuple(pair.shape[1:])))
+    places += [None] * len(further)
+
+    def read(place: Place) -> Tensor:
+        return signal_of(tensors[place[0]], f"{who}: {place[0]!r}")[place[1]]
+
+    series = find_series(names, places, painted, settings, notices, read)
     reference = recorded.reference
     if spacing is None:
         d, h, w = pair.shape[1:]
@@ -115,8 +134,20 @@ def read_sample(
         )
         spacing = (1.0, 1.0, 1.0)
     where = None if where is None else calculable(where[0])
-    dtypes = [_dtype(image, tensors[name]) for name, image in images.items()]
-    return Sample(pair, plain_label[0], spacing, where, reference, (dtypes[0], dtypes[-1]))
+    scans = _together(who, [read(place) for place in series.scans])
+    dtypes = tuple(_dtype(images[name], tensors[name]) for name, _ in series.scans)
+    subtractions = tuple(_together(who, [scans[0], read(p)])[1] for p in series.subtractions)
+    sample = Sample(
+        scans,
+        plain_label[0],
+        spacing,
+        where,
+        reference,
+        dtypes,
+        series.earlier,
+        subtractions,
+    )
+    return sample, series
 
 
 def _dtype(array: NdarrayOrTensor, converted: Tensor) -> torch.dtype:
@@ -138,7 +169,7 @@ def _pair(who: str, tensors: Mapping[Hashable, Tensor], channels: tuple[int, int
                 f"keys of both images."
             )
         return torch.stack([image[channels[0]], image[channels[1]]])
-    pre, post = signals
+    pre, post = signals[:2]
     if pre.shape != post.shape or pre.shape[0] != 1:
         raise SynBTError(
             f"{who} needs pre and post of one shape (1, H, W, D), got {tuple(pre.shape)} and "
@@ -148,10 +179,22 @@ def _pair(who: str, tensors: Mapping[Hashable, Tensor], channels: tuple[int, int
     return torch.cat([pre.to(dtype), post.to(dtype)])
 
 
+def _together(who: str, scans: Sequence[Tensor]) -> Tensor:
+    """Channels of one type, shape `(len(scans), H, W, D)`."""
+    if odd := [scan for scan in scans if scan.shape != scans[0].shape]:
+        raise SynBTError(
+            f"{who} needs all channels of a series on one grid, got {tuple(scans[0].shape)} and "
+            f"{tuple(odd[0].shape)}. Resample them, for example with ResampleToMatchd."
+        )
+    dtype = functools.reduce(torch.promote_types, (scan.dtype for scan in scans))
+    return torch.stack([scan.to(dtype) for scan in scans])
+
+
 def write_sample(
     painted: Synthesis | None,
     images: Mapping[Hashable, NdarrayOrTensor],
-    channels: tuple[int, int],
+    series: SeriesPlaces,
+    subtractions: Sequence[Tensor],
     label: NdarrayOrTensor,
     tumor_label: int,
 ) -> tuple[list[Any], Any]:
@@ -160,7 +203,8 @@ def write_sample(
     Args:
         painted: None, or unchanged with a reason: nothing is written.
         images: As they came.
-        channels: As for `read_sample`.
+        series: Where their channels are.
+        subtractions: As `subtractions_after` gives them; empty where nothing was painted.
         label: As it came.
         tumor_label: Value of tumors.
 
@@ -169,13 +213,18 @@ def write_sample(
     """
     if painted is None or not painted.painted:
         return [give_back(image) for image in images.values()], give_back(label)
-    pre, post = painted.image
-    contents = (
-        [{channels[0]: pre, channels[1]: post}] if len(images) == 1 else [{0: pre}, {0: post}]
-    )
+    contents: dict[Hashable, dict[int, Tensor]] = {}
+    places = (*series.scans, *series.subtractions)
+    for (name, channel), values in zip(places, (*painted.image, *subtractions), strict=True):
+        contents.setdefault(name, {})[channel] = values
     new = [
-        give_back(image, painted_image(plain(image), content, painted.support))
-        for image, content in zip(images.values(), contents, strict=True)
+        give_back(
+            image,
+            painted_image(plain(image), contents[name], painted.support)
+            if name in contents
+            else None,
+        )
+        for name, image in images.items()
     ]
     return new, give_back(label, painted_label(plain(label), painted.tumor, tumor_label))
 

@@ -25,13 +25,12 @@ from synbt_aug.transform import (
     Sample,
     checked_keywords,
     inject,
-    look_at_unpainted,
     merged_settings,
+    subtractions_after,
 )
 from synbt_aug.volume import Spacing, Synthesis
 from synbt_aug_monai.call_text import call_text, described
 from synbt_aug_monai.geometry import was_cropped
-from synbt_aug_monai.keys import channels_of
 from synbt_aug_monai.record_intensity import usable_reference
 from synbt_aug_monai.scan import IMAGE, LABEL, ROI, Recorded, read_sample, write_sample
 
@@ -57,8 +56,9 @@ class SynBTTumor(RandomizableTransform):
     can be painted (no room, no tissue, constant or NaN signal, out of memory) image and label
     stay as they are, and `outcome` says why.
 
-    A tumor is painted into pre and post. Further channels in which a real one would show (later
-    phases, subtractions) are refused, unless `unpainted_channels` is "allow".
+    A tumor is painted into pre and post, and follows a kinetic curve in the other scans of
+    `post_channels`; `subtraction_channels` are computed again. Other channels in which a real one
+    would show are refused, unless `unpainted_channels` is "allow".
 
     Put it before gamma, clipping, histogram and noise transforms. Networks are loaded on first
     use, once a process; the transform pickles as its settings. It takes no part in lazy
@@ -105,6 +105,7 @@ class SynBTTumor(RandomizableTransform):
         heterogeneity: float | Range | None = NOT_GIVEN,
         pre_contrast: float | Range | None = NOT_GIVEN,
         category: str | None = NOT_GIVEN,
+        curve: str | None = NOT_GIVEN,
         texture: str = NOT_GIVEN,
         guidance: float = NOT_GIVEN,
         steps: int = NOT_GIVEN,
@@ -113,6 +114,8 @@ class SynBTTumor(RandomizableTransform):
         tissue: str = NOT_GIVEN,
         pre_channel: int = NOT_GIVEN,
         post_channel: int = NOT_GIVEN,
+        post_channels: tuple[int, ...] = NOT_GIVEN,
+        subtraction_channels: tuple[int, ...] = NOT_GIVEN,
         unpainted_channels: str = NOT_GIVEN,
         tumor_label: int = NOT_GIVEN,
         paint_over: tuple[int, ...] = NOT_GIVEN,
@@ -175,28 +178,32 @@ class SynBTTumor(RandomizableTransform):
         if randomize:
             self.randomize()
         known = reference_of(reference) if isinstance(reference, Tensor) else reference
-        sample = read_sample(
+        sample, series = read_sample(
             type(self).__name__,
             {IMAGE: img},
-            self.channels,
             (LABEL, label),
-            self.settings.tumor_label,
+            self.settings,
             None if roi is None else (ROI, roi),
             spacing=self.spacing,
             recorded=Recorded(known),
             notices=self.notices,
         )
-        look_at_unpainted(*channels_of({IMAGE: img}, self.channels), self.settings, self.notices)
         painted = self.inject(sample, was_cropped(img))
         (new,), new_label = write_sample(
-            painted, {IMAGE: img}, self.channels, label, self.settings.tumor_label
+            painted,
+            {IMAGE: img},
+            series,
+            self.new_subtractions(sample, painted),
+            label,
+            self.settings.tumor_label,
         )
         return new, new_label
 
-    @property
-    def channels(self) -> tuple[int, int]:
-        """Of pre and post, in an image that holds both."""
-        return self.settings.pre_channel, self.settings.post_channel
+    def new_subtractions(self, sample: Sample, painted: Synthesis | None) -> list[Tensor]:
+        """The sample's subtractions after painting; none where nothing was painted."""
+        if painted is None or not painted.painted:
+            return []
+        return subtractions_after(sample, painted, self.settings, self.notices)
 
     def inject(self, sample: Sample, cropped: bool) -> Synthesis | None:
         """Paint what was drawn.

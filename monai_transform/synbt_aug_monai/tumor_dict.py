@@ -15,11 +15,11 @@ from monai.utils import TransformBackends
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.support.ranges import Range, WholeRange
-from synbt_aug.transform import NOT_GIVEN, checked_keywords, look_at_unpainted, merged_settings
+from synbt_aug.transform import NOT_GIVEN, checked_keywords, merged_settings
 from synbt_aug.volume import Spacing
 from synbt_aug_monai.call_text import call_text
 from synbt_aug_monai.geometry import was_cropped
-from synbt_aug_monai.keys import channels_of, image_keys, other_scans
+from synbt_aug_monai.keys import image_keys, other_scans
 from synbt_aug_monai.record_intensity import GRID_KEY, INTENSITY_KEY, recorded_in
 from synbt_aug_monai.scan import read_sample, write_sample
 from synbt_aug_monai.tumor import HINTS, SynBTTumor
@@ -38,16 +38,16 @@ class SynBTTumord(RandomizableTransform, MapTransform):
                  RandSpatialCropd(["image", "label"], 128), SynBTTumord(prob=0.5),
                  RandAdjustContrastd("image")])
 
-    The same as `SynBTTumor`, which see, with entries in place of arguments. Of further entries
-    those count as channels that are called post-contrast or subtraction and have the images'
-    shape. Each sample gets two
-    texts, which loaders collate to lists: `synbt_recipe`, what was painted as JSON, for
-    `PaintTumord` (empty where nothing was painted), and `synbt_outcome`: "painted", "not drawn",
-    or the reason why nothing could be painted.
+    The same as `SynBTTumor`, which see, with entries in place of arguments: `keys=("pre",
+    "post", "post2", "sub")` paints pre and post, follows the tumor in further phases, and computes
+    subtractions again, as the keys' names say. Entries called so that are not among the keys are
+    refused. Each sample gets two texts, which loaders collate to lists: `synbt_recipe`, what was
+    painted as JSON, for `PaintTumord` (empty where nothing was painted), and `synbt_outcome`:
+    "painted", "not drawn", or the reason why nothing could be painted.
 
     Args:
-        keys: One image that holds pre and post, or the keys of pre and post; the label's among
-            them is left out.
+        keys: One image that holds the series, or the keys of pre and post and of what follows
+            them; the label's among them is left out.
         label_key: Of the label.
         prob: Probability of painting; the same as `probability`, .5 unless given.
         spacing: Voxel size along the image's axes, in mm; None takes it from the affine.
@@ -98,6 +98,7 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         heterogeneity: float | Range | None = NOT_GIVEN,
         pre_contrast: float | Range | None = NOT_GIVEN,
         category: str | None = NOT_GIVEN,
+        curve: str | None = NOT_GIVEN,
         texture: str = NOT_GIVEN,
         guidance: float = NOT_GIVEN,
         steps: int = NOT_GIVEN,
@@ -106,6 +107,8 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         tissue: str = NOT_GIVEN,
         pre_channel: int = NOT_GIVEN,
         post_channel: int = NOT_GIVEN,
+        post_channels: tuple[int, ...] = NOT_GIVEN,
+        subtraction_channels: tuple[int, ...] = NOT_GIVEN,
         unpainted_channels: str = NOT_GIVEN,
         tumor_label: int = NOT_GIVEN,
         paint_over: tuple[int, ...] = NOT_GIVEN,
@@ -123,7 +126,7 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         self.label_key, self.roi_key = label_key, roi_key
         needed = (*self.image_keys, label_key, *(() if roi_key is None else (roi_key,)))
         MapTransform.__init__(self, needed, allow_missing_keys)
-        if len(self.image_keys) == 2 and (merged.pre_channel, merged.post_channel) != (0, 1):
+        if len(self.image_keys) > 1 and (merged.pre_channel, merged.post_channel) != (0, 1):
             raise SynBTError(
                 f"pre_channel and post_channel are for one image that holds both; {name} has the "
                 f"keys {self.image_keys}. Leave them out."
@@ -171,24 +174,26 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             self._tell(d, f"{missing} is missing", None)
             return d
         images, label = {key: d[key] for key in self.image_keys}, d[self.label_key]
-        settings, channels = self.painter.settings, self.painter.channels
-        sample = read_sample(
+        settings = self.painter.settings
+        sample, series = read_sample(
             type(self).__name__,
             images,
-            channels,
             (self.label_key, label),
-            settings.tumor_label,
+            settings,
             None if self.roi_key is None else (self.roi_key, d[self.roi_key]),
+            others=lambda shape: other_scans(d, self.keys, shape),
             spacing=self.painter.spacing,
             recorded=recorded_in(d, self.intensity_key, self.grid_key),
             notices=self.painter.notices,
         )
-        names, places = channels_of(images, channels)
-        names += other_scans(d, self.keys, tuple(sample.pair.shape[1:]))
-        look_at_unpainted(names, places, settings, self.painter.notices)
         painted = self.painter.inject(sample, was_cropped(images[self.image_keys[0]]))
         new, d[self.label_key] = write_sample(
-            painted, images, channels, label, settings.tumor_label
+            painted,
+            images,
+            series,
+            self.painter.new_subtractions(sample, painted),
+            label,
+            settings.tumor_label,
         )
         d.update(zip(self.image_keys, new, strict=True))
         self._tell(d, self.outcome["reason"] or "painted", self.outcome["recipe"])

@@ -47,34 +47,40 @@ class PreprocessedCases:
         folder: nnU-Net's folder of one configuration's data.
         dataset_class: nnU-Net's reader of that folder.
         spacing: Voxel size along the arrays' axes, in mm.
-        pre_channel, post_channel: Which channels are pre and post.
+        scans: Channels of pre, the painted post and further phases, as `settings.scans`.
         tumor_label: Value of tumors in the segmentations.
+        earlier: How many of the further phases come before the painted post.
     """
 
     folder: Path
     dataset_class: Any
     spacing: Spacing
-    pre_channel: int
-    post_channel: int
+    scans: tuple[int, ...]
     tumor_label: int
+    earlier: int = 0
 
     def read(self, name: str) -> BreastVolume:
         """One case with its tumors; voxels outside nnU-Net's nonzero mask are not valid."""
-        pair, labels = self.pair_and_labels(name)
+        series, labels = self.channels(name, self.scans)
         valid = labels >= 0
         return BreastVolume(
-            pair,
+            series,
             self.spacing,
             tumor=labels == self.tumor_label,
             valid=None if bool(valid.all()) else valid,
+            earlier=self.earlier,
         )
 
     def pair_and_labels(self, name: str) -> tuple[Tensor, Tensor]:
         """Pre and post of one case, shape `(2, D, H, W)`, and its labels, `(D, H, W)`."""
+        return self.channels(name, self.scans[:2])
+
+    def channels(self, name: str, which: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Channels of a case, float32, `(len(which), D, H, W)`; and its labels, int16."""
         data, segmentation, *_ = self.dataset_class(str(self.folder), [name]).load_case(name)
-        pair = np.stack([data[self.pre_channel], data[self.post_channel]])
+        chosen = np.stack([data[c] for c in which])
         labels = torch.from_numpy(np.asarray(segmentation[0]).astype(np.int16))
-        return torch.from_numpy(np.ascontiguousarray(pair, dtype=np.float32)), labels
+        return torch.from_numpy(np.ascontiguousarray(chosen, dtype=np.float32)), labels
 
     def stamp(self, name: str) -> dict[str, Any]:
         """What a measurement of the case depends on."""
@@ -89,7 +95,8 @@ class PreprocessedCases:
             "contract": CONTRACT_VERSION,
             "files": states,
             "spacing": list(self.spacing),
-            "channels": [self.pre_channel, self.post_channel],
+            "channels": list(self.scans),
+            **({"earlier": self.earlier} if self.earlier else {}),
             "tumor_label": self.tumor_label,
         }
 

@@ -247,7 +247,8 @@ class BatchInjection:
         d, h, w = shape[-3:]
         synthesizer = injector.synthesizer(self.device)
         sites = SiteMap.nowhere((1, 1, 1), (d, h, w), self.spacing, "")
-        ground = Ground((d, h, w), self.spacing, lambda _: sites)
+        further = len(injector.settings.scans) - 2
+        ground = Ground((d, h, w), self.spacing, lambda _: sites, further=further)
         margin = synthesizer.texture.hole_margin_mm
         return plan_of_recipe(ground, recipe, synthesizer.bank, margin).label
 
@@ -340,7 +341,7 @@ def save_examples(
         shown = BeforeAfter(
             title=f"{keys[k]}, a training patch before and after",
             before=before[k, list(channels)].cpu().numpy(),
-            after=result.image.cpu().numpy(),
+            after=result.image[:2].cpu().numpy(),
             tumor=result.tumor.cpu().numpy(),
             support=result.support.cpu().numpy(),
             spacing=spacing,

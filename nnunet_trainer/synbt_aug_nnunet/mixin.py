@@ -22,6 +22,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from synbt_aug import __version__
+from synbt_aug.data.channels import channel_names
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import Fit, FitCase, measure_fit, spread_first
 from synbt_aug.injector import SynBTInjector
@@ -44,6 +45,7 @@ from synbt_aug_nnunet.epoch_counts import EpochCounts, ShareWatch
 from synbt_aug_nnunet.injection import BatchInjection, save_examples
 from synbt_aug_nnunet.planning import DecideSample, packed_plans, step_seed
 from synbt_aug_nnunet.results import refuse_other_settings, write_record
+from synbt_aug_nnunet.series import recognised_subtractions
 from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
 from synbt_aug_nnunet.site_maps import CaseSites, WithSites, case_sites
 
@@ -92,7 +94,16 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         """Measure the cohort, load the generator, say whether it fits; then as nnU-Net does."""
         if not self.was_initialized:
             self.initialize()
-        settings, lead = self.synbt_settings, self.local_rank == 0
+        lead = self.local_rank == 0
+        if self.synbt_settings.probability > 0:
+            self.synbt_settings = recognised_subtractions(
+                self.synbt_settings,
+                channel_names(self.dataset_json),
+                self._synbt_cases(),
+                lambda: self.do_split()[0],
+                self.print_to_log_file if lead else lambda line: None,
+            )
+        settings = self.synbt_settings
         unpainted = unpainted_line(self.dataset_json, settings)
         if lead:
             self.print_to_log_file(f"SynBT {__version__}: {_in_force(settings)}")
@@ -255,8 +266,9 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             Path(self.preprocessed_dataset_folder),
             self.dataset_class,
             self._synbt_spacing,
-            *self._synbt_channels,
+            self.synbt_settings.scans,
             self.synbt_settings.tumor_label,
+            self.synbt_settings.earlier,
         )
 
     def _synbt_generator(
@@ -314,8 +326,9 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         if most == 0 or not usable:
             return None
         look = (
-            FitCase(name, cases.read(name), cohort.references[name])
+            FitCase(name, cases.read(name).pair, reference.pair)
             for name in spread_first(usable, most)
+            if (reference := cohort.references[name]) is not None
         )
         dataset = Path(nnUNet_raw or "nnUNet_raw") / cases.folder.parent.name
         try:

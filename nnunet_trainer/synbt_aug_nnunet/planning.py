@@ -21,7 +21,7 @@ from synbt_aug.packed_plans import pack
 from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, Draw, SamplePlans, ground_masks
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.volume import Spacing
+from synbt_aug.volume import Spacing, channel_name
 from synbt_aug_nnunet.site_maps import sites_of_patch
 
 #: Bytes of a sample's plans for each tumor that it may hold: a shape of 60 mm and what is around.
@@ -102,7 +102,15 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
         d, h, w = label.shape[1:]
         occupied, valid = ground_masks(settings, label[0])
         there = sites_of_patch(sites, self.spacing)
-        ground = Ground((d, h, w), self.spacing, lambda _: there, occupied, valid)
+        ground = Ground(
+            (d, h, w),
+            self.spacing,
+            lambda _: there,
+            occupied,
+            valid,
+            further=len(settings.scans) - 2,
+            earlier=settings.earlier,
+        )
         plans = drawn.decide(settings, ground, self.bank, self.hole_margin_mm)
         if takes_turn:
             if not plans.plans:
@@ -122,12 +130,13 @@ def step_seed(*parts: int | str) -> int:
 
 def _unusable(image: Tensor, settings: InjectionSettings) -> str | None:
     """Why nothing can be painted into an image; None where it can."""
-    for name, channel in (("pre", settings.pre_channel), ("post", settings.post_channel)):
+    for number, channel in enumerate(settings.scans):
+        name = channel_name(number)
         low, high = (float(v) for v in image[channel].aminmax())
         if not np.isfinite([low, high]).all():
-            return f"unusable sample: its {name}-contrast channel holds NaN or infinite values"
+            return f"unusable sample: its {name} channel holds NaN or infinite values"
         if low == high:
-            return f"unusable sample: its {name}-contrast channel is constant"
+            return f"unusable sample: its {name} channel is constant"
     return None
 
 

@@ -109,7 +109,9 @@ class CaseSites:
         data, labels = self.cases.pair_and_labels(name)
         try:
             volume = sample_volume(self._settings, data, labels, self.cases.spacing)
-            sites = Host.of(volume, reference).sites_by(segmenter, self._settings.only_free_side)
+            sites = Host.of(volume, reference.pair).sites_by(
+                segmenter, self._settings.only_free_side
+            )
             grid = _written(sites)
         except SynBTError:
             # Not a case to paint into: its patches say so.

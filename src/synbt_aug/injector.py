@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synbt_aug.batch import Batch
 from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import LeftOut
 from synbt_aug.errors import SynBTError
@@ -30,14 +31,13 @@ from synbt_aug.sample_plans import (
     UNUSABLE,
     Draw,
     SamplePlans,
-    sample_volume,
 )
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared_synthesizer
 from synbt_aug.signal.intensity import IntensityReference, references_of
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.volume import BreastVolume, Spacing, Synthesis, check_type, unchanged
+from synbt_aug.volume import Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,9 @@ class SynBTInjector:
         """Inject into a batch.
 
         Args:
-            images: Shape `(B, C, D, H, W)`, C at least 2, any scale and device.
+            images: Shape `(B, C, D, H, W)`, C at least 2, any scale and device. Painted are the
+                channels of `settings.scans`; `settings.subtraction_channels` are computed again,
+                and all others stay.
             labels: Shape `(B, 1, D, H, W)`; `tumor_label` marks tumors, negative values mark
                 voxels without signal.
             spacing: Voxel size, in mm.
@@ -165,16 +167,15 @@ class SynBTInjector:
         """
         if references is not None:
             references = references_of(references)
-        self._check(images, labels, valid, references, roi)
+        batch = Batch(self.settings, images, labels, spacing, references, valid, roi)
         if plans is not None and len(plans) != len(images):
             raise SynBTError(f"plans needs one entry a sample, {len(images)}, got {len(plans)}.")
-        batch = _Batch(images, labels, spacing, references, valid, roi)
         with plain_torch((images.device,)):
             if plans is None:
                 hosts, plans = self._decided(batch, generator or self._own)
                 attempts = True
             else:
-                hosts = {k: self._as_it_is(batch, k) for k, one in enumerate(plans) if one.plans}
+                hosts = {k: batch.as_it_is(k) for k, one in enumerate(plans) if one.plans}
                 attempts = False
         running = {k: Series(host, plans[k].things) for k, host in hosts.items()}
         if running:
@@ -211,12 +212,11 @@ class SynBTInjector:
             SynBTError: If shapes, channels or the number of recipes do not fit, or a recipe was
                 made with other weights or for another scan.
         """
-        self._check(images, labels, valid, None, None)
+        batch = Batch(self.settings, images, labels, spacing, valid=valid)
         if len(recipes) != len(images):
             raise SynBTError(
                 f"recipes needs one entry a sample, {len(images)}, got {len(recipes)}."
             )
-        batch = _Batch(images, labels, spacing, None, valid, None)
         results: list[Synthesis | None] = [None] * len(images)
         for k, recipe in enumerate(recipes):
             if recipe is None:
@@ -224,18 +224,18 @@ class SynBTInjector:
             settings = settings_of_recipe(recipe, self.settings)
             synthesizer = self._given or shared_synthesizer(settings, images.device)
             with plain_torch():
-                results[k] = synthesizer.replay(self._volume(batch, k), recipe)
+                results[k] = synthesizer.replay(batch.volume(k), recipe)
             self._counts["replayed"] += 1
         painted = {k: r for k, r in enumerate(results) if r is not None and r.painted}
         if painted:
             images, labels = images.clone(), labels.clone()
         for k, result in painted.items():
-            self._put(images[k], result.image)
+            batch.put(k, result.image, images)
             labels[k, 0].masked_fill_(result.tumor.to(labels.device), self.settings.tumor_label)
         return Injected(images, labels, ((),) * len(images), lambda: tuple(results))
 
     def _decided(
-        self, batch: _Batch, generator: torch.Generator
+        self, batch: Batch, generator: torch.Generator
     ) -> tuple[dict[int, Host], list[SamplePlans]]:
         """Draw and decide for each sample; hosts of those that something is tried in."""
         s = self.settings
@@ -248,7 +248,7 @@ class SynBTInjector:
                 plans.append(SamplePlans(why_not=why_not))
                 continue
             try:
-                host = Host.of(self._volume(batch, k), batch.reference(k))
+                host = Host.of(batch.volume(k), batch.reference(k))
             except SynBTError as error:
                 logger.debug("unusable sample, it stays as it is: %s", error)
                 plans.append(SamplePlans(why_not=f"{UNUSABLE}: {error}"))
@@ -259,53 +259,6 @@ class SynBTInjector:
             hosts[k] = host
             plans.append(drawn.decide(s, ground, synthesizer.bank, margin))
         return hosts, plans
-
-    def _as_it_is(self, batch: _Batch, k: int) -> Host:
-        """A sample's host without a look at its values."""
-        valid = batch.labels[k, 0] >= 0
-        if batch.valid is not None:
-            valid = valid & batch.valid[k].to(device=valid.device, dtype=torch.bool)
-        volume = BreastVolume.unchecked(self._pair(batch.images[k]), batch.spacing, valid)
-        return Host.of(volume, batch.reference(k))
-
-    def _volume(self, batch: _Batch, k: int) -> BreastVolume:
-        valid, roi = (None if one is None else one[k] for one in (batch.valid, batch.roi))
-        pair, label = self._pair(batch.images[k]), batch.labels[k, 0]
-        return sample_volume(self.settings, pair, label, batch.spacing, valid=valid, roi=roi)
-
-    def _pair(self, image: Tensor) -> Tensor:
-        return torch.stack([image[self.settings.pre_channel], image[self.settings.post_channel]])
-
-    def _check(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        valid: Tensor | None,
-        references: Sequence[IntensityReference | None] | None,
-        roi: Tensor | None,
-    ) -> None:
-        s = self.settings
-        if images.ndim != 5 or images.shape[1] <= max(s.pre_channel, s.post_channel):
-            raise SynBTError(
-                f"SynBTInjector needs images of shape (B, C, D, H, W) with channels "
-                f"{s.pre_channel} (pre) and {s.post_channel} (post), got {tuple(images.shape)}. "
-                f"Set pre_channel and post_channel."
-            )
-        check_type(images, "SynBTInjector")
-        expected = (images.shape[0], 1, *images.shape[2:])
-        if tuple(labels.shape) != expected:
-            raise SynBTError(
-                f"SynBTInjector needs labels of shape {expected}, got {tuple(labels.shape)}."
-            )
-        check_label_type(labels, s.tumor_label, "SynBTInjector")
-        expected = (images.shape[0], *images.shape[2:])
-        for name, mask in (("valid", valid), ("roi", roi)):
-            if mask is not None and tuple(mask.shape) != expected:
-                raise SynBTError(f"{name} needs shape {expected}, got {tuple(mask.shape)}.")
-        if references is not None and len(references) != len(images):
-            raise SynBTError(
-                f"references needs one entry a sample, {len(images)}, got {len(references)}."
-            )
 
     def _count(self, plans: Sequence[SamplePlans], running: Mapping[int, Series]) -> None:
         for k, one in enumerate(plans):
@@ -322,13 +275,13 @@ class SynBTInjector:
                     )
 
     def _injected(
-        self, batch: _Batch, plans: Sequence[SamplePlans], running: Mapping[int, Series]
+        self, batch: Batch, plans: Sequence[SamplePlans], running: Mapping[int, Series]
     ) -> Injected:
         images, labels = batch.images, batch.labels
         if any(series.tried for series in running.values()):
             images, labels = images.clone(), labels.clone()
         for k, series in running.items():
-            self._put(images[k], series.host.volume.image)
+            batch.put(k, series.host.volume.image, images)
             for one in series.tried:
                 one.mark.label_into(labels[k, 0], self.settings.tumor_label)
 
@@ -342,54 +295,16 @@ class SynBTInjector:
         return Injected(images, labels, fates, results)
 
     def _result(
-        self, batch: _Batch, k: int, one: SamplePlans, running: Mapping[int, Series]
+        self, batch: Batch, k: int, one: SamplePlans, running: Mapping[int, Series]
     ) -> Synthesis | None:
         if one.why_not is not None:
             nothing_tried = in_short(one.why_not) in (NOT_DRAWN, REAL_TUMOR)
-            return None if nothing_tried else unchanged(self._pair(batch.images[k]), one.why_not)
+            return None if nothing_tried else unchanged(batch.scans(k), one.why_not)
         if k not in running:
-            return unchanged(self._pair(batch.images[k]), str(one.reason))
+            return unchanged(batch.scans(k), str(one.reason))
         series = running[k]
         synthesizer = self.synthesizer(batch.images.device)
         return synthesizer.together(series.first, series.results(), one.seed)
-
-    def _put(self, sample: Tensor, pair: Tensor) -> None:
-        sample[self.settings.pre_channel], sample[self.settings.post_channel] = pair
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """What came, as for a call of the injector."""
-
-    images: Tensor
-    labels: Tensor
-    spacing: Spacing
-    references: Sequence[IntensityReference | None] | None
-    valid: Tensor | None
-    roi: Tensor | None
-
-    def reference(self, k: int) -> IntensityReference | None:
-        return None if self.references is None else self.references[k]
-
-
-def check_label_type(labels: Tensor, tumor_label: int, who: str) -> None:
-    """See that labels can hold a tumor's value.
-
-    Args:
-        labels: Of any shape.
-        tumor_label: What a tumor is to be.
-        who: What the user called.
-
-    Raises:
-        SynBTError: If they cannot, or torch does not calculate with their type.
-    """
-    if labels.dtype != torch.bool:
-        check_type(labels, who, "labels")
-    if torch.tensor(tumor_label).to(labels.dtype).item() != tumor_label:
-        raise SynBTError(
-            f"{who} needs labels that can hold tumor_label={tumor_label}, got {labels.dtype}. "
-            f"Convert them with labels.to(torch.int16), or set another tumor_label."
-        )
 
 
 def _left_out(one: SamplePlans) -> list[LeftOut]:

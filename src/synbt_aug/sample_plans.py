@@ -127,7 +127,7 @@ def ground_masks(settings: InjectionSettings, label: Tensor) -> tuple[Tensor, Te
 
 def sample_volume(
     settings: InjectionSettings,
-    pair: Tensor,
+    scans: Tensor,
     label: Tensor,
     spacing: Spacing,
     *,
@@ -138,7 +138,7 @@ def sample_volume(
 
     Args:
         settings: With the labels that mean something.
-        pair: Pre and post, shape `(2, D, H, W)`.
+        scans: Those of `settings.scans`, or pre and post alone, shape `(2 + P, D, H, W)`.
         label: Shape `(D, H, W)`; negative values mark voxels without signal.
         spacing: Voxel size, in mm.
         valid: Voxels with signal, boolean, shape `(D, H, W)`.
@@ -156,12 +156,13 @@ def sample_volume(
         seen = seen & valid.to(device=seen.device, dtype=torch.bool)
     tumor = label == settings.tumor_label
     return BreastVolume(
-        pair,
+        scans,
         spacing,
         tumor=tumor,
         forbidden=_closed(settings, label) & ~tumor,
         valid=None if bool(seen.all()) else seen,
         roi=roi,
+        earlier=settings.earlier if len(scans) > 2 else 0,
     )
 
 

@@ -45,7 +45,7 @@ def test_the_names_are_the_keys_that_are_no_numbers_or_the_values() -> None:
         (["T2w", "pre", "post 1", "post 2", "DWI"], (None, None), 1, (2, 3)),
         (["post", "pre"], (None, None), 1, (0,)),
         (["pre", "post_2", "post_1"], (None, None), 0, (2, 1)),
-        (["pre", "late post", "post"], (None, None), 0, (1, 2)),
+        (["pre", "late post", "post"], (None, None), 0, (2, 1)),
         (["pre", "post 1", "post 2"], (None, 2), 0, (2,)),
         (["a", "b", "c"], (2, 0), 2, (0,)),
         (["T1", "T1_post"], (None, None), 0, (1,)),
@@ -114,3 +114,18 @@ def test_one_channel_is_refused() -> None:
 def test_channels_are_listed_with_their_numbers() -> None:
     assert list_channels(("pre", "", "post")) == "0: pre, channel 1, 2: post"
     assert list_channels(("pre", "x", "post"), (2, 0)) == "2: post, 0: pre"
+
+
+@pytest.mark.parametrize(
+    ("names", "posts"),
+    [
+        (["post2", "pre", "post"], (2, 0)),
+        (["late post", "pre", "early post"], (2, 0)),
+        (["pre", "post_10", "post_2"], (2, 1)),
+        (["pre", "post b", "post a"], (1, 2)),
+    ],
+)
+def test_the_first_post_contrast_scan_in_time_is_painted(
+    names: list[str], posts: tuple[int, ...]
+) -> None:
+    assert channels_of({"channel_names": {str(k): n for k, n in enumerate(names)}}).posts == posts

@@ -38,7 +38,7 @@ def test_the_painted_ones_are_left_out_wherever_they_stand() -> None:
 def test_channels_that_contradict_are_refused_with_the_reason_and_what_to_type() -> None:
     with pytest.raises(
         SynBTError,
-        match="paints 0: pre, 1: post 1, and .* missing in 2: post 2, 4: sub, where real ones "
+        match="paints 0: pre, 1: post 1 alone, .* missing in 2: post 2, 4: sub, where real ones "
         'show: .* contradict .*all the same with unpainted_channels="allow"',
     ):
         check_unpainted(("pre", "post 1", "post 2", "T2", "sub"), (0, 1), "refuse", allow=ALLOW)

@@ -55,6 +55,6 @@ def test_entries_of_other_names_and_shapes_are_left_alone_without_a_word(
 
 def test_channels_beside_pre_and_post_in_one_image_are_refused(sample: Sample) -> None:
     given = sample()
-    given["image"] = torch.cat([given["image"], given["image"][1:]])
+    given["image"] = torch.cat([given["image"], torch.rand_like(given["image"][1:])])
     with pytest.raises(SynBTError, match="missing in channel 2, where real ones show"):
         SynBTTumord(prob=1.0)(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def test_the_recipe_s_steps_are_used(
     monkeypatch.setattr("synbt_aug.injector.shared_synthesizer", shared)
     with pytest.raises(SynBTError, match="far enough"):
         PaintTumord(recipe=recipe, weights=mine)(sample())
-    assert asked == [InjectionSettings(weights=mine, steps=4, guidance=2.0, precision="bf16")]
+    wanted = InjectionSettings(weights=mine, steps=4, guidance=2.0, precision="bf16")
+    assert asked == [replace(wanted, unpainted_channels="allow")]
 
 
 def test_what_is_no_recipe_is_refused(sample: Sample) -> None:

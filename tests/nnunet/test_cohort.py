@@ -37,7 +37,7 @@ def cases(tmp_path: Path) -> Cases:
         folder = write_dataset(tmp_path, dataset or Dataset())
         spacing = (dataset or Dataset()).spacing
         found = PreprocessedCases(
-            folder / f"{PLANS}_3d_fullres", nnUNetDatasetBlosc2, spacing, 0, 1, 1
+            folder / f"{PLANS}_3d_fullres", nnUNetDatasetBlosc2, spacing, (0, 1), 1
         )
         return dataclasses.replace(found, **changes)
 
@@ -67,6 +67,17 @@ def test_references_and_templates_are_those_of_the_preprocessed_cases(cases: Cas
     assert int(template.mask.sum()) == int(volume.tumor.sum())
     whole = measure_appearance(to_linear(volume.image, reference), volume.tumor)
     assert template.appearance.enhancement == pytest.approx(whole.enhancement, abs=0.02)
+
+
+def test_templates_bring_their_courses_where_the_dataset_has_further_phases(cases: Cases) -> None:
+    made = cases(Dataset(channels=("pre", "post 1", "T2", "post 2")), scans=(0, 1, 3))
+    cohort = cohort_of(made)
+    for template in cohort.templates:
+        assert template.course == pytest.approx((1.0, 0.92), abs=0.1)
+    assert {r.channels for r in cohort.references.values() if r is not None} == {3}
+    # Measured anew where another phase counts.
+    again = cohort_of(dataclasses.replace(made, scans=(0, 1)))
+    assert [t.course for t in again.templates] == [()] * len(cohort.templates)
 
 
 def test_templates_are_at_a_millimetre_whatever_the_spacing(cases: Cases) -> None:

@@ -262,19 +262,74 @@ def test_what_cannot_be_trained_is_refused_before_training(
         nnunet(dataset).initialize()
 
 
-def test_later_phases_are_refused_before_anything_is_computed_unless_they_are_allowed(
+def log_of(trainer: Any) -> str:
+    return next(Path(trainer.output_folder).glob("training_log_*.txt")).read_text()
+
+
+def test_a_series_is_painted_in_every_phase_and_the_log_names_what_is_painted_and_what_not(
+    nnunet: Make,
+) -> None:
+    channels = ("post 1", "T2", "pre", "post 2", "sub")
+    trainer = nnunet(Dataset(channels=channels, synbt={"probability": 1.0, "diameter_mm": 9}))
+    trainer.on_train_start()
+    assert (
+        "SynBT paints 2: pre, 0: post 1, 3: post 2; computed again: 4: sub; not painted: 1: T2."
+        in log_of(trainer)
+    )
+    no_intensity_changes(trainer)
+    given, ready = first_batch(trainer)
+    before, after = given["data"], ready["data"]
+    new = (ready["target"][0] == 1) & (given["target"] != 1)
+    assert new[:, 0].flatten(1).any(1).all()
+    assert torch.equal(after[:, 1], before[:, 1])
+    for k in range(len(after)):
+        where = new[k, 0]
+        for c in (0, 2, 3, 4):
+            assert ((after - before)[k, c] != 0)[where].float().mean() > 0.9
+            # Nothing changes but beside the new tumor.
+            assert ((after - before)[k, c] != 0).sum() < 4 * where.sum()
+        # What held of the subtraction, each channel scaled on its own, holds of the new one.
+        x = torch.stack([before[k, 0], before[k, 2], torch.ones_like(before[k, 0])]).flatten(1)
+        weights = torch.linalg.lstsq(x.T.double(), before[k, 4].flatten()[:, None].double())
+        again = torch.stack([after[k, 0], after[k, 2], torch.ones_like(after[k, 0])]).flatten(1)
+        expected = (again.T.double() @ weights.solution).view_as(where)
+        assert (after[k, 4] - expected)[where].abs().max() < 1e-3
+
+
+def test_a_subtraction_that_is_none_is_told_with_its_share_and_refused(nnunet: Make) -> None:
+    def spoil(data: np.ndarray, segmentation: np.ndarray) -> None:
+        data[2] = np.abs(data[2])
+
+    trainer = nnunet(Dataset(channels=("pre", "post 1", "sub"), changes=spoil))
+    with pytest.raises(SynBTError, match="missing in 2: sub, where real ones show"):
+        trainer.on_train_start()
+    assert "channel 2: sub is called a subtraction, but the scans that are painted explain" in (
+        log_of(trainer)
+    )
+
+
+def test_a_subtraction_without_a_telling_name_is_recognised(nnunet: Make) -> None:
+    def subtract(data: np.ndarray, segmentation: np.ndarray) -> None:
+        data[2] = data[1] - data[0]
+
+    trainer = nnunet(Dataset(channels=("pre", "post 1", "c3"), changes=subtract))
+    trainer.on_train_start()
+    assert "SynBT paints 0: pre, 1: post 1; computed again: 2: c3." in log_of(trainer)
+
+
+def test_maps_are_refused_before_anything_is_computed_unless_they_are_allowed(
     nnunet: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = Dataset(channels=("pre", "post 1", "post 2"))
+    dataset = Dataset(channels=("pre", "post 1", "MIP"))
     trainer = nnunet(dataset)
-    with pytest.raises(SynBTError, match="missing in 2: post 2, where real ones show"):
+    with pytest.raises(SynBTError, match="missing in 2: MIP, where real ones show"):
         trainer.on_train_start()
     assert not list(Path(trainer.output_folder).rglob("synbt*"))
     monkeypatch.setenv("SYNBT_UNPAINTED_CHANNELS", "allow")
     trainer = nnunet(dataset)
     trainer.on_train_start()
     log = next(Path(trainer.output_folder).glob("training_log_*.txt")).read_text()
-    assert "SynBT paints 0: pre, 1: post 1; not painted: 2: post 2; they contradict" in log
+    assert "SynBT paints 0: pre, 1: post 1; not painted: 2: MIP; they contradict" in log
 
 
 @pytest.mark.parametrize("name", ["WEIGHTS", "BANK", "TISSUE"])

@@ -76,12 +76,53 @@ def test_the_order_of_the_channels_counts_and_not_their_keys(
     assert (settings.pre_channel, settings.post_channel) == channels
 
 
-def test_later_phases_are_refused_unless_they_are_allowed() -> None:
+def test_later_phases_and_subtractions_are_told_by_their_names() -> None:
+    names = {"0": "post1", "1": "T2", "2": "pre", "3": "post2", "4": "sub"}
+    settings = gather_settings(described(channel_names=names), environment={})
+    assert (settings.pre_channel, settings.post_channel) == (2, 0)
+    assert (settings.post_channels, settings.subtraction_channels) == ((0, 3), (4,))
+    assert settings.scans == (2, 0, 3) and settings.earlier == 0
+
+
+def test_a_phase_that_is_painted_first_may_be_a_later_one() -> None:
+    dataset = described(channel_names=PHASES, synbt={"post_channel": 2})
+    settings = gather_settings(dataset, environment={})
+    assert settings.scans == (0, 2, 1) and settings.earlier == 1
+
+
+def test_post_channels_that_are_set_are_taken_as_they_are() -> None:
     dataset = described(channel_names=PHASES)
-    with pytest.raises(SynBTError, match="2: post 2.*SYNBT_UNPAINTED_CHANNELS=allow, or"):
+    settings = gather_settings(dataset, environment={"SYNBT_POST_CHANNELS": "1"})
+    assert settings.scans == (0, 1)
+    with pytest.raises(
+        SynBTError, match="missing in 2: post 2.*name later phases in post_channels"
+    ):
+        unpainted_line(dataset, settings)
+    with pytest.raises(SynBTError, match="post_channels names channel 5, which dataset.json does"):
+        gather_settings(dataset, environment={"SYNBT_POST_CHANNELS": "1,5"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"post_channels": (0, 1)}, "names channel 0, which is pre_channel"),
+        ({"post_channels": (1, 2, 1)}, "post_channels names a channel twice"),
+        ({"subtraction_channels": (1,)}, "channel 1, which is a scan of the series"),
+        ({"post_channels": tuple(range(2, 11))}, "may hold 8 post-contrast scans, got 10"),
+        ({"curve": "rising"}, "curve needs one of 'washout'"),
+    ],
+)
+def test_channels_that_are_two_things_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SynBTError, match=message):
+        InjectionSettings(**settings)
+
+
+def test_maps_are_refused_unless_they_are_allowed() -> None:
+    dataset = described(channel_names={"0": "pre", "1": "post", "2": "MIP"})
+    with pytest.raises(SynBTError, match="2: MIP.*SYNBT_UNPAINTED_CHANNELS=allow, or"):
         unpainted_line(dataset, gather_settings(dataset, environment={}))
     allowed = gather_settings(dataset, environment={"SYNBT_UNPAINTED_CHANNELS": "allow"})
-    assert "contradict the label in 2: post 2" in str(unpainted_line(dataset, allowed))
+    assert "contradict the label in 2: MIP" in str(unpainted_line(dataset, allowed))
 
 
 def test_where_nothing_is_painted_no_channel_contradicts_the_label() -> None:

@@ -62,7 +62,7 @@ def test_a_label_that_cannot_be_read_costs_its_sample_only() -> None:
 
 
 def test_a_clipped_sample_is_told_unless_the_host_knows() -> None:
-    clipped = replace(sample_of(), pair=breast().image.clamp(max=125))
+    clipped = replace(sample_of(), scans=breast().image.clamp(max=125))
     with pytest.warns(UserWarning, match="it looks clipped"):
         paint(clipped)
     with warnings.catch_warnings():
@@ -74,7 +74,7 @@ def test_a_clipped_sample_is_told_unless_the_host_knows() -> None:
 def test_a_tumor_beyond_the_stored_type_is_dropped(stored: torch.dtype, painted: bool) -> None:
     # FlatTexture adds three quarters of a range of 270 to tissue of 110 and more.
     whole = breast().image.round().to(torch.int32)
-    found = paint(replace(sample_of(), pair=whole, stored=(torch.int32, stored)))
+    found = paint(replace(sample_of(), scans=whole, stored=(torch.int32, stored)))
     assert found.painted is painted
     if not painted:
         assert str(found.reason).startswith("not visible enough: the image's type cuts")

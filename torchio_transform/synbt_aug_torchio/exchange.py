@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,7 +12,9 @@ import torchio as tio
 
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.transform import (
+    Place,
     Sample,
+    SeriesPlaces,
     calculable,
     check_holds,
     painted_image,
@@ -25,14 +28,16 @@ from synbt_aug_torchio.fields import Fields
 def read_sample(
     subject: tio.Subject,
     fields: Fields,
+    series: SeriesPlaces,
     tumor_label: int,
     reference: IntensityReference | None = None,
 ) -> Sample:
-    """Pre, post, label and roi, in the tensors' own axis order.
+    """The scans, label and roi, in the tensors' own axis order.
 
     Args:
         subject: With its label.
-        fields: Where they are.
+        fields: Where label and roi are.
+        series: Where the scans are.
         tumor_label: Value of tumors, which the label must be able to hold.
         reference: Intensity references of the case.
 
@@ -42,34 +47,50 @@ def read_sample(
     label = subject[fields.label].data
     check_holds(label.dtype, tumor_label, f"{fields.label!r}")
     return Sample(
-        pair_of(subject, fields),
+        scans_of(subject, series.scans),
         label[0],
         subject[fields.pre].spacing,
         None if fields.roi is None else calculable(subject[fields.roi].data[0]),
         reference,
-        (subject[fields.pre].data.dtype, subject[fields.post].data.dtype),
+        tuple(subject[name].data.dtype for name, _ in series.scans),
+        series.earlier,
+        tuple(scans_of(subject, [place])[0] for place in series.subtractions),
     )
 
 
-def pair_of(subject: tio.Subject, fields: Fields) -> torch.Tensor:
-    """Pre and post of one type, shape `(2, W, H, D)`.
+def scans_of(subject: tio.Subject, places: Sequence[Place]) -> torch.Tensor:
+    """Channels of one type, shape `(len(places), W, H, D)`.
 
     Raises:
         SynBTError: If an image holds no real-valued signal.
     """
-    pre = signal_of(subject[fields.pre].data, f"{fields.pre!r}")[fields.pre_channel]
-    post = signal_of(subject[fields.post].data, f"{fields.post!r}")[fields.post_channel]
-    dtype = torch.promote_types(pre.dtype, post.dtype)
-    return torch.stack([pre.to(dtype), post.to(dtype)])
+    scans = [signal_of(subject[name].data, f"{name!r}")[channel] for name, channel in places]
+    dtype = functools.reduce(torch.promote_types, (scan.dtype for scan in scans))
+    return torch.stack([scan.to(dtype) for scan in scans])
 
 
 def write_synthesis(
-    subject: tio.Subject, fields: Fields, painted: Synthesis, tumor_label: int
+    subject: tio.Subject,
+    fields: Fields,
+    series: SeriesPlaces,
+    painted: Synthesis,
+    subtractions: Sequence[torch.Tensor],
+    tumor_label: int,
 ) -> None:
-    """Put a painted volume and its label into the subject; its tensors are replaced by copies."""
-    pre, post = painted.image
-    channels = {fields.pre: {fields.pre_channel: pre}}
-    channels.setdefault(fields.post, {})[fields.post_channel] = post
+    """Put a painted volume and its label into the subject; its tensors are replaced by copies.
+
+    Args:
+        subject: Where to.
+        fields: Where the label is.
+        series: Where the scans and subtractions are.
+        painted: The scans.
+        subtractions: As `subtractions_after` gives them.
+        tumor_label: Value of tumors.
+    """
+    channels: dict[Hashable, dict[int, torch.Tensor]] = {}
+    places = (*series.scans, *series.subtractions)
+    for (name, channel), values in zip(places, (*painted.image, *subtractions), strict=True):
+        channels.setdefault(name, {})[channel] = values
     new = {k: painted_image(subject[k].data, v, painted.support) for k, v in channels.items()}
     new[fields.label] = painted_label(subject[fields.label].data, painted.tumor, tumor_label)
     for name, data in new.items():

@@ -1,4 +1,6 @@
-"""Which images of a subject are pre, post and label; nothing is loaded to find out.
+"""Which images of a subject are pre, post, further phases and label.
+
+Nothing is loaded to find out, but where a name says nothing.
 
 Structure that does not fit (names, channels, grids) is an error with the call to type. What is
 wrong with the values inside is found later, and costs one sample only.
@@ -14,6 +16,8 @@ import torchio as tio
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.same_grid import Grid, grid_difference
+from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.transform import Notices, Place, SeriesPlaces, find_series, signal_of
 
 #: The label's name where a subject has none and none was asked for.
 DEFAULT_LABEL = "label"
@@ -202,26 +206,51 @@ def _check_grid(who: str, like: tio.Image, its: str, other: tio.Image, name: str
         )
 
 
-def channels_of(subject: tio.Subject, fields: Fields) -> tuple[list[str], list[int]]:
-    """The channels of all ScalarImages, which a network may see, and which of them are painted.
+def find_series_in(
+    subject: tio.Subject,
+    who: str,
+    fields: Fields,
+    settings: InjectionSettings,
+    notices: Notices,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+) -> SeriesPlaces:
+    """Find the series of pre and post among the ScalarImages, which a network may see.
 
     Args:
-        subject: Nothing of it is loaded.
+        subject: Images are loaded where their names say nothing.
+        who: The transform's name, for errors.
         fields: Where pre and post are.
+        settings: As for `find_series`.
+        notices: Likewise.
+        include: As for `find_fields`; what is left out is not painted.
+        exclude: Likewise.
 
-    Returns:
-        Names, `"dce[2]"` where an image has several channels; and the positions of pre and post.
+    Raises:
+        SynBTError: As `find_series` does; or if an image of the series lies on another grid.
     """
+    allowed = subject.get_images_dict(intensity_only=True, include=include, exclude=exclude)
     names: list[str] = []
-    painted: dict[tuple[str, int], int] = {}
+    places: list[Place | None] = []
     for name, image in subject.get_images_dict(intensity_only=True).items():
         if name == fields.roi:
             continue
         count = image.shape[0]
-        painted.update({(name, c): len(names) + c for c in range(count)})
-        names += [name] if count == 1 else [f"{name}[{c}]" for c in range(count)]
-    pre, post = (fields.pre, fields.pre_channel), (fields.post, fields.post_channel)
-    return names, [painted[pre], painted[post]]
+        places += [(name, c) if name in allowed else None for c in range(count)]
+        names += [name] * count
+    painted = (
+        places.index((fields.pre, fields.pre_channel)),
+        places.index((fields.post, fields.post_channel)),
+    )
+
+    def read(place: Place) -> torch.Tensor:
+        name, channel = place
+        return signal_of(subject[name].data, f"{name!r}")[channel]
+
+    found = find_series(names, places, painted, settings, notices, read)
+    for image in found.images():
+        _check_grid(who, subject[fields.pre], fields.pre, subject[image], str(image))
+    return found
 
 
 def ensure_label(subject: tio.Subject, fields: Fields, tumor_label: int) -> None:

@@ -12,9 +12,9 @@ from torchio.transforms import Transform
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import check_files
-from synbt_aug.transform import Notices, replay
+from synbt_aug.transform import Notices, replay, subtractions_after
 from synbt_aug_torchio.exchange import plain_numpy, read_sample, write_synthesis
-from synbt_aug_torchio.fields import ensure_label, find_fields
+from synbt_aug_torchio.fields import ensure_label, find_fields, find_series_in
 
 #: Attribute (no item, so that batches collate) with what became of a subject.
 OUTCOME = "synbt_outcome"
@@ -35,6 +35,8 @@ class PaintTumor(Transform):
         label: Name of the label map.
         pre_channel: Channel of pre, where one image holds both.
         post_channel: Likewise.
+        post_channels: As `SynBTTumor` was given them.
+        subtraction_channels: Likewise.
         tumor_label: Value that the tumor gets.
         paint_over: Other label values that it may replace.
         weights: Those that the recipe was made with.
@@ -60,6 +62,8 @@ class PaintTumor(Transform):
         weights: str = "shipped",
         bank: str | None = None,
         generator_device: str = "auto",
+        post_channels: Sequence[int] = (),
+        subtraction_channels: Sequence[int] = (),
         *,
         p: float = 1,
         copy: bool = True,
@@ -88,7 +92,15 @@ class PaintTumor(Transform):
         self.pre_channel, self.post_channel = pre_channel, post_channel
         self.tumor_label, self.paint_over = tumor_label, tuple(paint_over)
         self.weights, self.bank, self.generator_device = weights, bank, generator_device
+        self.post_channels = tuple(post_channels)
+        self.subtraction_channels = tuple(subtraction_channels)
         self.settings = InjectionSettings(
+            pre_channel=pre_channel,
+            post_channel=post_channel,
+            post_channels=self.post_channels,
+            subtraction_channels=self.subtraction_channels,
+            # It was told or refused when the recipe was made.
+            unpainted_channels="allow",
             tumor_label=tumor_label,
             paint_over=self.paint_over,
             weights=weights,
@@ -109,6 +121,8 @@ class PaintTumor(Transform):
             "weights",
             "bank",
             "generator_device",
+            "post_channels",
+            "subtraction_channels",
         ]
 
     def apply_transform(self, subject: tio.Subject) -> tio.Subject:
@@ -121,11 +135,15 @@ class PaintTumor(Transform):
             self.include,
             self.exclude,
         )
+        series = find_series_in(
+            subject, self.name, fields, self.settings, self.notices, self.include, self.exclude
+        )
         ensure_label(subject, fields, self.tumor_label)
-        sample = read_sample(subject, fields, self.tumor_label)
+        sample = read_sample(subject, fields, series, self.tumor_label)
         with plain_numpy():
             painted = replay(sample, self.settings, self.recipe, self.notices)
-        write_synthesis(subject, fields, painted, self.tumor_label)
+        new = subtractions_after(sample, painted, self.settings, self.notices)
+        write_synthesis(subject, fields, series, painted, new, self.tumor_label)
         set_outcome(subject, painted.reason, painted.measured)
         return subject
 

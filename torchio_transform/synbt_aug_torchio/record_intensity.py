@@ -12,7 +12,7 @@ from torchio.transforms import Transform
 from synbt_aug.errors import SynBTError
 from synbt_aug.signal.intensity import IntensityReference, measure_reference, reference_of
 from synbt_aug.transform import Notices, checked_keywords
-from synbt_aug_torchio.exchange import pair_of, plain_numpy
+from synbt_aug_torchio.exchange import plain_numpy, scans_of
 from synbt_aug_torchio.fields import find_fields
 from synbt_aug_torchio.history import changed_since, was_cropped
 
@@ -88,7 +88,7 @@ class RecordIntensity(Transform):
             self.exclude,
             with_label=False,
         )
-        pair = pair_of(subject, f)
+        pair = scans_of(subject, [(f.pre, f.pre_channel), (f.post, f.post_channel)])
         try:
             with plain_numpy():
                 values = measure_reference(pair).to_tensor()

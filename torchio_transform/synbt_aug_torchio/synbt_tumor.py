@@ -17,14 +17,16 @@ from synbt_aug.transform import (
     NOT_DRAWN,
     NOT_GIVEN,
     Notices,
+    Sample,
+    SeriesPlaces,
     checked_keywords,
     inject,
-    look_at_unpainted,
     merged_settings,
+    subtractions_after,
 )
 from synbt_aug.volume import Synthesis
 from synbt_aug_torchio.exchange import plain_numpy, read_sample, write_synthesis
-from synbt_aug_torchio.fields import Fields, channels_of, ensure_label, find_fields
+from synbt_aug_torchio.fields import Fields, ensure_label, find_fields, find_series_in
 from synbt_aug_torchio.history import bent_by
 from synbt_aug_torchio.paint_tumor import PaintTumor, set_outcome
 from synbt_aug_torchio.record_intensity import recorded_reference
@@ -46,9 +48,10 @@ class SynBTTumor(RandomTransform):
     is an attribute, not an item: batches do not hold it. Where nothing can be painted (no room,
     no tissue, constant or NaN signal, out of memory) the subject stays as it is, with the reason.
 
-    A tumor is painted into pre and post. Further channels and ScalarImages of the subject in
-    which a real one would show (later phases, subtractions) are refused, unless
-    `unpainted_channels` is "allow".
+    A tumor is painted into pre and post, and follows a kinetic curve in further phases: images
+    called post-contrast (post2, post3), or `post_channels` of one image that holds the series.
+    Subtractions are computed again. What is painted is told once. Other channels in which a real
+    tumor would show are refused, unless `unpainted_channels` is "allow"; T2 and the like stay.
 
     Put it before gamma, clipping, histogram and noise transforms, and with `RecordIntensity`
     before any crop. Networks are loaded on first use, once a process; the transform pickles as
@@ -99,6 +102,7 @@ class SynBTTumor(RandomTransform):
         heterogeneity: float | Range | None = NOT_GIVEN,
         pre_contrast: float | Range | None = NOT_GIVEN,
         category: str | None = NOT_GIVEN,
+        curve: str | None = NOT_GIVEN,
         texture: str = NOT_GIVEN,
         guidance: float = NOT_GIVEN,
         steps: int = NOT_GIVEN,
@@ -107,6 +111,8 @@ class SynBTTumor(RandomTransform):
         tissue: str = NOT_GIVEN,
         pre_channel: int = NOT_GIVEN,
         post_channel: int = NOT_GIVEN,
+        post_channels: tuple[int, ...] = NOT_GIVEN,
+        subtraction_channels: tuple[int, ...] = NOT_GIVEN,
         unpainted_channels: str = NOT_GIVEN,
         tumor_label: int = NOT_GIVEN,
         paint_over: tuple[int, ...] = NOT_GIVEN,
@@ -173,35 +179,42 @@ class SynBTTumor(RandomTransform):
             self.exclude,
             roi=self.roi,
         )
-        look_at_unpainted(*channels_of(subject, fields), s, self.notices)
+        series = find_series_in(
+            subject, self.name, fields, s, self.notices, self.include, self.exclude
+        )
         ensure_label(subject, fields, s.tumor_label)
         if float(torch.rand((), generator=_seeded(seed))) >= s.probability:
             set_outcome(subject, NOT_DRAWN)
             return subject
         with plain_numpy():
-            painted = self._painted(subject, fields, _seeded(seed))
+            sample, painted = self._painted(subject, fields, series, _seeded(seed))
         set_outcome(subject, painted.reason, painted.measured)
         if not painted.painted:
             return subject
-        write_synthesis(subject, fields, painted, s.tumor_label)
+        new = subtractions_after(sample, painted, s, self.notices)
+        write_synthesis(subject, fields, series, painted, new, s.tumor_label)
         # Painted already: the history gets the transform that would do it again.
         paint = self._paint(fields, painted)
         subject.add_transform(paint, paint._get_reproducing_arguments())
         return subject
 
     def _painted(
-        self, subject: tio.Subject, fields: Fields, generator: torch.Generator
-    ) -> Synthesis:
+        self,
+        subject: tio.Subject,
+        fields: Fields,
+        series: SeriesPlaces,
+        generator: torch.Generator,
+    ) -> tuple[Sample, Synthesis]:
         images = (fields.pre, fields.post)
         reference = recorded_reference(subject, images, self.notices)
-        sample = read_sample(subject, fields, self.settings.tumor_label, reference)
+        sample = read_sample(subject, fields, series, self.settings.tumor_label, reference)
         bender = bent_by(subject, images)
         if bender is not None:
             self.notices.warn(order_advice(f"{bender} came before the tumor"))
         painted, _ = inject(
             sample, self.settings, generator, self.notices, look_for_clipping=bender is None
         )
-        return painted
+        return sample, painted
 
     def _paint(self, fields: Fields, painted: Synthesis) -> PaintTumor:
         s = self.settings
@@ -213,6 +226,8 @@ class SynBTTumor(RandomTransform):
             label=fields.label,
             pre_channel=s.pre_channel,
             post_channel=s.post_channel,
+            post_channels=s.post_channels,
+            subtraction_channels=s.subtraction_channels,
             tumor_label=s.tumor_label,
             paint_over=s.open_labels,
             weights=s.weights,

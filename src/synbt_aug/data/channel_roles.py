@@ -134,3 +134,29 @@ def phase_numbers(names: Sequence[str]) -> list[int | None]:
 
 
 _WEIGHTINGS = {("t", "1"), ("t", "2")}
+
+_EARLY = {"early", "first", "arterial"}
+_LATE = {"late", "delayed", "delay", "last"}
+
+
+def in_order_of_time(names: Sequence[str], which: Sequence[int]) -> list[int]:
+    """Post-contrast channels in the order of time that their names tell.
+
+    By words such as "early" and "late", then by their last number; one without a number ("post"
+    beside "post2") comes first. Where two share a time the order is that of the channels.
+
+    Args:
+        names: Of all channels of a dataset.
+        which: The post-contrast ones.
+    """
+    numbers = phase_numbers(names)
+
+    def time(c: int) -> tuple[int, int]:
+        words, number = words_of(names[c]), numbers[c]
+        if number is None:
+            own = [p[1] for p in pairwise(("", *words)) if p not in _WEIGHTINGS]
+            number = next((int(word) for word in reversed(own) if word.isdecimal()), 0)
+        return bool(_LATE & set(words)) - bool(_EARLY & set(words)), number
+
+    times = {time(c): c for c in which}
+    return [times[at] for at in sorted(times)] if len(times) == len(which) else list(which)

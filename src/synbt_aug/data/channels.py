@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synbt_aug.data.channel_roles import Role, phase_numbers, roles_of
+from synbt_aug.data.channel_roles import Role, in_order_of_time, phase_numbers, roles_of
 from synbt_aug.data.layout import shorten
 from synbt_aug.errors import SynBTError
 
@@ -97,7 +97,9 @@ def channels_of(
     roles, numbers = roles_of(names), phase_numbers(names)
     if pre is None:
         pre = _pre(roles, numbers, post, f"{where} ({listed})")
-    posts = (post,) if post is not None else _posts(roles, numbers, pre, f"{where} ({listed})")
+    posts = (
+        (post,) if post is not None else _posts(names, roles, numbers, pre, f"{where} ({listed})")
+    )
     return Channels(names, pre, posts)
 
 
@@ -127,15 +129,19 @@ def _pre(roles: Sequence[Role], numbers: Sequence[int | None], post: int | None,
 
 
 def _posts(
-    roles: Sequence[Role], numbers: Sequence[int | None], pre: int, which: str
+    names: Sequence[str],
+    roles: Sequence[Role],
+    numbers: Sequence[int | None],
+    pre: int,
+    which: str,
 ) -> tuple[int, ...]:
     there = [c for c in range(len(roles)) if c != pre]
     named = [c for c in there if roles[c] is Role.POST]
     candidates = named or [c for c in there if roles[c] is Role.UNKNOWN]
-    in_order = {n: c for c in candidates if (n := numbers[c]) is not None}
-    if len(in_order) == len(candidates):
-        candidates = [in_order[n] for n in sorted(in_order)]
-    elif not named and len(candidates) > 1:
+    numbered = all(numbers[c] is not None for c in candidates)
+    if named or numbered:
+        candidates = in_order_of_time(names, candidates)
+    elif len(candidates) > 1:
         raise SynBTError(
             f"Which channel of {which} is post-contrast? Set SYNBT_POST_CHANNEL to its number, or "
             f'add "synbt": {{"post_channel": NUMBER}} to dataset.json.'

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synbt_aug.data.channel_roles import Role, is_subtraction, phase_numbers, roles_of
+from synbt_aug.data.channel_roles import (
+    Role,
+    in_order_of_time,
+    is_subtraction,
+    phase_numbers,
+    roles_of,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ def series_channels(names: Sequence[str], pre: int, post: int) -> SeriesChannels
     """Tell the channels of a series by their names.
 
     Further phases are those called post-contrast, or of the numbered series that `post` belongs
-    to; by their numbers where all have one, else in the order of the channels.
+    to, `in_order_of_time`.
 
     Args:
         names: Of all channels, by position; "" for one without a name.
@@ -42,9 +48,7 @@ def series_channels(names: Sequence[str], pre: int, post: int) -> SeriesChannels
         posts = [c for c, role in enumerate(roles) if c != pre and role is wanted]
         if wanted is Role.UNKNOWN:
             posts = [c for c in posts if numbers[c] is not None]
-    in_order = {n: c for c in posts if (n := numbers[c]) is not None}
-    if len(in_order) == len(posts):
-        posts = [in_order[n] for n in sorted(in_order)]
+    posts = in_order_of_time(names, posts)
     subtractions = tuple(c for c, name in enumerate(names) if is_subtraction(name))
     return SeriesChannels(
         tuple(posts), tuple(c for c in subtractions if c not in (pre, post, *posts))

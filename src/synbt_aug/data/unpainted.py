@@ -60,9 +60,10 @@ def check_unpainted(
     against = contradicting(names, covered)
     if against and unpainted_channels == "refuse":
         raise SynBTError(
-            f"SynBT paints {told}, and a tumor that it paints would be missing in "
+            f"SynBT paints {told} alone, and a tumor that it paints would be missing in "
             f"{list_channels(names, against)}, where real ones show: the label would contradict "
-            f"these channels. Leave them out, or go on all the same with {allow}."
+            f"these channels. Leave them out, name later phases in post_channels, or go on all "
+            f"the same with {allow}."
         )
     rest = [c for c in range(len(names)) if c not in covered]
     parts = [f"SynBT paints {told}"]

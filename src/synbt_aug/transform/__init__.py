@@ -13,17 +13,21 @@ from synbt_aug.transform.arrays import (
 )
 from synbt_aug.transform.keywords import NOT_GIVEN, checked_keywords, merged_settings
 from synbt_aug.transform.notices import Notices
-from synbt_aug.transform.sample import NOT_DRAWN, Sample, inject, replay
+from synbt_aug.transform.sample import NOT_DRAWN, Sample, inject, replay, subtractions_after
+from synbt_aug.transform.series import Place, SeriesPlaces, find_series
 from synbt_aug.transform.unpainted import look_at_unpainted
 
 __all__ = [
     "NOT_DRAWN",
     "NOT_GIVEN",
     "Notices",
+    "Place",
     "Sample",
+    "SeriesPlaces",
     "calculable",
     "check_holds",
     "checked_keywords",
+    "find_series",
     "inject",
     "look_at_unpainted",
     "merged_settings",
@@ -31,4 +35,5 @@ __all__ = [
     "painted_label",
     "replay",
     "signal_of",
+    "subtractions_after",
 ]

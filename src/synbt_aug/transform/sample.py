@@ -15,7 +15,8 @@ from synbt_aug.injector import SynBTInjector
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.clipping import CLIPPED_SHARE, clipped_advice, clipped_share
 from synbt_aug.signal.intensity import IntensityReference
-from synbt_aug.transform.arrays import largest_of
+from synbt_aug.signal.subtraction import LEAST_R2, fit_channel, recomputed
+from synbt_aug.transform.arrays import calculable, largest_of
 from synbt_aug.transform.label import read_label
 from synbt_aug.transform.notices import Notices
 from synbt_aug.tumor.visibility import VISIBLE_SHARE
@@ -27,23 +28,36 @@ NOT_DRAWN = "not drawn"
 
 @dataclass(frozen=True)
 class Sample:
-    """Pre, post and label of one sample, in the axis order of its arrays.
+    """A series and its label of one sample, in the axis order of its arrays.
 
     Args:
-        pair: Pre and post, shape `(2, D, H, W)`, of a type that torch calculates with.
+        scans: Pre, post and further post-contrast scans in order of time, shape
+            `(2 + P, D, H, W)`, of a type that torch calculates with.
         label: Shape `(D, H, W)`, any type.
         spacing: Voxel size along D, H and W, in mm.
         roi: Where tumors may go, shape `(D, H, W)`; None: nobody said.
         reference: Intensity references of the case; None measures what is there.
-        stored: Types of pre and post as the host holds them; None: that of the pair.
+        stored: Types of the scans as the host holds them; None: that of `scans`.
+        earlier: How many of the further scans come before post.
+        subtractions: Channels that are differences of the scans, `(D, H, W)` each.
     """
 
-    pair: Tensor
+    scans: Tensor
     label: Tensor
     spacing: Spacing
     roi: Tensor | None = None
     reference: IntensityReference | None = None
-    stored: tuple[torch.dtype, torch.dtype] | None = None
+    stored: tuple[torch.dtype, ...] | None = None
+    earlier: int = 0
+    subtractions: tuple[Tensor, ...] = ()
+
+    def settings(self, settings: InjectionSettings) -> InjectionSettings:
+        """Settings whose channels are those of `scans`."""
+        further = tuple(range(2, len(self.scans)))
+        posts = (*further[: self.earlier], 1, *further[self.earlier :]) if further else ()
+        return replace(
+            settings, pre_channel=0, post_channel=1, post_channels=posts, subtraction_channels=()
+        )
 
 
 def inject(
@@ -64,18 +78,18 @@ def inject(
         look_for_clipping: False where the host knows of it already.
 
     Returns:
-        What was painted, or the pair as it is with the reason; and the injector's counts.
+        What was painted, or the scans as they are with the reason; and the injector's counts.
     """
     try:
-        label = read_label(sample.label, sample.pair[1], settings, notices)
+        label = read_label(sample.label, sample.scans[1], settings, notices)
     except SynBTError as error:
         return _unusable(sample, str(error), notices), Counter({"unusable sample": 1})
     if settings.only_tumor_free and bool((label == settings.tumor_label).any()):
         reason = f"{NOT_DRAWN}: it has a tumor"
-        return unchanged(sample.pair, reason), Counter({NOT_DRAWN: 1})
-    injector = SynBTInjector(replace(_of_a_pair(settings), probability=1.0))
+        return unchanged(sample.scans, reason), Counter({NOT_DRAWN: 1})
+    injector = SynBTInjector(replace(sample.settings(settings), probability=1.0))
     (result,) = injector(
-        sample.pair[None],
+        sample.scans[None],
         label[None, None],
         sample.spacing,
         generator=generator,
@@ -86,11 +100,11 @@ def inject(
     if str(result.reason).startswith("unusable sample"):
         notices.warn(f"SynBT: {result.reason} It stays as it is.")
     elif look_for_clipping:
-        _tell_clipping(sample.pair, label, notices)
+        _tell_clipping(sample.scans[:2], label, notices)
     share = _cut_share(result, sample.stored)
     if share > 1 - VISIBLE_SHARE:
         reason = f"not visible enough: the image's type cuts {share:.0%} of the tumor"
-        return unchanged(sample.pair, reason), Counter({"not visible enough": 1})
+        return unchanged(sample.scans, reason), Counter({"not visible enough": 1})
     return result, injector.counts
 
 
@@ -108,29 +122,59 @@ def replay(
     Raises:
         SynBTError: If the recipe does not belong to the sample or the weights.
     """
-    label = read_label(sample.label, sample.pair[1], settings, notices)
-    injector = SynBTInjector(_of_a_pair(settings))
+    label = read_label(sample.label, sample.scans[1], settings, notices)
+    injector = SynBTInjector(sample.settings(settings))
     (result,) = injector.replay(
-        sample.pair[None], label[None, None], [recipe], sample.spacing
+        sample.scans[None], label[None, None], [recipe], sample.spacing
     ).results
     assert result is not None
     return result
 
 
-def _of_a_pair(settings: InjectionSettings) -> InjectionSettings:
-    return replace(settings, pre_channel=0, post_channel=1)
+def subtractions_after(
+    sample: Sample, painted: Synthesis, settings: InjectionSettings, notices: Notices
+) -> list[Tensor]:
+    """The sample's subtractions after painting, `(D, H, W)` each.
+
+    Args:
+        sample: As it was.
+        painted: Into it.
+        settings: With `unpainted_channels`.
+        notices: Are told where a channel is no subtraction and that is allowed: it stays.
+
+    Raises:
+        SynBTError: If one is none, and the setting is "refuse".
+    """
+    found, seen = [], calculable(sample.label) >= 0
+    for channel in sample.subtractions:
+        fit = fit_channel(channel, sample.scans, seen)
+        if fit.holds:
+            found.append(recomputed(channel, fit, sample.scans, painted.image, painted.support))
+            continue
+        problem = (
+            f"a channel called a subtraction is none of these {len(sample.scans)} scans (they "
+            f"explain {float(fit.r2):.1%} of it, {LEAST_R2:.1%} are needed)"
+        )
+        if settings.unpainted_channels == "refuse":
+            raise SynBTError(
+                f"SynBT: {problem}, and cannot be computed again. Leave it out, make it from these "
+                f'scans, or keep it as it is with unpainted_channels="allow".'
+            )
+        notices.warn(f"SynBT: {problem}; it stays as it is and contradicts the label.")
+        found.append(channel)
+    return found
 
 
 def _unusable(sample: Sample, why: str, notices: Notices) -> Synthesis:
     reason = f"unusable sample: {why}"
     notices.warn(f"SynBT: {reason} It stays as it is.")
-    return unchanged(sample.pair, reason)
+    return unchanged(sample.scans, reason)
 
 
-def _cut_share(painted: Synthesis, stored: tuple[torch.dtype, torch.dtype] | None) -> float:
+def _cut_share(painted: Synthesis, stored: tuple[torch.dtype, ...] | None) -> float:
     """Share of the new tumor that the types in which it will be stored cannot hold.
 
-    The core judges what it writes in the pair's type, which may be wider.
+    The core judges what it writes in the type of the scans together, which may be wider.
     """
     if stored is None or not bool(painted.tumor.any()):
         return 0.0
