@@ -179,16 +179,26 @@ def test_cases_of_an_nnunet_dataset_are_read_and_a_broken_one_is_left_out(
 def test_channels_that_a_training_would_not_paint_are_named(
     synbt: Callable, weights: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    phases = ("pre", "post 1", "post 2", "subtraction")
-    folder = as_nnunet(dataset, tmp_path / "Dataset001_Breast", 1, channels=phases)
+    channels = ("pre", "post 1", "MIP", "Ktrans")
+    folder = as_nnunet(dataset, tmp_path / "Dataset001_Breast", 1, channels=channels)
     said = synbt("doctor", folder, "--weights", weights, "--quick")
     assert said.code == 1
-    assert "would be missing in 2: post 2, 3: subtraction, where real ones show" in said.out
+    assert "would be missing in 2: MIP, 3: Ktrans, where real ones show" in said.out
     assert "SYNBT_UNPAINTED_CHANNELS=allow" in said.out
     monkeypatch.setenv("SYNBT_UNPAINTED_CHANNELS", "allow")
     said = synbt("doctor", folder, "--weights", weights, "--quick")
     assert said.code == 0
-    assert "not painted: 2: post 2, 3: subtraction; they contradict the label" in said.out
+    assert "not painted: 2: MIP, 3: Ktrans; they contradict the label" in said.out
+
+
+def test_a_series_is_named_and_no_defect(
+    synbt: Callable, weights: Path, dataset: Path, tmp_path: Path
+) -> None:
+    channels = ("post 1", "T2", "pre", "post 2")
+    folder = as_nnunet(dataset, tmp_path / "D", 1, channels=channels)
+    said = synbt("doctor", folder, "--weights", weights, "--quick")
+    assert said.code == 0, said.out
+    assert "SynBT paints 2: pre, 0: post 1, 3: post 2; not painted: 1: T2." in said.out
 
 
 def test_other_sequences_are_named_and_no_defect(
