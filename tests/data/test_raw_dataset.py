@@ -18,10 +18,12 @@ from synbt_aug.data.raw_dataset import (
     write_raw_case,
 )
 from synbt_aug.errors import SynBTError
+from synbt_aug.settings.dataset import places_of, settings_for
+from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.volume import Synthesis
 
 LABELS = {"background": 0, "breast": 1, "tumor": 2, "node": 3}
-PLACES = PaintedPlaces(pre_channel=2, post_channel=0, tumor_label=2, open_labels=(1,))
+PLACES = PaintedPlaces(scans=(2, 0), tumor_label=2, open_labels=(1,))
 
 
 @pytest.fixture
@@ -77,6 +79,43 @@ def test_a_painted_copy_differs_in_the_painted_channels_and_the_label_alone(
     expected = case.label.copy()
     expected[5, 5, 4:6] = 2
     assert np.array_equal(label, expected)
+
+
+def test_further_phases_are_written_and_subtractions_computed_again(
+    nnunet_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Pre, post, a later phase, and post less pre.
+    folder = nnunet_folder(channels=4)
+    pre, post = (read_scan(folder / f"imagesTr/a_000{c}.nii.gz") for c in (0, 1))
+    difference = (post.values() - pre.values()).transpose(2, 1, 0)
+    save(folder / "imagesTr/a_0003.nii.gz", difference.astype(np.float32))
+    save(folder / "labelsTr/a.nii.gz", np.zeros(difference.shape, np.uint8))
+    described = folder / "dataset.json"
+    text = described.read_text()
+    for c, name in enumerate(("pre", "post", "post2", "sub")):
+        text = text.replace(f'"c{c}"', f'"{name}"')
+    described.write_text(text)
+    dataset = read_raw_dataset(folder)
+    settings = settings_for(dataset.described, InjectionSettings)
+    places = places_of(settings)
+    assert (places.scans, places.subtractions) == ((0, 1, 2), (3,))
+    case = read_raw_case(dataset, dataset.files.cases[0], places)
+    assert case.volume.further == 1
+    support = torch.zeros(case.volume.shape, dtype=torch.bool)
+    support[5, 5, 4:7] = True
+    image = case.volume.image.clone()
+    image[:, support] += torch.tensor([[7], [29], [20]]).to(image.dtype)
+    painted = Synthesis(image, support, support)
+    *scans, sub = write_raw_case(case, painted, tmp_path, None, "new")
+    for path, source, change in zip(scans, case.channels, (7, 29, 20), strict=False):
+        differs = read_scan(path).values() - read_scan(source).values()
+        assert np.array_equal(differs, change * support.numpy())
+    differs = read_scan(sub).values() - read_scan(case.channels[3]).values()
+    assert np.allclose(differs, 22 * support.numpy(), atol=1e-2)
+    odd = replace(places, scans=(0, 2), subtractions=(3,))
+    with pytest.raises(SynBTError, match="a_0003.nii.gz was to be a subtraction .* explain"):
+        other = read_raw_case(dataset, dataset.files.cases[0], odd)
+        write_raw_case(other, replace(painted, image=image[[0, 2]]), tmp_path, None, "odd")
 
 
 def test_a_case_as_it_is_is_copied_byte_for_byte(three_channels: Path, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ from synbt_aug.data.nifti import (
     write_painted,
 )
 from synbt_aug.errors import SynBTError
-from synbt_aug.volume import BreastVolume, Synthesis
+from synbt_aug.signal.subtraction import LEAST_R2, fit_channel, recomputed
+from synbt_aug.volume import BreastVolume, Synthesis, channel_name
 
 #: What MAMA-MIA's cases become: pre-contrast and the first post-contrast scan.
 _OF_MAMA_MIA: dict[str, Any] = {
@@ -71,15 +72,17 @@ class PaintedPlaces:
     """What of a dataset is painted, and over what.
 
     Args:
-        pre_channel: The pre-contrast channel.
-        post_channel: The post-contrast channel.
+        scans: Channels of pre, the painted post and further phases, as `settings.scans`.
+        earlier: How many of the further phases come before the painted post.
+        subtractions: Channels that are differences of scans.
         tumor_label: Value of tumors in the labels.
         open_labels: Other values that a tumor may replace, besides 0.
         roi_labels: Values that mark where tumors may go; empty: none do.
     """
 
-    pre_channel: int = 0
-    post_channel: int = 1
+    scans: tuple[int, ...] = (0, 1)
+    earlier: int = 0
+    subtractions: tuple[int, ...] = ()
     tumor_label: int = 1
     open_labels: tuple[int, ...] = ()
     roi_labels: tuple[int, ...] = ()
@@ -92,8 +95,7 @@ class RawCase:
     Args:
         name: Its id.
         channels: Files of all channels.
-        pre: The pre-contrast scan.
-        post: The post-contrast scan.
+        scans: Pre, the painted post and further phases.
         label: Values of the label, shape `(D, H, W)`; all 0 where there is no file.
         labelled: Whether there is a file.
         places: What is painted of it.
@@ -102,12 +104,16 @@ class RawCase:
 
     name: str
     channels: tuple[Path, ...]
-    pre: Scan
-    post: Scan
+    scans: tuple[Scan, ...]
     label: np.ndarray
     labelled: bool
     places: PaintedPlaces
     volume: BreastVolume
+
+    @property
+    def pre(self) -> Scan:
+        """The pre-contrast scan, on whose grid all else lies."""
+        return self.scans[0]
 
     @property
     def real_tumor(self) -> np.ndarray:
@@ -139,9 +145,12 @@ def read_raw_case(dataset: RawDataset, case: CaseFiles, places: PaintedPlaces) -
         SynBTError: If a file cannot be used, or the grids differ.
     """
     channels = dataset.channel_files(case)
-    pre = read_scan(channels[places.pre_channel], f"The pre-contrast scan of {case.name}")
-    post = read_scan(channels[places.post_channel], f"The post-contrast scan of {case.name}")
-    check_same_grid(post, pre, f"The post-contrast scan of {case.name}")
+    scans = []
+    for number, c in enumerate(places.scans):
+        what = f"The {channel_name(number)} scan of {case.name}"
+        scans.append(read_scan(channels[c], what))
+        check_same_grid(scans[-1], scans[0], what)
+    pre = scans[0]
     label = np.zeros(pre.shape, np.uint8)
     if case.label is not None:
         scan = read_label(case.label, f"The label of {case.name}")
@@ -153,14 +162,15 @@ def read_raw_case(dataset: RawDataset, case: CaseFiles, places: PaintedPlaces) -
     known = (0, places.tumor_label, *places.open_labels)
     roi = torch.from_numpy(np.isin(label, places.roi_labels)) if places.roi_labels else None
     volume = BreastVolume(
-        torch.from_numpy(stacked(pre, post)),
+        torch.from_numpy(stacked(*scans)),
         pre.spacing,
         tumor=torch.from_numpy(label == places.tumor_label),
         forbidden=_mask_or_none(np.isin(label, known, invert=True)),
         roi=roi,
+        earlier=places.earlier,
     )
     labelled = case.label is not None
-    return RawCase(case.name, channels, pre, post, label, labelled, places, volume)
+    return RawCase(case.name, channels, tuple(scans), label, labelled, places, volume)
 
 
 def write_raw_case(
@@ -177,21 +187,39 @@ def write_raw_case(
 
     Returns:
         The files of the channels.
+
+    Raises:
+        SynBTError: If a channel that is to be computed again is no subtraction of the scans.
     """
     ending = _ending(case.channels[0])
     written = []
     for c, source in enumerate(case.channels):
         path = images / f"{name}_{c:04d}{ending}"
-        pair = (case.places.pre_channel, case.places.post_channel)
-        if painted is None or c not in pair:
-            shutil.copyfile(source, path)
+        if painted is not None and c in case.places.scans:
+            k = case.places.scans.index(c)
+            write_painted(path, case.scans[k], painted.image[k], painted.support)
+        elif painted is not None and c in case.places.subtractions:
+            scan = read_scan(source, f"The subtraction of {case.name}")
+            check_same_grid(scan, case.pre, f"The subtraction of {case.name}")
+            write_painted(path, scan, _subtraction(case, scan, painted), painted.support)
         else:
-            scan, channel = (case.pre, 0) if c == pair[0] else (case.post, 1)
-            write_painted(path, scan, painted.image[channel], painted.support)
+            shutil.copyfile(source, path)
         written.append(path)
     if label is not None:
         write_labels(label, case.pre, label_of(case, painted))
     return written
+
+
+def _subtraction(case: RawCase, scan: Scan, painted: Synthesis) -> torch.Tensor:
+    """A subtraction of the painted scans, shape `(D, H, W)`."""
+    channel = torch.from_numpy(np.ascontiguousarray(scan.values()))
+    fit = fit_channel(channel, case.volume.image)
+    if not fit.holds:
+        raise SynBTError(
+            f"{scan.path.name} was to be a subtraction of the scans that are painted, but they "
+            f"explain {float(fit.r2):.1%} of it ({LEAST_R2:.1%} are needed). Leave the channel out."
+        )
+    return recomputed(channel, fit, case.volume.image, painted.image, painted.support)
 
 
 def label_of(case: RawCase, painted: Synthesis | None) -> np.ndarray:

@@ -177,6 +177,7 @@ def _paint(run: GenerateRun, candidate: Candidate, scratch: Path) -> Made | str:
         only_free_side=asked.only_free_side,
         multifocal=asked.multifocal,
         distractors=asked.distractors,
+        curve=asked.curve,
     )
     if result.recipe is None:
         return str(result.reason)
@@ -187,8 +188,8 @@ def _paint(run: GenerateRun, candidate: Candidate, scratch: Path) -> Made | str:
     first = result.measured["tumors"][0]
     shown = BeforeAfter(
         title=f"{name}: {first['diameter_mm']:.0f} mm",
-        before=case.volume.image.numpy(),
-        after=result.image.numpy(),
+        before=case.volume.image[:2].numpy(),
+        after=result.image[:2].numpy(),
         tumor=result.tumor.numpy(),
         support=result.support.numpy(),
         spacing=case.pre.spacing,

@@ -31,7 +31,7 @@ _PAINTING = (
     *("tumors", "multifocal", "diameter_mm", "enhancement", "rim", "heterogeneity"),
     *("pre_contrast", "category", "distractors", "only_tumor_free", "only_free_side"),
     *("precision", "tissue", "pre_channel", "post_channel", "tumor_label", "paint_over"),
-    "roi_labels",
+    *("roi_labels", "curve", "post_channels", "subtraction_channels"),
 )
 
 

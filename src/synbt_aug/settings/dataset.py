@@ -75,8 +75,9 @@ def settings_for(
 def places_of(settings: InjectionSettings) -> PaintedPlaces:
     """What of a dataset's files these settings paint, and over what."""
     return PaintedPlaces(
-        pre_channel=settings.pre_channel,
-        post_channel=settings.post_channel,
+        scans=settings.scans,
+        earlier=settings.earlier,
+        subtractions=settings.subtraction_channels,
         tumor_label=settings.tumor_label,
         open_labels=settings.open_labels,
         roi_labels=settings.roi_labels,
