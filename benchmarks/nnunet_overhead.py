@@ -1,0 +1,170 @@
+"""Seconds of one iteration of nnU-Net: its own trainer, ours without tumors, and at p = .5 and 1.
+
+    python benchmarks/nnunet_overhead.py -o FOLDER                  # default plans, on a GPU
+    python benchmarks/nnunet_overhead.py -o FOLDER --tiny --iterations 3 --warm-up 1 --repeats 1
+
+Makes a few phantoms, lets nnU-Net plan and preprocess them, and trains. All trainers go in turn,
+as often as --repeats says, with two workers, which keep few networks busy, and with as many as
+nnU-Net likes. Warm-up iterations are not counted. Prints Markdown: the median over all iterations,
+and how far a repeat's own median lies from it at most. Needs the extra `nnunet`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synbt_aug.data.phantom_cohort import write_phantom_cohort
+from synbt_aug.phantom import PhantomSettings
+
+DATASET = "Dataset990_Overhead"
+FIRST_SEED = 1_210_000
+
+#: Trainers by their name in the table, with the probability that they are given.
+TRAINERS = {
+    "nnUNetTrainer": ("nnUNetTrainer", None),
+    "SynBT, p = 0": ("nnUNetTrainerSynBT_p0", None),
+    "SynBT, p = .5": ("nnUNetTrainerSynBT", "0.5"),
+    "SynBT, p = 1": ("nnUNetTrainerSynBT", "1"),
+}
+
+
+def main() -> None:
+    """Prepare, train and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, required=True, help="for data and results")
+    parser.add_argument("--tiny", action="store_true", help="a plan for CPUs")
+    parser.add_argument("--cases", type=int, default=6)
+    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--warm-up", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", nargs="+", default=["2", "all"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    given = parser.parse_args()
+    folder = given.output.resolve()
+    for name in ("raw", "preprocessed", "results"):
+        os.environ[f"nnUNet_{name}"] = str(folder / name)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    # Compiling takes a minute and a C compiler, and gives all trainers the same.
+    os.environ |= {"nnUNet_compile": "f", "SYNBT_FIT_CASES": "0", "SYNBT_EXAMPLES": "0"}
+    plans = prepare(folder, given.cases, given.tiny)
+    seconds: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
+    for number in range(given.repeats):
+        for workers in given.workers:
+            for label in TRAINERS:
+                print(f"repeat {number + 1}, {workers} workers: {label}", file=sys.stderr)
+                taken = iterations(label, plans, workers, given)
+                seconds[label, workers].append(taken)
+    patch = plans["configurations"]["3d_fullres"]["patch_size"]
+    where = torch.cuda.get_device_name() if given.device == "cuda" else "CPU"
+    print(
+        f"# Seconds of an iteration of nnU-Net\n\n{where}, torch {torch.__version__}, patches of "
+        f"{'x'.join(map(str, patch))}, {given.repeats} x {given.iterations} iterations, "
+        f"{os.cpu_count()} processors.\n\n| trainer | workers | s | +- | over nnUNetTrainer |"
+        f"\n|---|---|---|---|---|"
+    )
+    for (label, workers), repeats in seconds.items():
+        middle = statistics.median(chain.from_iterable(repeats))
+        spread = max(abs(statistics.median(one) - middle) for one in repeats)
+        own = statistics.median(chain.from_iterable(seconds["nnUNetTrainer", workers]))
+        print(f"| {label} | {workers} | {middle:.3f} | {spread:.3f} | {middle / own - 1:+.1%} |")
+
+
+def prepare(folder: Path, cases: int, tiny: bool) -> dict[str, Any]:
+    """The plans of a preprocessed dataset of phantoms; made where it is not there."""
+    preprocessed = folder / "preprocessed" / DATASET
+    shape = (96, 96, 96) if tiny else (192, 192, 128)
+    if not (preprocessed / "nnUNetPlans.json").is_file():
+        seeds = range(FIRST_SEED, FIRST_SEED + cases)
+        raw = folder / "raw" / DATASET
+        write_phantom_cohort(raw, seeds, settings=PhantomSettings(shape=shape), workers=1)
+        number = str(int(DATASET[7:10]))
+        plan = ["nnUNetv2_plan_and_preprocess", "-d", number, "-c", "3d_fullres"]
+        command = Path(sys.executable).parent / plan[0]
+        subprocess.run(
+            [str(command) if command.is_file() else plan[0], *plan[1:], "-npfp", "2", "-np", "2"],
+            check=True,
+            stdout=sys.stderr,
+        )
+    name = "nnUNetPlans"
+    if tiny:
+        from synbt_aug_nnunet.tiny_plan import write_tiny_plan
+
+        name = write_tiny_plan(preprocessed, patch=(64, 64, 64)).stem
+    plans = json.loads((preprocessed / f"{name}.json").read_text(encoding="utf-8"))
+    return plans | {"continue_training": False}
+
+
+def iterations(
+    label: str, plans: dict[str, Any], workers: str, given: argparse.Namespace
+) -> list[float]:
+    """Seconds of each iteration of one short training."""
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    from synbt_aug_nnunet import trainers
+
+    name, probability = TRAINERS[label]
+    kind = nnUNetTrainer if name == "nnUNetTrainer" else getattr(trainers, name)
+    folder = given.output.resolve() / "preprocessed" / DATASET
+    described = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    chosen = {"SYNBT_PROBABILITY": probability, "nnUNet_n_proc_DA": None}
+    if workers != "all":
+        chosen["nnUNet_n_proc_DA"] = workers
+    device = torch.device(given.device)
+    with _environment(chosen):
+        # Fold "all": few cases are no five folds.
+        trainer = kind(plans, "3d_fullres", "all", described, device)
+        # A training with other settings does not go into the same folder.
+        shutil.rmtree(trainer.output_folder, ignore_errors=True)
+        Path(trainer.output_folder).mkdir(parents=True)
+        trainer.on_train_start()
+        trainer.on_epoch_start()
+        trainer.on_train_epoch_start()
+        taken = []
+        try:
+            for _ in range(given.warm_up + given.iterations):
+                start = time.perf_counter()
+                trainer.train_step(next(trainer.dataloader_train))
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                taken.append(time.perf_counter() - start)
+        finally:
+            trainer.on_train_end()
+    return taken[given.warm_up :]
+
+
+@contextmanager
+def _environment(chosen: dict[str, str | None]) -> Iterator[None]:
+    """Some variables set, or unset where they are None, for a while."""
+    before = {name: os.environ.get(name) for name in chosen}
+    try:
+        _set(chosen)
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+if __name__ == "__main__":
+    main()
