@@ -23,7 +23,7 @@ from batchgeneratorsv2.transforms.utils.seg_to_regions import ConvertSegmentatio
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
-from synbt_aug_nnunet.planning import DecideSample, TakeSites
+from synbt_aug_nnunet.planning import DecideSample, TakeWhereabouts
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def split(
     behind = [_for_device(step, device) for step in steps[last + 1 :]]
     before = steps[: last + 1]
     if decide is not None:
-        before = [TakeSites(), *before, decide]
+        before = [TakeWhereabouts(), *before, decide]
     return SplitAugmentation(ComposeTransforms(before), ComposeTransforms(behind))
 
 

@@ -47,7 +47,7 @@ from synbt_aug_nnunet.planning import DecideSample, packed_plans, step_seed
 from synbt_aug_nnunet.results import refuse_other_settings, write_record
 from synbt_aug_nnunet.series import recognised_subtractions
 from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
-from synbt_aug_nnunet.site_maps import CaseSites, WithSites, case_sites
+from synbt_aug_nnunet.site_maps import MOST_CASES, HeldSites, WithSites, case_sites
 
 _DURATIONS = ("num_epochs", "num_iterations_per_epoch", "num_val_iterations_per_epoch")
 
@@ -73,7 +73,6 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     _synbt_step: int
     _synbt_watch: ShareWatch
     _synbt_examples_left: int
-    _synbt_sites: CaseSites | None = None
     _synbt_decide: DecideSample | None = None
 
     def initialize(self) -> None:
@@ -177,8 +176,8 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     def get_tr_and_val_datasets(self) -> Any:
         """nnU-Net's datasets; the training cases bring along where tumors may go."""
         training, validation = super().get_tr_and_val_datasets()
-        if self._synbt_sites is not None:
-            training = WithSites(training, self._synbt_sites)
+        if self._synbt_decide is not None:
+            training = WithSites(training, self._synbt_decide.sites.names)
         return training, validation
 
     def train_step(self, batch: dict[str, Any]) -> Any:
@@ -298,8 +297,14 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         self, cases: PreprocessedCases, cohort: FoldCohort, synthesizer: TumorSynthesizer
     ) -> None:
         """Find the cases' site maps, and let the workers decide on them."""
-        settings = self.synbt_settings
-        self._synbt_sites = case_sites(
+        settings, names = self.synbt_settings, sorted(cohort.references)
+        if len(names) > MOST_CASES:
+            self.print_to_log_file(
+                f"SynBT: more than {MOST_CASES} training cases, so tumors are decided while the "
+                f"device waits."
+            )
+            return
+        sites = case_sites(
             cases,
             settings,
             {name: one for name, one in cohort.references.items() if one is not None},
@@ -314,6 +319,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             synthesizer.bank,
             synthesizer.texture.hole_margin_mm,
             self._synbt_spacing,
+            HeldSites(sites, names),
             step_seed(settings.seed, self.fold, self.local_rank, self.current_epoch),
         )
 

@@ -1,8 +1,8 @@
 """Decide in nnU-Net's workers: what becomes of a sample is known before it is handed over.
 
-Two steps around the spatial transforms take the site map off the segmentation, let it be turned
-and zoomed as a regression target, and hand the plans over beside the segmentation. Then the
-training process only paints.
+Two steps around the spatial transforms take the voxels' whereabouts off the segmentation, let them
+be turned and zoomed as a regression target, and look up in the case's map where a tumor may go. The
+plans are handed over beside the segmentation. Then the training process only paints.
 """
 
 from __future__ import annotations
@@ -22,20 +22,25 @@ from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, Draw, SamplePlans, gro
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.volume import Spacing, channel_name
-from synbt_aug_nnunet.site_maps import sites_of_patch
+from synbt_aug_nnunet.site_maps import HeldSites, read_whereabouts, sites_of_patch
 
 #: Bytes of a sample's plans for each tumor that it may hold: a shape of 60 mm and what is around.
 _BYTES = 3 * 2**20
 
 
-class TakeSites(BasicTransform):  # type: ignore[misc]
-    """Moves the site map from the segmentation to the regression target."""
+class TakeWhereabouts(BasicTransform):  # type: ignore[misc]
+    """Moves the voxels' whereabouts from the segmentation to the regression target."""
 
     def apply(self, data_dict: dict[str, Any], **_: Any) -> dict[str, Any]:
         """As the class says."""
         segmentation = data_dict["segmentation"]
-        data_dict["regression_target"] = segmentation[1:].float()
         data_dict["segmentation"] = segmentation[:1]
+        found = read_whereabouts(segmentation[1].numpy())
+        number, first = (-1, (0, 0, 0)) if found is None else found
+        data_dict["synbt_case"] = number
+        axes = [torch.arange(n) + f for n, f in zip(segmentation.shape[1:], first, strict=True)]
+        came_from = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+        data_dict["regression_target"] = came_from.to(torch.float32)
         return data_dict
 
 
@@ -50,6 +55,7 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
         bank: Templates.
         hole_margin_mm: Of the texture that will paint.
         spacing: Voxel size along the patch's axes, in mm.
+        sites: Of the cases.
         seed: Of the run, fold and rank; samples add numbers of nnU-Net's own generator.
     """
 
@@ -59,35 +65,37 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
         bank: TumorBank,
         hole_margin_mm: float,
         spacing: Spacing,
+        sites: HeldSites,
         seed: int,
     ) -> None:
         super().__init__()
         self.settings, self.bank, self.hole_margin_mm = settings, bank, hole_margin_mm
-        self.spacing, self.seed = spacing, seed
+        self.spacing, self.sites, self.seed = spacing, sites, seed
         most = settings.tumors if isinstance(settings.tumors, int) else settings.tumors[1]
         self.size = _BYTES * min(max(most, 1) + int(settings.multifocal > 0), 4)
         self._turns_left = 0
 
     def apply(self, data_dict: dict[str, Any], **_: Any) -> dict[str, Any]:
         """As the class says; the segmentation becomes a list of labels and packed plans."""
-        sites = data_dict.pop("regression_target")[0]
+        came_from, number = data_dict.pop("regression_target"), data_dict.pop("synbt_case")
         data_dict.pop("nchannels_regr_trg", None)
         label = data_dict["segmentation"]
-        plans = self.decide(data_dict["image"], label, sites)
+        plans = self.decide(data_dict["image"], label, number, came_from)
         data_dict["segmentation"] = [label, pack(plans, self.size)]
         return data_dict
 
-    def decide(self, image: Tensor, label: Tensor, sites: Tensor) -> SamplePlans:
+    def decide(self, image: Tensor, label: Tensor, number: int, came_from: Tensor) -> SamplePlans:
         """Decide for one sample.
 
         Args:
             image: Shape `(C, D, H, W)`.
             label: Shape `(1, D, H, W)`, with -1 outside the image.
-            sites: The site map's voxels, shape `(D, H, W)`.
+            number: Of its case; negative where that is not known.
+            came_from: Where in the case its voxels came from, in voxels, shape `(3, D, H, W)`.
         """
         # The loader's numbers are numpy's; nnU-Net seeds them in each worker.
-        number = int(np.random.randint(2**31))  # noqa: NPY002
-        drawn = Draw.of(torch.Generator().manual_seed(step_seed(self.seed, number)))
+        drawn_there = int(np.random.randint(2**31))  # noqa: NPY002
+        drawn = Draw.of(torch.Generator().manual_seed(step_seed(self.seed, drawn_there)))
         settings = self.settings
         takes_turn = drawn.chance >= settings.probability and self._turns_left > 0
         why_not = drawn.why_not(
@@ -101,7 +109,7 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
             return SamplePlans(why_not=NOT_DRAWN if takes_turn else problem)
         d, h, w = label.shape[1:]
         occupied, valid = ground_masks(settings, label[0])
-        there = sites_of_patch(sites, self.spacing)
+        there = sites_of_patch(self.sites.of(number), came_from, valid, self.spacing)
         ground = Ground(
             (d, h, w),
             self.spacing,

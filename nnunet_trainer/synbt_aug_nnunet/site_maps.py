@@ -1,8 +1,9 @@
-"""Site maps of the training cases: found once for the whole case, and carried along by its patches.
+"""Site maps of the training cases: found once for the whole case, and asked for by its patches.
 
 A patch shows too little to tell breast from chest wall, and looking costs a tenth of a second each
-time. The whole case's map is kept beside the preprocessed data. nnU-Net's loader takes it for the
-segmentation of an earlier stage: it is cropped with the case, and turned and zoomed with it.
+time. The whole case's map is kept beside the preprocessed data. To look something up in it, a patch
+must know where in its case each voxel came from: nnU-Net's loader takes the voxels' whereabouts for
+the segmentation of an earlier stage, and crops them with the case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,24 @@ from synbt_aug.sample_plans import sample_volume
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.support.files import check_output_folder, written_whole
+from synbt_aug.tissue.landmarks import Landmarks
 from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap, depth_inside
 from synbt_aug.tissue.tissue_map import grid_shape
 from synbt_aug.volume import Spacing
 from synbt_aug_nnunet.cohort import PreprocessedCases
 
-#: How a voxel is written where something may go: this, and as much again by its weight. Turning and
-#: zooming mixes voxels with their neighbours, which are 0 where nothing may go.
-_ALLOWED = 500
-
 #: Settings that a case's map depends on.
 _SETTINGS = ("tissue", "tumor_label", "paint_over", "roi_labels", "only_free_side")
+
+#: Maps that a worker holds; one takes some megabytes.
+_HELD = 16
+
+#: What every fourth voxel tells: its coordinate along an axis, or the case's number.
+_AXES, _NUMBER = range(3), 3
+
+#: Most cases that have a number: int16 holds four times as much.
+MOST_CASES = 2**13 - 1
 
 
 class CaseSites:
@@ -48,19 +56,13 @@ class CaseSites:
         folder: Where they are kept; made when the first one is written.
         cases: The preprocessed cases.
         settings: What decides where something may go.
-        places: What else does, in words: the bank whose places the sites follow.
     """
 
-    def __init__(
-        self, folder: Path, cases: PreprocessedCases, settings: InjectionSettings, places: str = ""
-    ) -> None:
+    def __init__(self, folder: Path, cases: PreprocessedCases, settings: InjectionSettings) -> None:
         self.folder, self.cases = folder, cases
         values = settings.to_dict()
         self._settings = settings
-        self._stamp = {name: values[name] for name in _SETTINGS} | {
-            "synbt_aug": __version__,
-            "places": places,
-        }
+        self._stamp = {name: values[name] for name in _SETTINGS} | {"synbt_aug": __version__}
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Cases without a map, or with one of another state of their files or settings."""
@@ -95,37 +97,33 @@ class CaseSites:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def voxels(self, name: str, shape: tuple[int, int, int]) -> np.ndarray:
-        """A case's map as nnU-Net's loader takes it, int16, of this shape; nowhere without one."""
-        grid = self._read(name)
-        if grid is None:
-            return np.zeros(shape, np.int16)
-        for axis, (n, length) in enumerate(zip(grid.shape, shape, strict=True)):
-            index = ((np.arange(length) + 0.5) * n / length).astype(np.int64)
-            grid = grid.take(index, axis)
-        return grid
+    def of(self, name: str) -> SiteMap:
+        """A case's map; nowhere without one."""
+        found = self._read(name)
+        if found is None:
+            return SiteMap.nowhere((1, 1, 1), (1.0, 1.0, 1.0), self.cases.spacing, _NOTHING)
+        return found
 
     def _find(self, name: str, reference: IntensityReference, segmenter: Segments) -> None:
-        data, labels = self.cases.pair_and_labels(name)
+        pair, labels = self.cases.pair_and_labels(name)
         try:
-            volume = sample_volume(self._settings, data, labels, self.cases.spacing)
+            volume = sample_volume(self._settings, pair, labels, self.cases.spacing)
             sites = Host.of(volume, reference.pair).sites_by(
                 segmenter, self._settings.only_free_side
             )
-            grid = _written(sites)
-        except SynBTError:
+        except SynBTError as error:
             # Not a case to paint into: its patches say so.
-            grid = np.zeros((1, 1, 1), np.int16)
+            d, h, w = labels.shape
+            sites = SiteMap.nowhere((1, 1, 1), (d, h, w), self.cases.spacing, str(error))
         with written_whole(self.folder / f"{name}.npz") as unfinished, open(unfinished, "wb") as f:
-            np.savez_compressed(f, grid=grid, stamp=np.array(self._stamp_of(name)))
+            np.savez_compressed(f, stamp=np.array(self._stamp_of(name)), **_arrays(sites))
 
-    def _read(self, name: str) -> np.ndarray | None:
+    def _read(self, name: str) -> SiteMap | None:
         file = self.folder / f"{name}.npz"
         # One that cannot be read is found anew.
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError), np.load(file) as found:
             if str(found["stamp"]) == self._stamp_of(name):
-                grid: np.ndarray = found["grid"]
-                return grid
+                return _site_map(found, self.cases.spacing)
         return None
 
     def _stamp_of(self, name: str) -> str:
@@ -142,7 +140,6 @@ def case_sites(
     finds: bool,
     workers: int,
     say: Callable[[str], None],
-    places: str = "",
 ) -> CaseSites:
     """The site maps of these cases, found where they are not yet.
 
@@ -155,12 +152,11 @@ def case_sites(
         finds: Whether this process finds what is missing; others wait for it.
         workers: Threads.
         say: Takes a line when it begins.
-        places: As for `CaseSites`.
     """
     beside = cases.folder.with_name(f"synbt_{cases.folder.name}_sites")
     place = beside if beside.is_dir() else beside.parent
     folder = beside if os.access(place, os.W_OK) else fallback.with_name(fallback.name + "_sites")
-    kept = CaseSites(folder, cases, settings, places)
+    kept = CaseSites(folder, cases, settings)
     if not finds:
         while kept.missing(sorted(references)):
             time.sleep(2.0)
@@ -174,53 +170,194 @@ def case_sites(
     return kept
 
 
-def _written(sites: SiteMap) -> np.ndarray:
-    weight = sites.weight.numpy()
-    share = weight / max(float(weight.max()), 1e-6)
-    return np.where(sites.allowed.numpy(), _ALLOWED * (1 + share), 0).astype(np.int16)
+#: Why nothing may go into a patch.
+_NOTHING = "no site: nothing in the patch is open to a tumor"
 
 
-def sites_of_patch(voxels: Tensor, spacing: Spacing) -> SiteMap:
-    """The site map of a patch, from the voxels that travelled with it.
+def _arrays(sites: SiteMap) -> dict[str, Any]:
+    """A map as arrays of a file."""
+    arrays: dict[str, Any] = {
+        "weight": sites.weight.numpy().astype(np.float16),
+        "allowed": sites.allowed.numpy(),
+        "factors": np.array(sites.factors),
+        "reason": np.array(sites.reason or ""),
+    }
+    if (marks := sites.landmarks) is not None:
+        arrays |= {"start": np.array(marks.start), "distance_mm": marks.distance_mm.numpy()}
+        arrays["gland"] = marks.gland.numpy()
+        if marks.post is not None:
+            arrays["post"] = marks.post.numpy()
+    return arrays
+
+
+def _site_map(found: Any, spacing: Spacing) -> SiteMap:
+    """What `_arrays` wrote; depths are left out, a patch has its own."""
+    weight = torch.from_numpy(found["weight"].astype(np.float32))
+    landmarks = None
+    if "gland" in found:
+        names = ("distance_mm", "gland", "post")
+        fields = {n: torch.from_numpy(found[n]) for n in names if n in found}
+        d, h, w = (int(n) for n in found["start"])
+        landmarks = Landmarks((d, h, w), **fields)
+    f_d, f_h, f_w = (float(f) for f in found["factors"])
+    return SiteMap(
+        weight,
+        torch.zeros_like(weight),
+        torch.from_numpy(found["allowed"]),
+        (f_d, f_h, f_w),
+        spacing,
+        str(found["reason"]) or None,
+        landmarks,
+    )
+
+
+def whereabouts(shape: tuple[int, int, int], number: int) -> np.ndarray:
+    """Voxels of a case that tell where they are, and in which: int16, of this shape.
+
+    Along each axis every fourth voxel tells the same: its coordinate along one axis, or the case's
+    number, times four, plus which of these it is.
+    """
+    axes = [np.arange(n, dtype=np.int16) for n in shape]
+    i, j, k = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
+    kind = (i + j + k) & 3
+    told = np.where(kind == 0, i, np.where(kind == 1, j, np.where(kind == 2, k, number)))
+    return (4 * told + kind).astype(np.int16)
+
+
+def read_whereabouts(voxels: np.ndarray) -> tuple[int, tuple[int, int, int]] | None:
+    """A patch's case and first voxel in it, negative where the patch begins outside.
 
     Args:
-        voxels: As `CaseSites.voxels` gave them, then cropped and turned, float, `(D, H, W)`.
-        spacing: Voxel size, in mm.
+        voxels: Cropped from `whereabouts`, with negative values outside, shape `(D, H, W)`.
+
+    Returns:
+        The case's number and the voxel; None where too little of the case is in view.
     """
-    d, h, w = voxels.shape
+    inside = [
+        np.flatnonzero((voxels >= 0).any(axis=tuple(a for a in _AXES if a != axis)))
+        for axis in _AXES
+    ]
+    if any(len(there) == 0 for there in inside):
+        return None
+    first = [int(there[0]) for there in inside]
+    axis = max(_AXES, key=lambda a: len(inside[a]))
+    if len(inside[axis]) < 4:
+        return None
+    told: dict[int, int] = {}
+    for step in range(4):
+        at = [first[a] + step * (a == axis) for a in _AXES]
+        value = int(voxels[tuple(at)])
+        if value & 3 == _NUMBER:
+            told[_NUMBER] = value >> 2
+        else:
+            told[value & 3] = (value >> 2) - at[value & 3]
+    if set(told) != {0, 1, 2, _NUMBER}:
+        return None
+    return told[_NUMBER], (told[0], told[1], told[2])
+
+
+def sites_of_patch(
+    whole: SiteMap, came_from: Tensor, valid: Tensor | None, spacing: Spacing
+) -> SiteMap:
+    """The site map of a patch, looked up in its case's.
+
+    Args:
+        whole: Of the case.
+        came_from: Where in the case the patch's voxels came from, in voxels, `(3, D, H, W)`.
+        valid: Which of them did come from there, boolean, `(D, H, W)`; None: all.
+        spacing: Voxel size of the patch, in mm.
+    """
+    d, h, w = came_from.shape[1:]
     grid = grid_shape((d, h, w), spacing)
     factors = d / grid[0], h / grid[1], w / grid[2]
-    for axis, (n, factor) in enumerate(zip(grid, factors, strict=True)):
-        index = ((torch.arange(n) + 0.5) * factor).long()
-        voxels = voxels.index_select(axis, index)
-    allowed = voxels >= _ALLOWED / 2
-    weight = torch.where(allowed, (voxels / _ALLOWED - 1).clamp(0, 1), 0.0)
+    middles = [
+        ((torch.arange(n) + 0.5) * factor).long() for n, factor in zip(grid, factors, strict=True)
+    ]
+    for axis, index in enumerate(middles):
+        came_from = came_from.index_select(axis + 1, index)
+        valid = None if valid is None else valid.index_select(axis, index)
+    at = [((c + 0.5) / f).floor().long() for c, f in zip(came_from, whole.factors, strict=True)]
+    weight, known = _looked_up(whole.weight, at)
+    allowed = _looked_up(whole.allowed, at)[0] & known
+    if valid is not None:
+        allowed = allowed & valid
+    weight = torch.where(allowed, weight, 0.0)
     if not bool((weight > 0).any()):
-        reason = "no site: nothing in the patch is open to a tumor"
+        reason = whole.reason if whole.reason and not whole.weight.any() else _NOTHING
         return SiteMap.nowhere(grid, factors, spacing, reason)
     grid_mm = tuple(f * mm for f, mm in zip(factors, spacing, strict=True))
     depth = torch.from_numpy(depth_inside(allowed.numpy(), grid_mm))
-    return SiteMap(weight, torch.where(allowed, depth, 0.0), allowed, factors, spacing)
+    depth = torch.where(allowed, depth, 0.0)
+    marks = _landmarks(whole.landmarks, at)
+    return SiteMap(weight, depth, allowed, factors, spacing, landmarks=marks)
+
+
+def _landmarks(whole: Landmarks | None, at: Sequence[Tensor]) -> Landmarks | None:
+    if whole is None:
+        return None
+    inside = [index - start for index, start in zip(at, whole.start, strict=True)]
+
+    def found(field: Tensor, outside: float) -> Tensor:
+        values, known = _looked_up(field, inside)
+        return torch.where(known, values, outside).half()
+
+    nan = float("nan")
+    distances = torch.stack([found(one, nan) for one in whole.distance_mm])
+    post = None if whole.post is None else found(whole.post, nan)
+    return Landmarks((0, 0, 0), distances, found(whole.gland, 0.0), post)
+
+
+def _looked_up(field: Tensor, at: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """A field's values at voxels, and which of these lie in it."""
+    known = torch.ones(at[0].shape, dtype=torch.bool)
+    index = []
+    for one, n in zip(at, field.shape, strict=True):
+        known &= (one >= 0) & (one < n)
+        index.append(one.clamp(0, n - 1))
+    return field[index[0], index[1], index[2]], known
 
 
 class WithSites:
-    """nnU-Net's dataset with the site map in the place of an earlier stage's segmentation.
+    """nnU-Net's dataset with the voxels' whereabouts in the place of an earlier stage's labels.
 
     Args:
         dataset: Of the training cases.
-        sites: Of the same.
+        names: Cases with a map, in the order of their numbers.
     """
 
-    def __init__(self, dataset: Any, sites: CaseSites) -> None:
-        self.dataset, self.sites = dataset, sites
+    def __init__(self, dataset: Any, names: Sequence[str]) -> None:
+        self.dataset = dataset
+        self.numbers = {name: number for number, name in enumerate(names)}
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("dataset", "sites"):  # while it is unpickled
+        if name in ("dataset", "numbers"):  # while it is unpickled
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
     def load_case(self, identifier: str) -> tuple[Any, Any, np.ndarray, Any]:
-        """As nnU-Net's, with the site map."""
+        """As nnU-Net's, with the whereabouts."""
         data, segmentation, _, properties = self.dataset.load_case(identifier)
         d, h, w = data.shape[1:]
-        return data, segmentation, self.sites.voxels(identifier, (d, h, w)), properties
+        number = self.numbers.get(identifier, MOST_CASES)
+        return data, segmentation, whereabouts((d, h, w), number), properties
+
+
+class HeldSites:
+    """Maps of cases by number, of which a worker holds the last few it asked for.
+
+    Args:
+        sites: On disk.
+        names: The cases, in the order of their numbers.
+    """
+
+    def __init__(self, sites: CaseSites, names: Sequence[str]) -> None:
+        self.sites, self.names = sites, tuple(names)
+        self.of = lru_cache(_HELD)(self._of)
+
+    def _of(self, number: int) -> SiteMap:
+        if 0 <= number < len(self.names):
+            return self.sites.of(self.names[number])
+        return SiteMap.nowhere((1, 1, 1), (1.0, 1.0, 1.0), self.sites.cases.spacing, _NOTHING)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HeldSites, (self.sites, self.names)

@@ -460,7 +460,7 @@ def test_an_anisotropic_plan_augments_in_two_dimensions(nnunet: Make) -> None:
     trainer.on_train_start()
     steps = [type(s).__name__ for s in trainer._synbt_augmentation.in_workers.transforms]
     assert steps == [
-        "TakeSites",
+        "TakeWhereabouts",
         "Convert3DTo2DTransform",
         "SpatialTransform",
         "Convert2DTo3DTransform",

@@ -21,11 +21,13 @@ from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, SamplePlans
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.intensity import IntensityReference, measure_reference
 from synbt_aug.texture import TumorInpainter
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug_nnunet.augmentation import SplitAugmentation
 from synbt_aug_nnunet.injection import BatchInjection
-from synbt_aug_nnunet.planning import DecideSample, TakeSites, packed_plans
+from synbt_aug_nnunet.planning import DecideSample, TakeWhereabouts, packed_plans
+from synbt_aug_nnunet.site_maps import whereabouts
 
 MM = (1.0, 1.0, 1.0)
 CPU = torch.device("cpu")
@@ -33,16 +35,35 @@ NOTHING = SplitAugmentation(ComposeTransforms([]), ComposeTransforms([]))
 ALWAYS = InjectionSettings(probability=1.0, diameter_mm=9.0)
 
 
-def sites(there: bool = True) -> Tensor:
-    """Voxels of a site map that is open in the middle of the breast, or nowhere."""
-    voxels = torch.zeros(breast().shape)
-    if there:
-        voxels[22:54, 20:52, 20:52] = 1000
-    return voxels
+class Middle:
+    """Site maps of two cases: one open in the middle of the breast, one nowhere."""
+
+    def of(self, number: int) -> SiteMap:
+        d, h, w = (n // 2 for n in breast().shape)
+        weight = torch.zeros(d, h, w)
+        if number == 0:
+            weight[11:27, 10:26, 10:26] = 1
+        return SiteMap(weight, weight, weight > 0, (2.0, 2.0, 2.0), MM)
+
+
+def everywhere() -> Tensor:
+    axes = [torch.arange(n, dtype=torch.float32) for n in breast().shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def decided(
+    one: DecideSample, image: Tensor | None = None, labels: Tensor | None = None, case: int = 0
+) -> SamplePlans:
+    return one.decide(
+        breast().image if image is None else image,
+        label() if labels is None else labels,
+        case,
+        everywhere(),
+    )
 
 
 def decider(settings: InjectionSettings = ALWAYS, seed: int = 0) -> DecideSample:
-    return DecideSample(settings, small_bank(), 2.0, MM, seed)
+    return DecideSample(settings, small_bank(), 2.0, MM, Middle(), seed)  # type: ignore[arg-type]
 
 
 def label(value: int = 0) -> Tensor:
@@ -53,9 +74,9 @@ def no_shape(recipe: TumorRecipe) -> LabelShape:
     raise AssertionError("a shape was left out")
 
 
-def test_the_site_map_goes_in_as_a_second_segmentation_and_plans_come_out() -> None:
-    steps = ComposeTransforms([TakeSites(), decider()])
-    both = torch.cat([label(), sites().to(torch.int16)[None]])
+def test_whereabouts_go_in_as_a_second_segmentation_and_plans_come_out() -> None:
+    steps = ComposeTransforms([TakeWhereabouts(), decider()])
+    both = torch.cat([label(), torch.from_numpy(whereabouts(breast().shape, 0))[None]])
     ready = steps(image=breast().image, segmentation=both)
     assert set(ready) == {"image", "segmentation"}
     labels, packed = ready["segmentation"]
@@ -75,7 +96,7 @@ def test_a_turn_is_passed_on_to_a_sample_that_was_not_drawn() -> None:
     drawn = passed = 0
     open_now = False
     for _ in range(60):
-        plans = one.decide(breast().image, label(), sites(open_now))
+        plans = decided(one, case=0 if open_now else 1)
         if plans.why_not == NOT_DRAWN:
             assert plans.plans == () and not plans.passed_on
         elif plans.passed_on:
@@ -94,29 +115,29 @@ def test_why_nothing_is_tried_is_told() -> None:
     tumor_free = InjectionSettings(probability=1.0, only_tumor_free=True)
     marked = label()
     marked[0, 30, 30, 30] = 1
-    assert decider(tumor_free).decide(breast().image, marked, sites()).why_not == REAL_TUMOR
+    assert decided(decider(tumor_free), labels=marked).why_not == REAL_TUMOR
     never = decider(InjectionSettings(probability=0.0))
-    assert never.decide(breast().image, label(), sites()).why_not == NOT_DRAWN
+    assert decided(never).why_not == NOT_DRAWN
     broken = breast().image.clone()
     broken[1, 0, 0, 0] = float("nan")
-    said = decider().decide(broken, label(), sites()).why_not
+    said = decided(decider(), broken).why_not
     assert said == "unusable sample: its post-contrast channel holds NaN or infinite values"
     flat = torch.zeros_like(broken)
-    assert "pre-contrast channel is constant" in str(
-        decider().decide(flat, label(), sites()).why_not
-    )
+    assert "pre-contrast channel is constant" in str(decided(decider(), flat).why_not)
 
 
 def test_tumors_keep_off_what_the_labels_close() -> None:
     closed = label(5)
-    closed[0, :, :, 30:50] = 0
+    closed[0, :, :, 12:60] = 0
+    closed[0, 38:] = 5
+    painted = 0
     for seed in range(4):
-        (plan,) = (
-            decider(seed=seed).decide(breast().image, closed, sites() * (closed[0] == 0)).plans
-        )
+        (plan,) = decided(decider(seed=seed), labels=closed).plans
         support = Ground((*breast().shape,), MM, lambda _: None).holding(plan).taken  # type: ignore[arg-type, return-value]
-        assert support is not None and bool(support.any())
+        assert support is not None
+        painted += int(support.sum())
         assert not bool((support & (closed[0] == 5)).any())
+    assert painted > 0
 
 
 def batch_of(plans: list[SamplePlans]) -> dict[str, Any]:
@@ -134,9 +155,9 @@ def references(count: int) -> dict[str, IntensityReference | None]:
 def test_what_workers_decide_is_painted_and_counted_once_an_epoch() -> None:
     one = decider()
     plans = [
-        one.decide(breast(seed=0).image, label(), sites()),
+        decided(one, breast(seed=0).image),
         SamplePlans(why_not=NOT_DRAWN),
-        one.decide(breast(seed=2).image, label(), sites(False)),
+        decided(one, breast(seed=2).image, case=1),
     ]
     given = batch_of(plans)
     before = given["data"].clone()
@@ -154,7 +175,7 @@ def test_what_workers_decide_is_painted_and_counted_once_an_epoch() -> None:
 
 
 def test_the_recipe_of_what_a_worker_decided_paints_it_again() -> None:
-    plans = [decider().decide(breast().image, label(), sites())]
+    plans = [decided(decider())]
     given = batch_of(plans)
     injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, references(1), MM, CPU)
     ready, injected = injection(given, seeded())
@@ -167,7 +188,7 @@ def test_the_recipe_of_what_a_worker_decided_paints_it_again() -> None:
 
 
 def test_a_case_without_references_is_left_alone_and_counted() -> None:
-    plans = [decider().decide(breast().image, label(), sites())]
+    plans = [decided(decider())]
     injection = BatchInjection(SynBTInjector(ALWAYS, painter()), NOTHING, {"case0": None}, MM, CPU)
     ready, _ = injection(batch_of(plans), seeded())
     assert not ready["target"].any()
@@ -178,7 +199,7 @@ def test_a_case_without_references_is_left_alone_and_counted() -> None:
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_device_is_not_waited_for_from_the_batch_to_the_painted_batch(count: int) -> None:
     one = decider()
-    plans = [one.decide(breast(seed=k).image, label(), sites()) for k in range(count)]
+    plans = [decided(one, breast(seed=k).image) for k in range(count)]
     known = [measure_reference(breast(seed=k).image) for k in range(count)]
     given = batch_of(plans)
     weights, synthesizer = tiny_weights(), painter()
@@ -218,7 +239,7 @@ def test_the_host_s_own_sites_are_not_asked_for() -> None:
     def never(*_: Any) -> Any:
         raise AssertionError("the training process looks for sites")
 
-    plans = [decider().decide(breast().image, label(), sites())]
+    plans = [decided(decider())]
     synthesizer = painter()
     synthesizer.segmenter = never
     injector = SynBTInjector(ALWAYS, synthesizer)
