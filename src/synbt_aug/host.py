@@ -116,6 +116,16 @@ class Host:
         level = (to_linear(to_grid(v.image[:2], v.spacing), self.reference.pair) + 1) / 2
         return find_sites(self._tissue[segmenter], level, self.occupied, v.valid, real)
 
+    def cropped(self, volume: BreastVolume) -> Host:
+        """A part of this host, with the references and the floor of the whole.
+
+        Args:
+            volume: The part.
+        """
+        part = Host(volume, self.reference, volume.tumor)
+        part.__dict__["floor"] = self.floor
+        return part
+
     def holding(self, image: Tensor) -> Host:
         """The same host with an image in which something was painted."""
         later = Host(self.volume.with_image(image), self.reference, self.real_tumor, self._tissue)

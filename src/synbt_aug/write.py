@@ -169,10 +169,12 @@ def write(windows: Cut, painted: Tensor, *, replaces: bool) -> Written:
         content = to_region(painted, window)
         noise = _fresh_noise(windows, where, scale.to_linear(working).to(torch.float32))
         new = _replaced(working, weight, content, noise, scale)
+        del noise
     else:
         content = to_region(painted - windows.linear, window)
         new = working + weight * scale.amount(content)
     stored = torch.where(where.support[:, None], _stored(new, old.dtype, scale.floor), old)
+    del new  # in float64, of a fine scan: not to be held while the rest is measured
     rows = _look(windows, where, old, stored, scale, painted)
     if there.shape[1] > 2:
         new = _further(windows, where, content, whole_working, whole, replaces)
@@ -305,15 +307,20 @@ def _stored(new: Tensor, dtype: torch.dtype, floor: Tensor) -> Tensor:
     return torch.maximum(new.to(dtype), floor)
 
 
+def _changed(old: Tensor, stored: Tensor, scale: _Scale) -> Tensor:
+    """Voxels that look another than before, boolean, shape `(B, m, n, o)`."""
+    differs = scale.to_linear(stored.double()) - scale.to_linear(old.double())
+    # A reference range is 2 in the units of the networks.
+    return (differs.abs() > 2 * MIN_CHANGE).any(1)
+
+
 def _look(
     windows: Cut, where: Footprint, old: Tensor, stored: Tensor, scale: _Scale, painted: Tensor
 ) -> Tensor:
     """What is to be known of each window, as the rows of a `Verdict`."""
     finite = painted.isfinite().flatten(1).all(1)
     labelled = where.label.flatten(1).sum(1)
-    differs = scale.to_linear(stored.double()) - scale.to_linear(old.double())
-    # A reference range is 2 in the units of the networks.
-    changed = (differs.abs() > 2 * MIN_CHANGE).any(1)
+    changed = _changed(old, stored, scale)
     share = (changed & where.label).flatten(1).sum(1) / labelled.clamp_min(1)
     some = (changed & where.support).flatten(1).any(1)
     tumors = [plan.recipe.kind == "tumor" for plan in windows.plans]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from small_datasets import write_dataset
 from synbt_aug.cli import generator
-from synbt_aug.report import sheets
+from synbt_aug.report import previewing
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tissue.segmenter import TissueSegmenter
 
@@ -98,13 +100,62 @@ def test_the_scan_s_tissues_are_found_once_for_all_tumors(
 def test_a_tumor_of_the_sheet_is_the_one_that_synthesize_paints(
     synbt: Callable, scans: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: list[Any] = []
-    draw = sheets.axial_panel
-    monkeypatch.setattr(sheets, "axial_panel", lambda case: shown.append(case) or draw(case))
+    shown: dict[str, tuple[Any, Any]] = {}
+    paint, draw = previewing.paint_crop, previewing.planes_panel
+    crops: list[Any] = []
+
+    def keep(synthesizer: Any, crop: Any) -> Any:
+        crops.append(crop)
+        return paint(synthesizer, crop)
+
+    def look(case: Any) -> Any:
+        shown[case.title.partition(":")[0]] = crops[-1], case
+        return draw(case)
+
+    monkeypatch.setattr(previewing, "paint_crop", keep)
+    monkeypatch.setattr(previewing, "planes_panel", look)
     both = [scans / "pre.nii.gz", scans / "post.nii.gz", "--weights", weights]
     both += ["--diameter-mm", "9:11"]
     assert synbt("preview", *both, "-o", tmp_path / "a.png", "-n", 2, "--seed", 4).code == 0
     assert synbt("synthesize", *both, "-o", tmp_path / "out", "--seed", 5).code == 0
-    alone = np.asarray(nib.load(tmp_path / "out" / "post.nii.gz").dataobj)
-    assert np.array_equal(shown[1].after[1].T, alone)
-    assert shown[1].title.startswith("seed 5: ")
+    crop, case = shown["seed 5"]
+    for channel, name in enumerate(("pre", "post")):
+        alone = np.asarray(nib.load(tmp_path / "out" / f"{name}.nii.gz").dataobj).T
+        assert np.array_equal(case.after[channel], alone[crop.box])
+    label = np.asarray(nib.load(tmp_path / "out" / "tumor.nii.gz").dataobj).T
+    assert np.array_equal(case.tumor, label[crop.box]) and case.tumor.sum() == label.sum()
+
+
+def test_a_fold_shows_what_its_training_would_inject(
+    synbt: Callable, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = write_dataset(tmp_path / "data", gain=120.0, count=3, radius_mm=3.5)
+    split = [{"train": ["case0", "case2"], "val": ["case1"]}]
+    (dataset / "splits_final.json").write_text(json.dumps(split))
+    described = json.loads((dataset / "dataset.json").read_text())
+    described["synbt"] = {"diameter_mm": 8, "enhancement": 1.5}
+    (dataset / "dataset.json").write_text(json.dumps(described))
+    made: list[Any] = []
+    decide = previewing.decide_crop
+
+    def keep(synthesizer: Any, host: Any, request: Any, *, seed: int) -> Any:
+        made.append((synthesizer, request))
+        return decide(synthesizer, host, request, seed=seed)
+
+    monkeypatch.setattr(previewing, "decide_crop", keep)
+    said = synbt("preview", dataset, "--fold", 0, "-o", tmp_path / "a.png", "--weights", weights)
+    assert said.code == 0 and "2 of 2 tumors" in said.out, said.err
+    for synthesizer, request in made:
+        assert (request.diameter_mm, request.appearance.enhancement) == (8.0, 1.5)
+        # Shapes of the fold's own training cases, of none that validates.
+        assert {t.source for t in synthesizer.bank.templates} == {"case0", "case2"}
+
+
+def test_scans_and_folders_are_not_mixed_up(synbt: Callable, scans: Path, tmp_path: Path) -> None:
+    pre = scans / "pre.nii.gz"
+    said = synbt("preview", pre, "-o", tmp_path / "a.png")
+    assert said.code == 2 and "synbt preview PRE POST -o FILE" in said.err
+    said = synbt("preview", tmp_path, pre, "-o", tmp_path / "a.png")
+    assert said.code == 2 and "A second scan goes with a scan" in said.err
+    said = synbt("preview", pre, pre, "--fold", 0, "-o", tmp_path / "a.png")
+    assert said.code == 2 and "--fold goes with a dataset's folder" in said.err

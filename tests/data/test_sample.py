@@ -8,7 +8,7 @@ import pytest
 
 from synbt_aug.data.layout import CaseFiles, DatasetFiles
 from synbt_aug.data.nnunet_raw import read_nnunet_raw
-from synbt_aug.data.sample import sample_of
+from synbt_aug.data.sample import part_of_fold, sample_of
 from synbt_aug.errors import SynBTError
 
 SEVEN = DatasetFiles(
@@ -26,10 +26,14 @@ def test_a_larger_sample_holds_the_smaller_one_of_its_seed() -> None:
     assert len({tuple(names(3, seed)) for seed in range(5)}) > 1
 
 
-def test_a_fold_gives_its_validation_cases(nnunet_folder: Callable[..., Path]) -> None:
+def test_a_fold_gives_its_training_or_its_validation_cases(
+    nnunet_folder: Callable[..., Path],
+) -> None:
     folder = nnunet_folder()
     (folder / "splits_final.json").write_text(json.dumps([{"train": ["a"], "val": ["b"]}]))
     files = read_nnunet_raw(folder)
-    assert [case.name for case in sample_of(files, 5, fold=0)] == ["b"]
+    for part, expected in (("train", "a"), ("val", "b")):
+        assert [case.name for case in part_of_fold(files, 0, part).cases] == [expected]
+    assert part_of_fold(files, None, "val") is files
     with pytest.raises(SynBTError, match="Folds are nnU-Net's"):
-        sample_of(DatasetFiles(folder, "mama-mia", files.cases), 5, fold=0)
+        part_of_fold(DatasetFiles(folder, "mama-mia", files.cases), 0, "val")

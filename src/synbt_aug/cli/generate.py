@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -92,19 +92,25 @@ def generate(
 
     part = shard_of(shard)
     place = generator.pick_device(device)
-    asked: dict[str, Any] = {
-        "tumors": None if tumors is None else generator.count_or_range("--tumors", tumors),
-        "diameter_mm": generator.number_or_range("--diameter-mm", diameter_mm),
-        "enhancement": generator.number_or_range("--enhancement", enhancement),
-        "rim": generator.number_or_range("--rim", rim),
-        "heterogeneity": generator.number_or_range("--heterogeneity", heterogeneity),
-        "pre_contrast": generator.number_or_range("--pre-contrast", pre_contrast),
-        "bank": None if bank is None else str(bank),
-    }
-    asked |= {"multifocal": multifocal, "distractors": distractors, "category": category}
-    asked |= {"only_tumor_free": only_tumor_free, "only_free_side": only_free_side}
-    asked |= {"texture": texture, "steps": steps, "guidance": guidance}
-    asked |= {"weights": weights, "tissue": tissue}
+    asked = generator.settings_typed(
+        tumors=tumors,
+        multifocal=multifocal,
+        distractors=distractors,
+        diameter_mm=diameter_mm,
+        enhancement=enhancement,
+        rim=rim,
+        heterogeneity=heterogeneity,
+        pre_contrast=pre_contrast,
+        category=category,
+        only_tumor_free=only_tumor_free,
+        only_free_side=only_free_side,
+        texture=texture,
+        steps=steps,
+        guidance=guidance,
+        weights=weights,
+        bank=bank,
+        tissue=tissue,
+    )
     keep = None
     if keep_by is not None:
         from synbt_aug.evaluate.predictors import segmenter_of
@@ -116,7 +122,7 @@ def generate(
     run = prepare_run(
         dataset,
         output,
-        {name: value for name, value in asked.items() if value is not None},
+        asked,
         fold=fold,
         seed=seed,
         keep_by=keep,

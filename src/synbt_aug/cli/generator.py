@@ -162,6 +162,26 @@ def _typed(option: str, text: str, kind: type[N], example: str) -> N | tuple[N, 
         raise SynBTError(f"{option} needs a number such as {example}, not {text!r}.") from error
 
 
+def settings_typed(**options: Any) -> dict[str, Any]:
+    """Settings by their names in `InjectionSettings`, of the options that were typed.
+
+    Args:
+        options: Each as typed, or None where it was not. Ranges are text: `10:30`.
+
+    Raises:
+        SynBTError: If a number cannot be read.
+    """
+    found = {name: value for name, value in options.items() if value is not None}
+    for name in ("diameter_mm", "enhancement", "rim", "heterogeneity", "pre_contrast"):
+        if name in found:
+            found[name] = number_or_range(f"--{name.replace('_', '-')}", found[name])
+    if "tumors" in found:
+        found["tumors"] = count_or_range("--tumors", found["tumors"])
+    if "bank" in found:
+        found["bank"] = str(found["bank"])
+    return found
+
+
 def appearance_of(
     enhancement: str | None,
     rim: str | None,

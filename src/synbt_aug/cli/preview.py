@@ -1,9 +1,9 @@
-"""`synbt preview`: many tumors in one scan, on one sheet."""
+"""`synbt preview`: many tumors on one sheet, in one scan or over the cases of a fold."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +12,25 @@ from synbt_aug.cli.console import complain, counting, note
 from synbt_aug.errors import SynBTError
 from synbt_aug.support.number import MAX_SEED
 
+if TYPE_CHECKING:
+    from synbt_aug.report.previewing import Panel
+
 
 def preview(
-    pre: Annotated[Path, typer.Argument(help="Pre-contrast scan, .nii.gz or .nii.")],
-    post: Annotated[Path, typer.Argument(help="Post-contrast scan on the same grid.")],
+    pre: Annotated[
+        Path, typer.Argument(help="Pre-contrast scan, .nii.gz or .nii; or a dataset's folder.")
+    ],
+    post: Annotated[
+        Path | None, typer.Argument(help="Post-contrast scan on the same grid.")
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="A new .png file.")],
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many tumors.")] = 9,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many panels.")] = 9,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of a dataset: only training cases of this fold of nnU-Net's."),
+    ] = None,
+    tumors: Annotated[str | None, typer.Option(help="How many a panel, or a range: 1:3.")] = None,
     diameter_mm: generator.DiameterMm = None,
     enhancement: generator.Enhancement = None,
     rim: generator.Rim = None,
@@ -28,85 +41,148 @@ def preview(
         int, typer.Option(min=0, max=MAX_SEED, help="Of the first; the others follow.")
     ] = 0,
     existing: Annotated[Path | None, typer.Option(help="Mask of tumors that are there.")] = None,
-    texture: generator.Texture = "diffusion",
+    texture: Annotated[str | None, typer.Option(help="diffusion, syntumor or copy_paste.")] = None,
     roi: generator.Roi = None,
-    tissue: generator.Tissue = "shipped",
-    steps: generator.Steps = generator.DEFAULT_STEPS,
-    guidance: generator.Guidance = 1.0,
+    tissue: Annotated[str | None, typer.Option(help="What finds the tissues.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of the sampler.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How strongly the asked appearance is followed.")
+    ] = None,
     device: generator.Device = "auto",
-    weights: generator.Weights = "shipped",
+    weights: Annotated[str | None, typer.Option(help="shipped, or a weights folder.")] = None,
     bank: generator.Bank = None,
 ) -> None:
-    """Draw a contact sheet: one tumor a seed, each in the scan as it came."""
-    from synbt_aug.data import read_pair
-    from synbt_aug.host import Host
-    from synbt_aug.report.pictures import BeforeAfter
-    from synbt_aug.report.sheets import axial_panel, sheet_of
-    from synbt_aug.support.files import check_output_folder, written_whole
-    from synbt_aug.tissue.segmenter import load_segmenter
-    from synbt_aug.tumor.bank import load_bank
+    """Draw a sheet of tumors in three planes: before, after, and the subtraction with an outline.
 
+    Of a scan, one tumor a seed. Of a dataset, one case a panel with what a training would inject:
+    by the settings in force ("synbt" in dataset.json, SYNBT_* variables) and, with --fold, with
+    tumor shapes of the fold's own training cases.
+    """
+    from synbt_aug.report.sheets import sheet_of
+    from synbt_aug.support.files import check_output_folder, written_whole
+    from synbt_aug.support.memory import return_freed_memory
+
+    return_freed_memory()
     if output.suffix.lower() != ".png":
         raise SynBTError(f"A contact sheet is a .png file, not {output.name}.")
-    generator.check_texture(texture)
-    if bank is not None:
-        load_bank(bank)  # a wrong one is told now, not after the tissues
+    if texture is not None:
+        generator.check_texture(texture)
     if seed + number - 1 > MAX_SEED:
         raise SynBTError(f"The last seed is at most {MAX_SEED}, not {seed + number - 1}.")
     check_output_folder(output.parent)
-    look = generator.appearance_of(enhancement, rim, heterogeneity, pre_contrast, category)
-    size = generator.number_or_range("--diameter-mm", diameter_mm)
+    asked = generator.settings_typed(
+        tumors=tumors,
+        diameter_mm=diameter_mm,
+        enhancement=enhancement,
+        rim=rim,
+        heterogeneity=heterogeneity,
+        pre_contrast=pre_contrast,
+        category=category,
+        texture=texture,
+        tissue=tissue,
+        steps=steps,
+        guidance=guidance,
+        weights=weights,
+        bank=bank,
+    )
+    if pre.is_dir():
+        masks = {"A second scan": post, "--existing": existing, "--roi": roi}
+        if wrong := [name for name, path in masks.items() if path is not None]:
+            raise SynBTError(f"{wrong[0]} goes with a scan; {pre} is a folder, read as a dataset.")
+        panels = _of_dataset(pre, fold, number, seed, asked, device)
+    elif post is None:
+        raise SynBTError(
+            f"A preview is of a dataset's folder, or of two scans: synbt preview PRE POST -o FILE; "
+            f"{pre} is no folder, and no second scan was named."
+        )
+    elif fold is not None:
+        raise SynBTError(f"--fold goes with a dataset's folder; {pre} is none.")
+    else:
+        panels = _of_scan(pre, post, existing, roi, number, seed, asked, device)
+    for panel in panels:
+        if panel.picture is None:
+            note(f"{panel.ask.name}: nothing was painted, {panel.reason}.")
+    pictures = [panel.picture for panel in panels if panel.picture is not None]
+    if not pictures:
+        complain("Nothing was painted, whatever the seed.")
+        raise typer.Exit(3)
+    where = pre.resolve().name if post is None else post.name
+    title = f"Tumors of {_seeds(seed, number)} in {where}, {asked.get('texture', 'diffusion')}"
+    with written_whole(output) as unfinished:
+        planes = "Rows: axial, coronal, sagittal."
+        sheet_of(pictures, title=title, planes=planes).save(unfinished)
+    note(f"{len(pictures)} of {len(panels)} tumors in {output}")
+
+
+def _of_scan(
+    pre: Path,
+    post: Path,
+    existing: Path | None,
+    roi: Path | None,
+    number: int,
+    seed: int,
+    asked: dict[str, Any],
+    device: str,
+) -> list[Panel]:
+    from synbt_aug.data import read_pair
+    from synbt_aug.host import Host
+    from synbt_aug.support.memory import give_back_memory
+    from synbt_aug.tissue.segmenter import load_segmenter
+    from synbt_aug.tumor.bank import load_bank
+
+    if "bank" in asked:
+        load_bank(asked["bank"])  # a wrong one is told now, not after the tissues
     pair = read_pair(pre, post, existing=existing, roi=roi)
     affine = pair.pre.affine
-    # One host for all, whose tissues are found once and before the generator is in memory, too.
-    # The files' own voxels are not needed again.
+    # The tissues are found before the generator is in memory, too; the files' own voxels are not
+    # needed again.
     host = Host.of(pair.volume)
     del pair
-    segmenter = load_segmenter(tissue, "auto", generator.pick_device(device))
+    place = generator.pick_device(device)
+    segmenter = load_segmenter(asked.get("tissue", "shipped"), "auto", place)
     with counting("Tissues") as tell:
         tell(0, 1)
         host.sites_by(segmenter)
         tell(1, 1)
+    give_back_memory()
+    from synbt_aug.report.previewing import Ask, decide_panels, paint_panels
+    from synbt_aug.settings.injection import InjectionSettings
+
+    settings = InjectionSettings(**asked)
     synthesizer = generator.make_synthesizer(
-        weights,
+        settings.weights,
         device=device,
-        bank=bank,
+        bank=None if settings.bank is None else Path(settings.bank),
         tissue=segmenter,
-        texture=texture,
-        steps=steps,
-        guidance=guidance,
+        texture=settings.texture,
+        steps=settings.steps,
+        guidance=settings.guidance,
     )
-    panels = []
+    asks = [Ask(f"seed {k}", k) for k in range(seed, seed + number)]
+    waiting = decide_panels(synthesizer, host, asks, settings.request(), affine)
+    del host
     with counting("Tumors") as tell:
-        for k in range(seed, seed + number):
-            tell(k - seed, number)
-            result = synthesizer(host, seed=k, diameter_mm=size, appearance=look)
-            if not result.painted:
-                note(f"Seed {k}: nothing was painted, {result.reason}.")
-                continue
-            shown = BeforeAfter(
-                title=_title(k, result.measured),
-                before=host.volume.image.numpy(),
-                after=result.image.numpy(),
-                tumor=result.tumor.numpy(),
-                support=result.support.numpy(),
-                spacing=host.volume.spacing,
-                affine=affine,
-            )
-            # Drawn at once: a painted scan is as large as the scan.
-            panels.append(axial_panel(shown))
-            del shown, result
-        tell(number, number)
-    if not panels:
-        complain("Nothing was painted, whatever the seed.")
-        raise typer.Exit(3)
-    seeds = f"seed {seed}" if number == 1 else f"seeds {seed} to {seed + number - 1}"
-    with written_whole(output) as unfinished:
-        sheet_of(panels, title=f"Tumors of {seeds} in {post.name}, {texture}").save(unfinished)
-    note(f"{len(panels)} of {number} tumors in {output}")
+        return paint_panels(synthesizer, waiting, tell)
 
 
-def _title(seed: int, measured: dict[str, Any]) -> str:
-    tumor = measured["tumors"][0]
-    category = tumor["appearance"].get("category")
-    return f"seed {seed}: {tumor['diameter_mm']:.0f} mm" + (f", {category}" if category else "")
+def _of_dataset(
+    folder: Path, fold: int | None, number: int, seed: int, asked: dict[str, Any], device: str
+) -> list[Panel]:
+    from synbt_aug.report.preview_of_fold import panels_of_dataset
+
+    with counting("Tumor shapes of the fold") as shapes, counting("Cases") as cases:
+        return panels_of_dataset(
+            folder,
+            fold,
+            number,
+            seed,
+            asked,
+            generator.pick_device(device),
+            on_shape=shapes,
+            on_case=cases,
+            say=note,
+        )
+
+
+def _seeds(seed: int, number: int) -> str:
+    return f"seed {seed}" if number == 1 else f"seeds {seed} to {seed + number - 1}"

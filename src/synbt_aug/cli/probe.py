@@ -93,7 +93,7 @@ def probe(
     from synbt_aug import __version__
     from synbt_aug.data.channels import channel_names
     from synbt_aug.data.raw_dataset import read_raw_dataset
-    from synbt_aug.data.sample import sample_of
+    from synbt_aug.data.sample import part_of_fold, sample_of
     from synbt_aug.evaluate.predictors import NnunetModel, check_channels, segmenter_of
     from synbt_aug.evaluate.probe.cautions import cautions
     from synbt_aug.evaluate.probe.figures import figures_of, read_requirement
@@ -132,7 +132,7 @@ def probe(
     if label is None:
         own = segmenter.tumor_label if isinstance(segmenter, NnunetModel) else None
         label = injection.tumor_label if own is None else own
-    cases = sample_of(found.files, number, fold=fold, seed=seed)
+    cases = sample_of(part_of_fold(found.files, fold, "val"), number, seed=seed)
     run = ProbeRun(
         dataset=found,
         places=places_of(injection),

@@ -319,8 +319,13 @@ def longest_mm(mask: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> float:
     turn = index * math.pi * (3 - math.sqrt(5))
     ring = (1 - height**2).clamp_min(0).sqrt()
     directions = torch.stack([ring * turn.cos(), ring * turn.sin(), height])
-    along = points @ directions
-    return float((along.amax(0) - along.amin(0)).max()) + min(spacing)
+    spans = []
+    # Some directions at a time: a large tumor of a fine scan has 300,000 voxels, which would take
+    # .6 GB over all of them.
+    for some in directions.split(32, dim=1):
+        along = points @ some
+        spans.append(along.amax(0) - along.amin(0))
+    return float(torch.cat(spans).max()) + min(spacing)
 
 
 def bounding_box(mask: Tensor) -> tuple[tuple[int, int], ...]:

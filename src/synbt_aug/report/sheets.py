@@ -17,7 +17,7 @@ from synbt_aug.report.drawing import (
     stacked,
     write,
 )
-from synbt_aug.report.pictures import CLOSE_UP_PIXELS, BeforeAfter, plane_views
+from synbt_aug.report.pictures import CLOSE_UP_PIXELS, PLANES, BeforeAfter, plane_views
 
 # Scale bars of close-ups and of whole slices.
 _BAR_MM, _LONG_BAR_MM = 10, 50
@@ -71,22 +71,41 @@ def contact_sheet(paintings: Iterable[BeforeAfter], *, title: str = "") -> Image
 
 def axial_panel(painting: BeforeAfter) -> Image.Image:
     """Post before, post after and subtraction after with the outline, side by side."""
-    names, tile = ("post before", "post after", "subtraction after"), 160
-    (view,) = plane_views(painting, ("axial",))
-    panel = Image.new("RGB", (len(names) * tile, 2 * LINE + tile), PAPER)
+    return _panel(painting, ("axial",))
+
+
+def planes_panel(painting: BeforeAfter) -> Image.Image:
+    """As `axial_panel`, in three rows: axial, coronal and sagittal."""
+    return _panel(painting, PLANES)
+
+
+def _panel(painting: BeforeAfter, planes: Sequence[str]) -> Image.Image:
+    names, tile, gap = ("post before", "post after", "subtraction after"), 160, 2
+    size = len(names) * tile, 2 * LINE + len(planes) * (tile + gap) - gap
+    panel = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(panel)
     write(draw, (2, 0), painting.title)
-    for j, name in enumerate(names):
-        write(draw, (j * tile + 2, LINE), name, size=11)
-        cell = view.marked(name) if name == "subtraction after" else view.close[name]
-        small = cell.resize((tile, tile), Image.Resampling.LANCZOS)
-        draw_scale_bar(small, tile / view.side_mm, _BAR_MM)
-        panel.paste(small, (j * tile, 2 * LINE))
+    for i, view in enumerate(plane_views(painting, planes)):
+        for j, name in enumerate(names):
+            if i == 0:
+                write(draw, (j * tile + 2, LINE), name, size=11)
+            cell = view.marked(name) if name == "subtraction after" else view.close[name]
+            small = cell.resize((tile, tile), Image.Resampling.LANCZOS)
+            draw_scale_bar(small, tile / view.side_mm, _BAR_MM)
+            panel.paste(small, (j * tile, 2 * LINE + i * (tile + gap)))
     return panel
 
 
-def sheet_of(panels: Sequence[Image.Image], *, title: str = "") -> Image.Image:
-    """Panels of `axial_panel`, at least one, in a grid of which little stays empty."""
+def sheet_of(
+    panels: Sequence[Image.Image], *, title: str = "", planes: str = "Axial slices."
+) -> Image.Image:
+    """Panels of one size, at least one, in a grid of which little stays empty.
+
+    Args:
+        panels: Of `axial_panel` or `planes_panel`.
+        title: Over the sheet.
+        planes: What the panels show, for the note below it.
+    """
     (width, height), gap = panels[0].size, 12
     columns = _columns(len(panels), (width + gap) / (height + gap))
     rows = -(-len(panels) // columns)
@@ -95,7 +114,7 @@ def sheet_of(panels: Sequence[Image.Image], *, title: str = "") -> Image.Image:
     for i, panel in enumerate(panels):
         place = (i % columns) * (width + gap), (i // columns) * (height + gap)
         sheet.paste(panel, place)
-    note = f"Axial slices. Bars: {_BAR_MM} mm. Before and after share their grey levels."
+    note = f"{planes} Bars: {_BAR_MM} mm. Before and after share their grey levels."
     return _framed(sheet, title, with_outline=True, note=note)
 
 
