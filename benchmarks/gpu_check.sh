@@ -56,8 +56,8 @@ fi
 export PYTHONPATH=$root/src:$root/nnunet_trainer:$root/torchio_transform:$root/monai_transform:$root/pretrained
 export PYTHONDONTWRITEBYTECODE=1 PATH=$(dirname "$(command -v "$python")"):$PATH
 
-device=cuda tests=150 speed=140 overhead=160
-tiny=() iterations=(--iterations 20 --warm-up 4 --repeats 3 --cases 5) rounds=()
+device=cuda tests=80 speed=120 overhead=230
+tiny=() iterations=(--iterations 15 --warm-up 3 --repeats 3 --cases 3) rounds=()
 if $dry; then
   device=cpu tests=600 speed=1200 overhead=1200
   export SYNBT_GPU_TESTS_ON=cpu

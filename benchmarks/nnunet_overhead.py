@@ -21,7 +21,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,8 @@ def iterations(
     if workers != "all":
         chosen["nnUNet_n_proc_DA"] = workers
     device = torch.device(given.device)
-    with _environment(chosen):
+    # nnU-Net prints its log: the page is alone on standard output.
+    with _environment(chosen), redirect_stdout(sys.stderr):
         # Fold "all": few cases are no five folds.
         trainer = kind(plans, "3d_fullres", "all", described, device)
         # A training with other settings does not go into the same folder.
