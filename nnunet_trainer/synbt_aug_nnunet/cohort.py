@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ from synbt_aug.data.leaks import leaks
 from synbt_aug.errors import SynBTError
 from synbt_aug.signal.intensity import IntensityReference, measure_reference
 from synbt_aug.support.files import check_output_folder, read_json, write_json
+from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
 from synbt_aug.tumor.bank import TumorBank, load_bank
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume, Spacing
 from synbt_aug.weights import Weights, WithoutNetworks
 
 #: Raised whenever a case's file changes its meaning.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -304,6 +306,12 @@ def _cache(
     return CohortCache(fallback.with_name(fallback.name + ending), cases, voxels=voxels)
 
 
+@cache
+def _shipped_segmenter() -> TissueSegmenter:
+    """Tells how a fold's tumors lie, whatever segmenter later finds sites: measured once."""
+    return load_segmenter()
+
+
 def _measured(name: str, cases: PreprocessedCases, voxels: bool) -> MeasuredCase:
     try:
         volume = cases.read(name)
@@ -311,7 +319,10 @@ def _measured(name: str, cases: PreprocessedCases, voxels: bool) -> MeasuredCase
     except SynBTError as error:
         return MeasuredCase(name, None, problem=str(error))
     try:
-        return MeasuredCase(name, reference, templates_of(volume, reference, name, voxels=voxels))
+        templates = templates_of(
+            volume, reference, name, voxels=voxels, segmenter=_shipped_segmenter()
+        )
+        return MeasuredCase(name, reference, templates)
     except SynBTError as error:
         return MeasuredCase(name, reference, problem=f"its tumors give no shapes: {error}")
 

@@ -150,6 +150,7 @@ def denoiser(
     _check_extra()
     from synbt_aug.data.bank import bank_of
     from synbt_aug.data.phantom_cohort import generator_of
+    from synbt_aug.tissue.segmenter import load_segmenter
     from synbt_aug.train.assemble import assemble_weights
     from synbt_aug.train.denoiser import train_denoiser
     from synbt_aug.train.files import load_autoencoder, read_facts
@@ -170,7 +171,7 @@ def denoiser(
     with told_how_to_go_on(output, "denoiser", resume):
         cohort = _cases(data, fold=fold, split=split, seed=seed)
         # Before the training: a cohort without a template of 6 mm would be told of hours later.
-        bank = bank_of(each("Tumor bank", cohort, note))
+        bank = bank_of(each("Tumor bank", cohort, note), segmenter=load_segmenter())
         train_denoiser(
             cohort,
             vqvae,

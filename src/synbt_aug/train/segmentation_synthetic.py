@@ -22,6 +22,7 @@ from synbt_aug.signal.intensity import IntensityReference, inverse_knee
 from synbt_aug.support.progress import each
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import TEXTURES
+from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.train.crops import Crop
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.weights import Weights, WithoutNetworks
@@ -194,7 +195,11 @@ def make_painter(
     synthesizer = TumorSynthesizer(
         settings.weights,
         bank=chosen
-        or bank_of(each("Tumor bank", cases, logger.info), voxels=plan.texture == "copy_paste"),
+        or bank_of(
+            each("Tumor bank", cases, logger.info),
+            voxels=plan.texture == "copy_paste",
+            segmenter=load_segmenter(settings.tissue),
+        ),
         texture=settings.texture,
         device=device if settings.generator_device == "auto" else settings.generator_device,
         steps=settings.steps,

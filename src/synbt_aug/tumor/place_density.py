@@ -72,8 +72,28 @@ class PlaceDensity:
         return np.asarray(np.exp(log - np.max(log, initial=-np.inf)))
 
 
-#: Of the shipped bank's phantoms. XX
-DEFAULT = PlaceDensity(np.zeros(KNOTS.shape))
+#: Of banks that know no places, and what few tumors are drawn towards: fitted to the tumors of 137
+#: phantoms, the gland's curve towards what patients have. In 881 women 49.7 % of malignant lesions
+#: lay within 2 mm of the border between fat and gland, where 12.3 % of the breast lies, and 90.0 %
+#: of all lesions within 10 mm, where 55.7 % lies: places on the border count 4.0, those up to 10 mm
+#: from it .93, and those beyond .23. (Tumors of the phantoms lie farther from the nipple, 57 mm in
+#: the median, than those of 847 patients measured in the operating theatre: 31 +- 22 mm.)
+#:
+#: Source:
+#:    "The spatial relationship of malignant and benign breast lesions with respect to the fat-gland
+#:    interface on magnetic resonance imaging", Scientific Reports 6:39085, 2016. "Distance between
+#:    the tumour and nipple as a predictor of axillary lymph node involvement in breast cancer",
+#:    Cancer Management and Research 13:193, 2021.
+DEFAULT = PlaceDensity(
+    np.array(
+        [
+            [2.7, 2.6, 2.2, 1.5, 0.2, -0.8, -1.7, -2.2, -2.2, -2.1],
+            [1.9, 1.7, 1.2, 0.3, -0.4, -1.3, -1.3, -1.0, -0.6, -0.3],
+            [0.7, 0.7, 0.6, 0.2, -0.1, -0.6, -0.7, -0.4, -0.2, 0.0],
+            [0.1, 1.2, 1.4, 1.3, 0.9, 0.5, 0.0, -0.8, -1.8, -2.9],
+        ]
+    )
+)
 
 
 def fit_places(places: Sequence[np.ndarray], default: PlaceDensity = DEFAULT) -> PlaceDensity:

@@ -24,9 +24,9 @@ class Wish:
     Args:
         kind: "tumor", "null" (ordinary tissue over a healthy place), "removal" or "distractor"
             (something benign, drawn with its place; of the rest only `only_free_side` counts).
-        diameter_mm: Equivalent-sphere diameter; None draws one from the cohort's sizes, a range
+        diameter_mm: Equivalent-sphere diameter; None draws one from the bank's sizes, a range
             one from it, each among the sizes that the breast holds.
-        appearance: What is not None is asked for; the rest comes from the template.
+        appearance: What is not None is asked for; the rest is drawn about the template's.
         mask: A shape given on the host's grid, boolean, shape `(D, H, W)`, or a lesion of one,
             in place of a template and a site; needed for removals.
         only_free_side: Only into a breast without a real tumor.
