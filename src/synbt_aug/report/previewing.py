@@ -44,7 +44,7 @@ class Waiting:
     Args:
         ask: What was asked.
         crop: To be painted, or the reason why there is none.
-        affine: Voxel (x, y, z) of its scan to scanner coordinates; the crop's place counts not.
+        affine: Voxel (x, y, z) of its scan to scanner coordinates, of which only directions count.
     """
 
     ask: Ask
