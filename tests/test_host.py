@@ -21,17 +21,11 @@ def box(*sides: tuple[int, int]) -> Tensor:
     return mask
 
 
-def test_occupied_and_blocked_voxels_add_up() -> None:
-    tumor, forbidden, valid = box((30, 34)), box((0, 9), (0, 9)), ~box((50, 56))
-    assert Host.of(breast()).occupied is None and Host.of(breast()).blocked is None
+def test_occupied_voxels_add_up() -> None:
+    tumor, forbidden = box((30, 34)), box((0, 9), (0, 9))
+    assert Host.of(breast()).occupied is None
     both = Host.of(replace(breast(), tumor=tumor, forbidden=forbidden))
-    assert both.occupied is not None and both.blocked is not None
-    assert torch.equal(both.occupied, tumor | forbidden)
-    assert torch.equal(both.blocked, tumor | forbidden)
-    everything = Host.of(replace(breast(), tumor=tumor, forbidden=forbidden, valid=valid)).blocked
-    assert everything is not None and torch.equal(everything, tumor | forbidden | ~valid)
-    hidden = Host.of(replace(breast(), valid=valid)).blocked
-    assert hidden is not None and torch.equal(hidden, ~valid)
+    assert both.occupied is not None and torch.equal(both.occupied, tumor | forbidden)
 
 
 def test_sites_are_found_once_and_only_when_asked_for() -> None:

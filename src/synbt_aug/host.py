@@ -66,14 +66,6 @@ class Host:
             return forbidden if tumor is None else tumor
         return tumor | forbidden
 
-    @property
-    def blocked(self) -> Tensor | None:
-        """Voxels that must stay as they are: occupied ones and those without signal."""
-        occupied, valid = self.occupied, self.volume.valid
-        if occupied is None or valid is None:
-            return occupied if valid is None else ~valid
-        return occupied | ~valid
-
     @cached_property
     def floor(self) -> Tensor:
         """Smallest value of each channel's valid voxels, shape `(C, 1, 1, 1)`, in the image's type.
