@@ -114,7 +114,7 @@ def test_roi_labels_that_cannot_be_meant_are_refused(values: dict[str, Any], mes
 
 def test_roi_labels_come_from_the_environment_and_say_so_where_they_cannot_be_read() -> None:
     assert InjectionSettings.gather({}, {"SYNBT_ROI_LABELS": "2,3"}).roi_labels == (2, 3)
-    with pytest.raises(SynBTError, match=r"roi_labels \(SYNBT_ROI_LABELS\) needs label values"):
+    with pytest.raises(SynBTError, match=r"roi_labels \(SYNBT_ROI_LABELS\) needs whole numbers"):
         InjectionSettings.gather({}, {"SYNBT_ROI_LABELS": "gland"})
 
 

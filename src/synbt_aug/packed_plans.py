@@ -1,15 +1,16 @@
 """Plans on their way from a loader's worker: bytes of a fixed number, as loaders stack tensors.
 
 A shape takes most of the room. What lies far outside of it is left out, and a shape for which no
-room is left is drawn again from its recipe by who paints.
+room is left is drawn again from its recipe by who paints. The bytes are a line of JSON, in which
+recipes stand as in a file, and the arrays that it speaks of.
 """
 
 from __future__ import annotations
 
-import pickle
+import json
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,61 +23,11 @@ from synbt_aug.sample_plans import SamplePlans
 from synbt_aug.tumor.label_shape import FARTHEST_MM, LEAST_DEPTH_MM, LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 
-#: Length of the packed bytes, which comes first.
+#: Length of the JSON line, which comes first.
 _LENGTH = struct.Struct("<q")
 
-
-@dataclass(frozen=True)
-class _PackedShape:
-    """A label's shape without what is farthest outside."""
-
-    window: tuple[int, ...]
-    box: tuple[slice, slice, slice]
-    distance: np.ndarray
-    depth: np.ndarray
-    radius_mm: tuple[float, ...]
-
-    @classmethod
-    def of(cls, shape: LabelShape) -> _PackedShape:
-        box = shape.box()
-        distance, depth = (v[(0, *box)].numpy().copy() for v in (shape.distance, shape.depth))
-        return cls(tuple(shape.distance.shape), box, distance, depth, shape.radius_mm)
-
-    def unpacked(self) -> LabelShape:
-        distance = torch.full(self.window, FARTHEST_MM)
-        depth = torch.full(self.window, LEAST_DEPTH_MM)
-        distance[(0, *self.box)] = torch.from_numpy(self.distance)
-        depth[(0, *self.box)] = torch.from_numpy(self.depth)
-        return LabelShape(distance, depth, self.radius_mm)
-
-
-@dataclass(frozen=True)
-class _PackedPlan:
-    plan: dict[str, Any]
-    shape: _PackedShape | None
-    free: tuple[tuple[int, ...], np.ndarray] | None
-
-    @classmethod
-    def of(cls, plan: Plan) -> _PackedPlan:
-        free = None
-        if plan.free is not None:
-            free = tuple(plan.free.shape), np.packbits(plan.free.numpy())
-        rest = {name: getattr(plan, name) for name in _AS_THEY_ARE}
-        return cls(rest, _PackedShape.of(plan.label), free)
-
-    def unpacked(self, shape_of: Callable[[TumorRecipe], LabelShape]) -> Plan:
-        recipe = self.plan["recipe"]
-        label = shape_of(recipe) if self.shape is None else self.shape.unpacked()
-        free = None
-        if self.free is not None:
-            size, bits = self.free
-            count = int(np.prod(size))
-            flat = np.unpackbits(bits, count=count).astype(bool)
-            free = torch.from_numpy(flat).view(size)
-        return Plan(label=label, free=free, **self.plan)
-
-
-_AS_THEY_ARE = ("recipe", "spare_seeds", "contrast_was_asked", "satellite", "shift_mm")
+#: What of a plan is JSON as it is.
+_PLAIN = ("spare_seeds", "contrast_was_asked", "satellite", "shift_mm")
 
 
 def pack(plans: SamplePlans, size: int) -> Tensor:
@@ -92,54 +43,112 @@ def pack(plans: SamplePlans, size: int) -> Tensor:
     Raises:
         ValueError: If the plans do not fit even without their shapes.
     """
-    rest = replace(plans, things=())
-    things: list[_PackedPlan | LeftOut] = [
-        _PackedPlan.of(one) if isinstance(one, Plan) else _sent(one) for one in plans.things
-    ]
-    while len(content := pickle.dumps((rest, things))) + _LENGTH.size > size:
-        shaped = [k for k, one in enumerate(things) if _voxels(one)]
+    shaped = [k for k, one in enumerate(plans.things) if isinstance(one, Plan)]
+    while True:
+        content = _content(plans, shaped)
+        if len(content) <= size:
+            packed = np.zeros(size, np.uint8)
+            packed[: len(content)] = np.frombuffer(content, np.uint8)
+            return torch.from_numpy(packed)
         if not shaped:
             raise ValueError(f"Plans of {len(content)} bytes do not fit into {size}.")
-        largest = max(shaped, key=lambda k: _voxels(things[k]))
-        things[largest] = _without_shape(things[largest])
-    packed = np.zeros(size, np.uint8)
-    whole = _LENGTH.pack(len(content)) + content
-    packed[: len(whole)] = np.frombuffer(whole, np.uint8)
-    return torch.from_numpy(packed)
+        shaped.remove(max(shaped, key=lambda k: _voxels(plans.things[k])))
 
 
 def unpack(packed: Tensor, shape_of: Callable[[TumorRecipe], LabelShape]) -> SamplePlans:
     """The plans that bytes hold.
 
     Args:
-        packed: As `pack` gives them, from one's own worker: they are not checked.
+        packed: As `pack` gives them.
         shape_of: Draws the shape of a recipe, where it was left out.
     """
     content = packed.numpy()
     (length,) = _LENGTH.unpack(content[: _LENGTH.size].tobytes())
-    rest, found = pickle.loads(content[_LENGTH.size : _LENGTH.size + length].tobytes())
-    plans: SamplePlans = rest
-    things: list[Plan | LeftOut] = []
-    for one in found:
-        try:
-            things.append(one if isinstance(one, LeftOut) else one.unpacked(shape_of))
-        except FAILURES as error:
-            recipe, satellite = one.plan["recipe"], one.plan["satellite"]
-            things.append(LeftOut(failure_reason(error), recipe.kind, satellite, error))
-    return replace(plans, things=tuple(things))
+    start = _LENGTH.size + length
+    values = json.loads(content[_LENGTH.size : start].tobytes())
+    arrays = _Arrays(content[start:])
+    things = tuple(_thing(one, arrays, shape_of) for one in values["things"])
+    return SamplePlans(things, values["seed"], values["why_not"], values["passed_on"])
 
 
-def _sent(one: LeftOut) -> LeftOut:
-    """The same with an error that pickles, whatever it was."""
-    return one if one.error is None else replace(one, error=RuntimeError(one.reason))
+class _Arrays:
+    """Arrays that follow the JSON, in its order."""
+
+    def __init__(self, content: np.ndarray) -> None:
+        self._content, self._at = content, 0
+
+    def next(self, dtype: type, count: int) -> np.ndarray:
+        """The next array's elements."""
+        size = count * np.dtype(dtype).itemsize
+        part = self._content[self._at : self._at + size]
+        self._at += size
+        return np.frombuffer(part.tobytes(), dtype)
 
 
-def _voxels(one: _PackedPlan | LeftOut) -> int:
-    """Of the shape that it brings along."""
-    if isinstance(one, LeftOut) or one.shape is None:
+def _content(plans: SamplePlans, shaped: list[int]) -> bytes:
+    """The bytes of plans, of which some bring their shape."""
+    things: list[object] = []
+    arrays: list[np.ndarray] = []
+    for k, one in enumerate(plans.things):
+        if isinstance(one, LeftOut):
+            failed = one.error is not None
+            things.append([one.reason, one.kind, one.satellite, failed])
+            continue
+        values: dict[str, Any] = {name: getattr(one, name) for name in _PLAIN}
+        values |= {"recipe": one.recipe.to_dict(), "spacing": one.recipe.window.spacing}
+        values |= {"free": one.free is not None, "box": None}
+        if one.free is not None:
+            arrays.append(np.packbits(one.free.numpy()))
+        if k in shaped:
+            box = one.label.box()
+            values["box"] = [[s.start, s.stop] for s in box]
+            values["radius_mm"] = one.label.radius_mm
+            for field in (one.label.distance, one.label.depth):
+                arrays.append(field[(0, *box)].numpy())
+        things.append(values)
+    rest = {"seed": plans.seed, "why_not": plans.why_not, "passed_on": plans.passed_on}
+    line = json.dumps({"things": things, **rest}).encode()
+    parts = (np.ascontiguousarray(array).tobytes() for array in arrays)
+    return b"".join((_LENGTH.pack(len(line)), line, *parts))
+
+
+def _thing(
+    values: Any, arrays: _Arrays, shape_of: Callable[[TumorRecipe], LabelShape]
+) -> Plan | LeftOut:
+    if isinstance(values, list):
+        reason, kind, satellite, failed = values
+        return LeftOut(reason, kind, satellite, RuntimeError(reason) if failed else None)
+    recipe = TumorRecipe.from_dict(values["recipe"], values["spacing"])
+    free = None
+    if values["free"]:
+        size = recipe.window.region_shape
+        bits = arrays.next(np.uint8, -(-int(np.prod(size)) // 8))
+        flat = np.unpackbits(bits, count=int(np.prod(size))).astype(bool)
+        free = torch.from_numpy(flat).view(size)
+    try:
+        drawn = values["box"] is None
+        label = shape_of(recipe) if drawn else _shape(values, recipe, arrays)
+    except FAILURES as error:
+        return LeftOut(failure_reason(error), recipe.kind, values["satellite"], error)
+    plain = {name: values[name] for name in _PLAIN}
+    plan = Plan(recipe, label, **plain)
+    return replace(plan, spare_seeds=tuple(plan.spare_seeds), free=free)
+
+
+def _shape(values: Mapping[str, Any], recipe: TumorRecipe, arrays: _Arrays) -> LabelShape:
+    d, h, w = (slice(start, stop) for start, stop in values["box"])
+    size = [s.stop - s.start for s in (d, h, w)]
+    fields = []
+    for outside in (FARTHEST_MM, LEAST_DEPTH_MM):
+        field = torch.full((1, *recipe.window.shape), outside)
+        inside = arrays.next(np.float32, int(np.prod(size))).copy()
+        field[0, d, h, w] = torch.from_numpy(inside).view(size)
+        fields.append(field)
+    return LabelShape(fields[0], fields[1], tuple(values["radius_mm"]))
+
+
+def _voxels(one: Plan | LeftOut) -> int:
+    """Of the part of a shape that travels."""
+    if isinstance(one, LeftOut):
         return 0
-    return one.shape.distance.size
-
-
-def _without_shape(one: _PackedPlan | LeftOut) -> _PackedPlan | LeftOut:
-    return one if isinstance(one, LeftOut) else replace(one, shape=None)
+    return int(np.prod([s.stop - s.start for s in one.label.box()]))
