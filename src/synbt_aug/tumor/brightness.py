@@ -1,8 +1,9 @@
 """How bright a template's tumor is in another scan: as much brighter than what lies around it.
 
-Enhancement is measured in reference ranges, and what a range is differs between scans: where
-muscle, liver or much gland is in view and takes up contrast a range is wide, and the same tumor
-measures fewer of them. How its signal compares with that of its surroundings carries over.
+Enhancement is measured in reference ranges, and what a range is differs between scans: probably
+where muscle, liver or much gland is in view and takes up contrast a range is wide, and the same
+tumor measures fewer of them. How its signal compares with that of its surroundings was alike in
+phantoms and patients, and is carried over.
 """
 
 from __future__ import annotations
