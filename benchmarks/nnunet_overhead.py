@@ -12,6 +12,7 @@ and how far a repeat's own median lies from it at most. Needs the extra `nnunet`
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -128,7 +129,8 @@ def iterations(
     # nnU-Net prints its log: the page is alone on standard output.
     with _environment(chosen), redirect_stdout(sys.stderr):
         # Fold "all": few cases are no five folds.
-        trainer = kind(plans, "3d_fullres", "all", described, device)
+        # nnU-Net takes an entry out of the plans that it is given.
+        trainer = kind(copy.deepcopy(plans), "3d_fullres", "all", described, device)
         # A training with other settings does not go into the same folder.
         shutil.rmtree(trainer.output_folder, ignore_errors=True)
         Path(trainer.output_folder).mkdir(parents=True)
