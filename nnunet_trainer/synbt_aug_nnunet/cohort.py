@@ -179,19 +179,9 @@ class CohortCache:
             workers: Threads: decompression and resampling leave Python's lock.
             on_case: Called with (cases measured, all of these).
         """
-        if not todo:
-            return
-        check_output_folder(self.folder)
-        tell = on_case or (lambda done, total: None)
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            jobs = [pool.submit(self._measure, name) for name in todo]
-            try:
-                for done, job in enumerate(as_completed(jobs), 1):
-                    job.result()
-                    tell(done, len(todo))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        if todo:
+            check_output_folder(self.folder)
+            in_threads(self._measure, todo, workers, on_case)
 
     def load(self, names: Iterable[str]) -> FoldCohort:
         """The measurements of these cases and no others."""
@@ -278,15 +268,7 @@ def measured_cohort(
             f"SynBT: measuring {len(missing)} of {len(names)} training cases, once for this "
             f"dataset; kept in {cache.folder}"
         )
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > 10:
-            last = time.monotonic()
-            say(f"SynBT: measured {done} of {total} cases")
-
-    cache.measure(missing, workers=workers, on_case=tell)
+    cache.measure(missing, workers=workers, on_case=now_and_then(say, "measured"))
     cohort = cache.load(names)
     for problem in cohort.problems[:5]:
         say(f"SynBT: {problem}")
@@ -325,6 +307,45 @@ def _measured(name: str, cases: PreprocessedCases, voxels: bool) -> MeasuredCase
         return MeasuredCase(name, reference, templates)
     except SynBTError as error:
         return MeasuredCase(name, reference, problem=f"its tumors give no shapes: {error}")
+
+
+def now_and_then(say: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    """Takes (cases done, all of these) and says so at most every ten seconds."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            say(f"SynBT: {what} {done} of {total} cases")
+
+    return tell
+
+
+def in_threads(
+    work: Callable[[str], None],
+    names: Sequence[str],
+    workers: int,
+    on_case: Callable[[int, int], None] | None = None,
+) -> None:
+    """Do something for each case, in threads; what has not begun when one fails is left.
+
+    Args:
+        work: Takes a case.
+        names: The cases.
+        workers: Threads.
+        on_case: Called with (cases done, all of these).
+    """
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        jobs = [pool.submit(work, name) for name in names]
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                if on_case is not None:
+                    on_case(done, len(jobs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def refuse_leaks(

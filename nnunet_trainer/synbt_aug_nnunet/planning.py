@@ -106,6 +106,7 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
                 self._turns_left += 1
             return SamplePlans(why_not=NOT_DRAWN if takes_turn else why_not)
         if (problem := _unusable(image, settings)) is not None:
+            self._turns_left += not takes_turn
             return SamplePlans(why_not=NOT_DRAWN if takes_turn else problem)
         d, h, w = label.shape[1:]
         occupied, valid = ground_masks(settings, label[0])

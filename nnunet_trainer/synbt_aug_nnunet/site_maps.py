@@ -13,7 +13,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from synbt_aug.tissue.segments import Segments
 from synbt_aug.tissue.site_map import SiteMap, depth_inside
 from synbt_aug.tissue.tissue_map import grid_shape
 from synbt_aug.volume import Spacing
-from synbt_aug_nnunet.cohort import PreprocessedCases
+from synbt_aug_nnunet.cohort import PreprocessedCases, in_threads, now_and_then
 
 #: Settings that a case's map depends on.
 _SETTINGS = ("tissue", "tumor_label", "paint_over", "roi_labels", "only_free_side")
@@ -74,7 +73,7 @@ class CaseSites:
         segmenter: Segments,
         *,
         workers: int,
-        on_case: Callable[[int, int], None],
+        on_case: Callable[[int, int], None] | None = None,
     ) -> None:
         """Find the maps of cases, in parallel; stopped, it goes on from where it was.
 
@@ -82,20 +81,12 @@ class CaseSites:
             references: Of the cases to look at.
             segmenter: Finds the tissues.
             workers: Threads.
-            on_case: Called with (cases done, all of these).
+            on_case: As for `in_threads`.
         """
-        if not references:
-            return
-        check_output_folder(self.folder)
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            jobs = [pool.submit(self._find, n, r, segmenter) for n, r in references.items()]
-            try:
-                for done, job in enumerate(as_completed(jobs), 1):
-                    job.result()
-                    on_case(done, len(jobs))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        if references:
+            check_output_folder(self.folder)
+            names = list(references)
+            in_threads(lambda n: self._find(n, references[n], segmenter), names, workers, on_case)
 
     def of(self, name: str) -> SiteMap:
         """A case's map; nowhere without one."""
@@ -151,7 +142,7 @@ def case_sites(
         fallback: Where they are kept when that place cannot be written to.
         finds: Whether this process finds what is missing; others wait for it.
         workers: Threads.
-        say: Takes a line when it begins.
+        say: Takes a line when it begins, and one on progress at most every ten seconds.
     """
     beside = cases.folder.with_name(f"synbt_{cases.folder.name}_sites")
     place = beside if beside.is_dir() else beside.parent
@@ -166,7 +157,8 @@ def case_sites(
             f"cases, once for this dataset and these settings; kept in {folder}"
         )
         wanted = {name: references[name] for name in missing}
-        kept.find(wanted, segmenter, workers=workers, on_case=lambda done, total: None)
+        told = now_and_then(say, "looked at")
+        kept.find(wanted, segmenter, workers=workers, on_case=told)
     return kept
 
 

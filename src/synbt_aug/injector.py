@@ -41,6 +41,9 @@ from synbt_aug.volume import Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
 
+#: Things whose verdict may lie on a device unread, for who never asks for the counts.
+_MOST_UNCOUNTED = 4096
+
 
 @dataclass(frozen=True)
 class Injected:
@@ -106,11 +109,14 @@ class SynBTInjector:
     @property
     def counts(self) -> Counter[str]:
         """What became of all samples so far; what was painted since is read from its device."""
+        self._read_uncounted()
+        return self._counts
+
+    def _read_uncounted(self) -> None:
         for one in self._uncounted:
             if (name := outcome(one)) is not None:
                 self._counts[name] += 1
         self._uncounted.clear()
-        return self._counts
 
     def synthesizer(self, device: torch.device) -> TumorSynthesizer:
         """What paints; loaded when first asked for, once a process."""
@@ -183,6 +189,9 @@ class SynBTInjector:
             with plain_torch((images.device, synthesizer.device)):
                 run(synthesizer.painter, list(running.values()), attempts=attempts)
         self._count(plans, running)
+        if attempts or len(self._uncounted) > _MOST_UNCOUNTED:
+            # Where things are tried again their verdicts were waited for already.
+            self._read_uncounted()
         return self._injected(batch, plans, running)
 
     @torch.no_grad()

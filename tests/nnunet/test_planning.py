@@ -248,3 +248,19 @@ def test_the_host_s_own_sites_are_not_asked_for() -> None:
         breast().image[None], label()[None], MM, references=[host.reference], plans=plans
     )
     assert done.painted == (True,)
+
+
+def test_verdicts_that_nobody_asks_for_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synbt_aug.injector._MOST_UNCOUNTED", 2)
+    plans = [decided(decider())]
+    injector = SynBTInjector(ALWAYS, painter())
+    known = [measure_reference(breast().image)]
+    held = []
+    for _ in range(6):
+        injector(breast().image[None], label()[None], MM, references=known, plans=plans)
+        held.append(len(injector._uncounted))
+    assert held == [1, 2, 0, 1, 2, 0]
+    assert injector.counts["injected"] == 6
+    # Where each verdict is waited for, it is counted at once.
+    injector(breast().image[None], label()[None], MM, generator=seeded())
+    assert injector._uncounted == []
