@@ -11,10 +11,8 @@ paints single volumes asks for further attempts with other noise, and waits for 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +23,7 @@ from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.errors import FAILURES, failure_reason
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
+from synbt_aug.paint.together import batches, joined, laid_out
 from synbt_aug.paint.verdict import Complaint, Verdict
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.bank import TumorBank
@@ -33,10 +32,6 @@ from synbt_aug.volume import Synthesis, unchanged
 from synbt_aug.write import Mark, Written, paint_and_write
 
 logger = logging.getLogger(__name__)
-
-#: Window voxels that go through the networks together: 8 windows of 64 mm, or 1 of 128 mm. The
-#: decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
-_VOXELS_AT_ONCE = 8 * 64**3
 
 
 @dataclass(frozen=True)
@@ -64,9 +59,10 @@ class Painter:
         return replace(plan, recipe=recipe, signal=signal)
 
     def paint(self, hosts: Sequence[Host], plans: Sequence[Plan]) -> Written:
-        """Paint windows of one shape."""
+        """Paint things of one texture, whose windows are to be painted in one shape."""
         texture = self.benign if plans[0].recipe.kind == "distractor" else self.texture
-        return paint_and_write(Cut.of(hosts, plans), texture, self.device)
+        windows = Cut.of(hosts, [laid_out(plan) for plan in plans])
+        return paint_and_write(windows, texture, self.device)
 
 
 @dataclass(frozen=True)
@@ -259,7 +255,7 @@ def _round(painter: Painter, now: Sequence[tuple[Series, Plan]], *, attempts: bo
         except FAILURES as error:
             done[k] = _failed(plan, error)
     while waiting:
-        for group in list(_batches([one.host for one, _ in now], waiting)):
+        for group in list(batches([one.host for one, _ in now], waiting, painter.device)):
             series = [now[k][0] for k in group]
             painted = _painted(painter, series, [waiting.pop(k) for k in group])
             for k, (one, image) in zip(group, painted, strict=True):
@@ -274,6 +270,7 @@ def _round(painter: Painter, now: Sequence[tuple[Series, Plan]], *, attempts: bo
 
 def _painted(painter: Painter, series: Sequence[Series], plans: Sequence[Plan]) -> list[_Done]:
     """Paint all at once; where that fails, one by one, so that one failure costs one."""
+    plans = joined(plans)
     try:
         written = painter.paint([one.host for one in series], plans)
         return [_tried(written, k, plan, series[k].needs(plan)) for k, plan in enumerate(plans)]
@@ -299,20 +296,6 @@ def _another(one: Tried) -> Plan | None:
     """The next attempt at a thing that may not stand."""
     complaint = one.fate.complaint if one.fate.was_due else None
     return one.plan.retry() if complaint is not None and complaint.noise_may_help else None
-
-
-def _batches(hosts: Sequence[Host], plans: dict[int, Plan]) -> Iterator[list[int]]:
-    """Keys of plans that are painted together: one window, one kind of host, one texture."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for k, plan in plans.items():
-        window, image = plan.recipe.window, hosts[k].volume.image
-        benign = plan.recipe.kind == "distractor"
-        key = (window.shape, window.spacing, len(image), image.dtype, image.device, benign)
-        groups.setdefault(key, []).append(k)
-    for group in groups.values():
-        most = max(1, _VOXELS_AT_ONCE // math.prod(plans[group[0]].recipe.window.shape))
-        for start in range(0, len(group), most):
-            yield group[start : start + most]
 
 
 def _kind(one: Plan | LeftOut) -> str:

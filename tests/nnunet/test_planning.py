@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -196,10 +198,14 @@ def test_a_case_without_references_is_left_alone_and_counted() -> None:
     assert dict(counts.why) == {"case without intensity references": 1} and counts.drawn == 1
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_a_device_is_not_waited_for_from_the_batch_to_the_painted_batch(count: int) -> None:
-    one = decider()
-    plans = [decided(one, breast(seed=k).image) for k in range(count)]
+def injected_there(diameters_mm: Sequence[float]) -> tuple[PretendAccelerator, Any, Any]:
+    """A batch that workers decided, injected on a pretend accelerator and here."""
+    count = len(diameters_mm)
+    plans = [
+        decided(decider(replace(ALWAYS, diameter_mm=mm)), breast(seed=k).image)
+        for k, mm in enumerate(diameters_mm)
+    ]
+    assert len({one.plans[0].recipe.window.shape for one in plans}) == len(set(diameters_mm))
     known = [measure_reference(breast(seed=k).image) for k in range(count)]
     given = batch_of(plans)
     weights, synthesizer = tiny_weights(), painter()
@@ -225,14 +231,27 @@ def test_a_device_is_not_waited_for_from_the_batch_to_the_painted_batch(count: i
         there.reset()
         done = inject(images, labels)
         assert there.waits == [] and there.to_host == 0
-        # The shapes, and the noise of two channels that is drawn on the CPU.
-        assert there.to_device < 2**21 * count
-        painted, marked = there.get(done.images), there.get(done.labels)
+        launches, to_device = there.launches, there.to_device
         assert done.painted == here.painted
-    off = (painted - here.images).abs()
+        vars(done).update(images=there.get(done.images), labels=there.get(done.labels))
+        there.launches, there.to_device = launches, to_device
+    return there, done, here
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_device_is_not_waited_for_from_the_batch_to_the_painted_batch(count: int) -> None:
+    there, done, here = injected_there([9.0] * count)
+    # The shapes, and the noise of two channels that is drawn on the CPU.
+    assert there.to_device < 2**21 * count
+    off = (done.images - here.images).abs()
     # Codes may tip over where two are equally near; hardly any do.
     assert (off < 1e-2).float().mean() > 0.999
-    assert (marked != here.labels).float().mean() < 1e-4
+    assert (done.labels != here.labels).float().mean() < 1e-4
+
+
+def test_two_windows_of_different_shapes_launch_as_many_as_two_alike() -> None:
+    alike, unlike = (injected_there([9.0, mm])[0] for mm in (9.0, 22.0))
+    assert abs(unlike.launches - alike.launches) <= 20
 
 
 def test_the_host_s_own_sites_are_not_asked_for() -> None:

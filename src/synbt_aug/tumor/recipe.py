@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.grid.joint_window import place_in
 from synbt_aug.grid.mask import bounding_box
 from synbt_aug.grid.window import WINDOW_SIDES_MM, Window
 from synbt_aug.support.number import check_number, check_seed, check_whole
@@ -49,6 +50,8 @@ class TumorRecipe:
         distractor: The benign thing.
         curve: How it shows in further post-contrast scans; None where the host has none, and of
             what is ordinary tissue.
+        painted_in: The larger window that it was painted in, in a batch with others; None: in its
+            own.
     """
 
     kind: str
@@ -61,6 +64,7 @@ class TumorRecipe:
     voxels_of: int | None = None
     distractor: Distractor | None = None
     curve: Curve | None = None
+    painted_in: Window | None = None
 
     def with_noise(self, seed: int) -> TumorRecipe:
         """The same with other noise."""
@@ -76,10 +80,11 @@ class TumorRecipe:
             more["distractor"] = self.distractor.to_dict()
         if self.curve is not None:
             more["curve"] = self.curve.to_dict()
+        if self.painted_in is not None:
+            more["painted_in"] = _window_to_dict(self.painted_in)
         return {
             "kind": self.kind,
-            "site": list(self.window.origin),
-            "window_mm": list(self.window.shape),
+            **_window_to_dict(self.window),
             "noise_seed": self.noise_seed,
             "appearance": self.appearance.to_dict(),
             "diameter_mm": self.diameter_mm,
@@ -96,19 +101,15 @@ class TumorRecipe:
             SynBTError: If something is missing or of the wrong kind.
         """
         try:
-            d, h, w = (check_whole("site", v, -_FAR, _FAR) for v in values["site"])
-            sd, sh, sw = (float(v) for v in spacing)
-            wd, wh, ww = (
-                check_whole("window_mm", v, 1, WINDOW_SIDES_MM[-1]) for v in values["window_mm"]
-            )
+            window = _read_window(values, spacing)
             if values["kind"] not in KINDS:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
             voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
-            curve = values.get("curve")
+            curve, larger = values.get("curve"), values.get("painted_in")
             return cls(
                 kind=str(values["kind"]),
-                window=Window((d, h, w), (wd, wh, ww), (sd, sh, sw)),
+                window=window,
                 noise_seed=check_seed(values["noise_seed"], "noise_seed"),
                 appearance=Appearance.from_dict(values["appearance"]),
                 diameter_mm=None
@@ -119,12 +120,32 @@ class TumorRecipe:
                 voxels_of=None if voxels_of is None else check_whole("voxels_of", voxels_of, 0),
                 distractor=None if distractor is None else Distractor.from_dict(distractor),
                 curve=None if curve is None else Curve.from_dict(curve),
+                painted_in=None if larger is None else _read_larger(larger, window),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SynBTError(
                 f"A recipe needs the fields that `synbt synthesize` writes, but this one cannot be "
                 f"read ({type(error).__name__}: {error}). Pass an unchanged recipe.json."
             ) from error
+
+
+def _window_to_dict(window: Window) -> dict[str, Any]:
+    return {"site": list(window.origin), "window_mm": list(window.shape)}
+
+
+def _read_window(values: Mapping[str, Any], spacing: tuple[float, ...]) -> Window:
+    d, h, w = (check_whole("site", v, -_FAR, _FAR) for v in values["site"])
+    wd, wh, ww = (check_whole("window_mm", v, 1, WINDOW_SIDES_MM[-1]) for v in values["window_mm"])
+    sd, sh, sw = (float(v) for v in spacing)
+    return Window((d, h, w), (wd, wh, ww), (sd, sh, sw))
+
+
+def _read_larger(values: Mapping[str, Any], own: Window) -> Window:
+    larger = _read_window(values, own.spacing)
+    listed = all(side in WINDOW_SIDES_MM for side in larger.shape)
+    if not listed or place_in(own, larger) is None:
+        raise ValueError(f"painted_in {dict(values)} is no window around the tumor's own")
+    return larger
 
 
 def pack_mask(mask: Tensor) -> dict[str, Any]:
