@@ -65,8 +65,8 @@ from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance
-from synbt_aug.tumor.placement import rasterize
 from synbt_aug.tumor.recipe import TumorRecipe
+from synbt_aug.tumor.shape import Raster, rasterized
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis
 
@@ -558,11 +558,11 @@ def test_a_window_full_of_tumor_is_unchanged_with_a_reason() -> None:
 def test_retries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {"shapes": 0}
 
-    def count(*args: Any) -> Tensor | None:
+    def count(*args: Any) -> Raster | None:
         counts["shapes"] += 1
-        return rasterize(*args)
+        return rasterized(*args)
 
-    monkeypatch.setattr("synbt_aug.tumor.placement.rasterize", count)
+    monkeypatch.setattr("synbt_aug.tumor.placement.rasterized", count)
     painter()(breast(), seed=0)
     assert 1 <= counts["shapes"] <= 5
     counts["shapes"] = 0

@@ -20,7 +20,7 @@ from torch import Tensor
 from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.errors import FAILURES, failure_reason
 from synbt_aug.sample_plans import SamplePlans
-from synbt_aug.tumor.label_shape import FARTHEST_MM, LEAST_DEPTH_MM, LabelShape
+from synbt_aug.tumor.label_shape import FARTHEST_MM, LEAST_DEPTH_MM, OUTLINE_MM, LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 
 #: Length of the JSON line, which comes first.
@@ -103,7 +103,8 @@ def _content(plans: SamplePlans, shaped: list[int]) -> bytes:
             box = one.label.box()
             values["box"] = [[s.start, s.stop] for s in box]
             values["radius_mm"] = one.label.radius_mm
-            for field in (one.label.distance, one.label.depth):
+            values["outline"] = one.label.outline is not None
+            for field, _ in one.label.fields():
                 arrays.append(field[(0, *box)].numpy())
         things.append(values)
     rest = {"seed": plans.seed, "why_not": plans.why_not, "passed_on": plans.passed_on}
@@ -138,13 +139,14 @@ def _thing(
 def _shape(values: Mapping[str, Any], recipe: TumorRecipe, arrays: _Arrays) -> LabelShape:
     d, h, w = (slice(start, stop) for start, stop in values["box"])
     size = [s.stop - s.start for s in (d, h, w)]
+    kinds = [(FARTHEST_MM, np.float32), (LEAST_DEPTH_MM, np.float32), (OUTLINE_MM, np.float16)]
     fields = []
-    for outside in (FARTHEST_MM, LEAST_DEPTH_MM):
-        field = torch.full((1, *recipe.window.shape), outside)
-        inside = arrays.next(np.float32, int(np.prod(size))).copy()
-        field[0, d, h, w] = torch.from_numpy(inside).view(size)
+    for outside, kind in kinds[: 3 if values["outline"] else 2]:
+        inside = torch.from_numpy(arrays.next(kind, int(np.prod(size))).copy()).view(size)
+        field = torch.full((1, *recipe.window.shape), outside, dtype=inside.dtype)
+        field[0, d, h, w] = inside
         fields.append(field)
-    return LabelShape(fields[0], fields[1], tuple(values["radius_mm"]))
+    return LabelShape(fields[0], fields[1], tuple(values["radius_mm"]), *fields[2:])
 
 
 def _voxels(one: Plan | LeftOut) -> int:

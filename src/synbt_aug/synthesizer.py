@@ -170,7 +170,15 @@ class TumorSynthesizer:
         seed = check_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         request = Request(
-            kind, tumors, diameter_mm, appearance, multifocal, distractors, only_free_side, curve
+            kind,
+            tumors,
+            diameter_mm,
+            appearance,
+            multifocal,
+            distractors,
+            only_free_side,
+            curve,
+            fringe=self.texture.replaces,
         )
         host = volume if isinstance(volume, Host) else Host.of(volume, reference)
         if tumor_mask is None:

@@ -20,6 +20,7 @@ from synbt_aug.grid.mask import blend_weight, equivalent_diameter_mm, longest_mm
 from synbt_aug.grid.support import beside
 from synbt_aug.grid.window import Window, region, to_region, to_window
 from synbt_aug.host import Host
+from synbt_aug.paint.carried_on import carried_on
 from synbt_aug.paint.cut import Cut
 from synbt_aug.paint.phases import NOISE_STREAM, mix_for
 from synbt_aug.paint.verdict import Verdict
@@ -140,8 +141,8 @@ class Footprint:
 
 def paint_and_write(windows: Cut, texture: Texture, device: torch.device) -> Written:
     """Let a texture paint windows of one shape on its device, and put them on the hosts' grids."""
-    painted = texture(windows.job(texture.hole_margin_mm).to(device))
-    return write(windows, painted.to(windows.linear.device), replaces=texture.replaces)
+    painted = texture(windows.job(texture.hole_margin_mm).to(device)).to(windows.linear.device)
+    return write(windows, carried_on(painted, windows.label), replaces=texture.replaces)
 
 
 def write(windows: Cut, painted: Tensor, *, replaces: bool) -> Written:
@@ -156,7 +157,7 @@ def write(windows: Cut, painted: Tensor, *, replaces: bool) -> Written:
     """
     hosts, plans = windows.hosts, windows.plans
     window = plans[0].recipe.window
-    where = footprint(hosts, plans, windows.label.distance)
+    where = footprint(hosts, plans, windows.label.labelled)
     whole = _Scale.of(hosts, painted.device)
     scale = whole.part(0, 2)
     image = hosts[0].volume.image
@@ -330,7 +331,7 @@ def _look(
     window = windows.plans[0].recipe.window
     post = to_window(scale.to_linear(stored.to(torch.float32)), window)[:, 1]
     free = to_window(where.free.to(torch.float32), window) >= 0.5
-    zones = zones_of(windows.label.within(free), windows.known)
+    zones = zones_of(windows.label.within(free & windows.label.judged), windows.known)
     shown, contrast, ratio = visibility_of(post.flatten(1), zones).unbind(1)
     known = torch.tensor([tumors, [plan.contrast_was_asked for plan in windows.plans]])
     tumor, asked = known.to(share.device, non_blocking=True)
@@ -356,9 +357,11 @@ def _measure(
     """What came out, as it was written; asked for by who reads it, as training does not."""
     window = plan.recipe.window
     linear = to_linear(to_window(stored[:2].to(torch.float32), window), reference.pair)
-    tumor = (plan.distance <= 0).to(linear.device)
+    body, labelled = plan.label.distance[0] <= 0, plan.distance <= 0
+    tumor = (body & labelled).to(linear.device)
     inside = tumor & (to_window(free.to(torch.float32), window) >= 0.5)
-    found = measure_appearance(linear, inside, around=known & ~tumor)
+    around = known & ~labelled.to(linear.device)
+    found = measure_appearance(linear, inside, around=around)
     seen = verdict.seen(k)
     return {
         "diameter_mm": equivalent_diameter_mm(int(label.sum()), window.spacing),

@@ -18,10 +18,11 @@ from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.placement import (
     Placement,
+    Raster,
     draw_pose,
     draw_seed,
     place_tumor,
-    rasterize,
+    rasterized,
 )
 from synbt_aug.tumor.room import fits, room_of
 from synbt_aug.tumor.sizes import Sizes
@@ -119,7 +120,7 @@ def test_a_tumor_lies_where_tumor_may_lie(radius: float) -> None:
     for seed in range(8):
         found = placed(sites, seed)
         assert found is not None
-        mask = found.distance <= 0
+        mask = (found.distance <= 0) | (found.outline <= 0)
         assert fits(room_of(sites, SHAPE), found.window, mask)
         # Allowed voxels reach 1.8 mm beyond the ball, and a voxel beside them 2 mm more.
         places = mask.nonzero() + torch.tensor(found.window.origin)
@@ -199,11 +200,11 @@ def test_several_shapes_are_tried_for_a_size_that_is_asked_for() -> None:
 def test_without_room_nothing_is_placed_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def count(*args: object) -> Tensor | None:
+    def count(*args: object) -> Raster | None:
         calls.append(1)
-        return rasterize(*args)  # type: ignore[arg-type]
+        return rasterized(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("synbt_aug.tumor.placement.rasterize", count)
+    monkeypatch.setattr("synbt_aug.tumor.placement.rasterized", count)
     nothing = sites_of(torch.zeros(48, 48, 48, dtype=torch.bool))
     assert placed(nothing, 0) is None
     assert calls == []

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ from synbt_aug.grid.mask import (
     smooth_surface,
 )
 from synbt_aug.grid.window import (
+    Window,
     cut,
     inside_host,
     shape_for_mask,
@@ -34,6 +37,7 @@ from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import carried_over
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
+from synbt_aug.tumor.fringe import courses_of, draw_fringe, joined, within
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import (
@@ -45,10 +49,10 @@ from synbt_aug.tumor.placement import (
     Placement,
     draw_seed,
     place_tumor,
-    rasterize,
 )
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
 from synbt_aug.tumor.room import draw_place, room_of
+from synbt_aug.tumor.shape import rasterized
 from synbt_aug.tumor.sizes import SMALLEST_MM
 from synbt_aug.tumor.wish import Wish
 
@@ -143,7 +147,7 @@ def decide(
         if isinstance(found, str):
             return found
         recipe, shape = found
-        plan = _plan(ground, _with_curve(ground, recipe, wish, bank), shape)
+        plan = settled(Plan(_with_curve(ground, recipe, wish, bank), shape), ground)
     return replace(
         plan,
         spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
@@ -203,7 +207,7 @@ def _recipe_of_template(
     margin_mm: float,
     seed: int,
     generator: torch.Generator,
-) -> tuple[TumorRecipe, Tensor] | str:
+) -> tuple[TumorRecipe, LabelShape] | str:
     """A recipe, and the shape that it gives."""
     if sites.reason is not None:
         return sites.reason
@@ -222,7 +226,18 @@ def _recipe_of_template(
         # Shape and appearance belong together: what is not asked for is about the template's own.
         appearance = _like_template(bank, found, sites, shape, generator).updated(wish.appearance)
     recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
-    return recipe, found.distance
+    if not wish.fringe:
+        return recipe, LabelShape.of(found.distance)
+    fringe = draw_fringe(found.diameter_mm, appearance.category, generator)
+    courses = courses_of(fringe, found.outline)
+    fringe = within(fringe, courses, found.outline, partial(_may_lie, sites, found.window))
+    outline = joined(found.outline, fringe, courses)
+    return replace(recipe, fringe=fringe), LabelShape.of(found.distance, outline)
+
+
+def _may_lie(sites: SiteMap, window: Window, place: np.ndarray) -> np.ndarray:
+    """Whether tumor may lie at positions in a window, in voxels of 1 mm, shape `(n, 3)`."""
+    return sites.may_lie(np.array(window.origin) + place / np.array(window.spacing))
 
 
 def _like_template(
@@ -244,7 +259,7 @@ def _like_template(
 
 def _recipe_of_distractor(
     ground: Ground, sites: SiteMap, seed: int, generator: torch.Generator
-) -> tuple[TumorRecipe, Tensor] | str:
+) -> tuple[TumorRecipe, LabelShape] | str:
     """A recipe, and the shape that it gives."""
     what = draw_distractor(generator)
     if sites.reason is not None:
@@ -254,7 +269,7 @@ def _recipe_of_distractor(
     if place is None:
         return f"no room for a distractor: a {what.shape} fits nowhere in the tissue found"
     recipe = TumorRecipe("distractor", place.window, seed, what.appearance, distractor=what)
-    return recipe, distance
+    return recipe, LabelShape.of(distance)
 
 
 def satellite_wishes(
@@ -309,23 +324,23 @@ def plan_of_recipe(
                 f"Pass the bank that the recipe was made with."
             )
         # On the CPU wherever the image is: a GPU rounds otherwise, and the mask is to be the same.
-        shape = rasterize(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm)
-        if shape is None or tuple(shape.shape) != window.shape:
+        raster = rasterized(bank, recipe.pose, recipe.diameter_mm, hole_margin_mm)
+        if raster is None or tuple(raster.distance.shape) != window.shape:
             raise SynBTError(
                 "The recipe's tumor does not fit its window: it was made with another bank or "
                 "another version. Pass the bank that the recipe was made with."
             )
-        distance = shape
-    elif recipe.distractor is not None:
+        distance, outline = raster.distance, None
+        if recipe.fringe is not None:
+            courses = courses_of(recipe.fringe, raster.outline)
+            outline = joined(raster.outline, recipe.fringe, courses)
+        return settled(Plan(recipe, LabelShape.of(distance, outline)), ground)
+    if recipe.distractor is not None:
         distance = distractor_distance(recipe.distractor, window.shape)
     elif recipe.mask is not None:
         distance = _distance_of_mask(unpack_mask(recipe.mask, ground.shape), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
-    return _plan(ground, recipe, distance)
-
-
-def _plan(ground: Ground, recipe: TumorRecipe, distance: Tensor) -> Plan:
     return settled(Plan(recipe, LabelShape.of(distance.cpu())), ground)
 
 

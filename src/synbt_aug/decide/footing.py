@@ -11,7 +11,7 @@ from torch import Tensor
 from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.mask import blend_weight, sphere_voxels
-from synbt_aug.grid.support import ISLET_MM, ISLET_SHARE, islets, touched
+from synbt_aug.grid.support import ISLET_MM, ISLET_SHARE, NODULE_MM, islets, touched
 from synbt_aug.grid.window import inside_host, to_region
 from synbt_aug.tumor.recipe import unpack_mask
 
@@ -37,15 +37,18 @@ def settled(plan: Plan, ground: Ground) -> Plan:
         free[inside] &= ~blocked[box]
     if plan.recipe.kind == "tumor":
         weight = blend_weight(to_region(plan.distance, window) - plan.shift_mm)
-        _drop_islets(free, weight, window.spacing)
+        _drop_islets(free, weight, window.spacing, outlined=plan.label.outline is not None)
     return replace(plan, free=free)
 
 
-def _drop_islets(free: Tensor, weight: Tensor, spacing: tuple[float, float, float]) -> None:
+def _drop_islets(
+    free: Tensor, weight: Tensor, spacing: tuple[float, float, float], *, outlined: bool
+) -> None:
     label = (weight >= 0.5) & free
     if not label.numel():
         return
-    specks = islets(label, sphere_voxels(ISLET_MM, spacing), ISLET_SHARE)
+    smallest = sphere_voxels(NODULE_MM if outlined else ISLET_MM, spacing)
+    specks = islets(label, smallest, ISLET_SHARE, corners=outlined)
     if specks is not None:
         around, left = touched(torch.stack([specks, label & ~specks]))
         free &= (~around | left) & ~specks

@@ -46,8 +46,8 @@ class Plan:
 
     @property
     def distance(self) -> Tensor:
-        """Signed distance to the surface in the window, in mm, shape `(d, h, w)`."""
-        return self.label.distance[0]
+        """Signed distance to the surface of what is labelled, in mm, shape `(d, h, w)`."""
+        return self.label.labelled[0]
 
     def free_region(self, shape: Shape) -> Tensor:
         """Host voxels under the window that may change, in a host of this shape; on the CPU."""

@@ -276,13 +276,29 @@ def smooth_distance(mask: Tensor, limit_mm: float = 8.0) -> Tensor:
         # so that a size can be met exactly by moving the level.
         exact = signed_distance_mm(mask[wide], limit_mm=limit)
         smooth[wide] = limit - gaussian(limit - exact, 0.6)
-    # Symmetric shapes have equally deep voxels, up to 48 of them, which any level takes all or
-    # none of. A tilt of a ten-thousandth, in a direction that no voxel pair lies along, parts them.
+    return tilted(smooth)
+
+
+def tilted(distance: Tensor) -> Tensor:
+    """A distance no two voxels of which hold the same value, shape `(D, H, W)`; changed in place.
+
+    Symmetric shapes have equally deep voxels, up to 48 of them, which any level takes all or none
+    of. A tilt of a ten-thousandth, in a direction that no voxel pair lies along, parts them.
+    """
     for axis, share in enumerate((1.0, 0.618, 0.414)):
         view = [-1 if k == axis else 1 for k in range(3)]
-        steps = torch.arange(smooth.shape[axis], dtype=torch.float32, device=smooth.device)
-        smooth += 1e-4 * share * (steps - steps.mean()).view(view)
-    return smooth
+        steps = torch.arange(distance.shape[axis], dtype=torch.float32, device=distance.device)
+        distance += 1e-4 * share * (steps - steps.mean()).view(view)
+    return distance
+
+
+def level_of(distance: Tensor, voxels: int) -> float:
+    """The value that so many voxels do not exceed: taken away, it gives the inside this volume."""
+    near = distance[distance.abs() < 1.5]
+    rank = voxels - int((distance <= -1.5).sum())
+    if not 1 <= rank <= len(near):
+        near, rank = distance.flatten(), min(voxels, distance.numel())
+    return float(near.kthvalue(rank).values)
 
 
 def around(mask: Tensor, margin: int) -> Box | None:

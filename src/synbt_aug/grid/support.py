@@ -19,6 +19,9 @@ SUPPORT_MM = 2.0
 ISLET_MM = 5.0
 ISLET_SHARE = 0.05
 
+#: The same of a tumor with an outline of its own, whose nodules are painted at 1 mm.
+NODULE_MM = 2.0
+
 
 def beside(label: Tensor, spacing: Spacing) -> Tensor:
     """Voxels within 2 mm, or one voxel an axis, of labels, boolean, shape `(B, m, n, o)`."""
@@ -42,18 +45,22 @@ def touched(mask: Tensor) -> Tensor:
     return F.max_pool3d(mask.to(torch.float32), 3, 1, 1) > 0
 
 
-def islets(mask: Tensor, min_voxels: float, min_share: float) -> Tensor | None:
+def islets(
+    mask: Tensor, min_voxels: float, min_share: float, *, corners: bool = False
+) -> Tensor | None:
     """Pieces of a mask that are both small and few of its voxels.
 
     Args:
         mask: Boolean, shape `(D, H, W)`; voxels that share a face are one piece.
         min_voxels: A piece of so many is none.
         min_share: Nor is one of this share of the largest piece.
+        corners: Voxels that share a corner are one piece, too, as those of thin strands do.
 
     Returns:
         The voxels of such pieces, boolean, same shape and device; None where there are none.
     """
-    parts, count = ndimage.label(mask.cpu().numpy())
+    touching = np.ones((3, 3, 3)) if corners else None
+    parts, count = ndimage.label(mask.cpu().numpy(), touching)
     if count < 2:
         return None
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]

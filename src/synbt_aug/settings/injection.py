@@ -223,6 +223,7 @@ class InjectionSettings:
             self.distractors,
             self.only_free_side,
             self.curve,
+            fringe=self.texture == "diffusion",
         )
 
     def wishes(self, null: float, generator: torch.Generator) -> list[Wish]:

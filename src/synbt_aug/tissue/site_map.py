@@ -74,6 +74,14 @@ class SiteMap:
         depth[box] = torch.from_numpy(depth_inside(allowed[box].numpy(), self.grid_mm))
         return replace(self, weight=weight, depth_mm=depth, allowed=allowed)
 
+    def may_lie(self, place: np.ndarray) -> np.ndarray:
+        """Whether tumor may lie at positions in host voxels, shape `(n, 3)` -> boolean `(n,)`."""
+        cell = np.floor((np.rint(place) + 0.5) / np.array(self.factors)).astype(np.int64)
+        grid = np.array(self.allowed.shape)
+        inside = ((cell >= 0) & (cell < grid)).all(axis=1)
+        d, h, w = cell.clip(0, grid - 1).T
+        return np.asarray(inside & self.allowed.numpy()[d, h, w])
+
     def to_host(self, shape: tuple[int, int, int]) -> Tensor:
         """`allowed` on the host's grid, boolean, shape `shape`."""
         return self._at_host(self.allowed, shape)

@@ -1,4 +1,4 @@
-"""The shape of a label in its window, with all distances that painting needs, found once."""
+"""A tumor's shape in its window, with all distances that painting needs, found once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from synbt_aug.grid.mask import around, equivalent_diameter_mm, signed_distance_
 #: Distances are cut off here, in mm: nothing that is painted or measured looks farther.
 FARTHEST_MM = 10.0
 
+#: Distances from the outline are cut off here, in mm, on both sides: the blend needs 1 mm of them
+#: and resampling to coarse grids some more.
+OUTLINE_MM = 4.0
+
+#: Of a ragged edge, so much is not judged, in mm.
+_EDGE_MM = 0.5
+
 #: Where the depth of voxels outside is cut off, in mm.
 LEAST_DEPTH_MM = -8.0
 
@@ -24,23 +31,43 @@ class LabelShape:
     """B shapes.
 
     Args:
-        distance: Signed distance to the smooth surface of what will be labelled, in mm, negative
-            inside, at most `FARTHEST_MM`, shape `(B, d, h, w)`.
-        depth: Exact depth of the label's voxels, in mm, negative outside, at least
+        distance: Signed distance to the smooth surface of the body, which a network paints and
+            which is measured, in mm, negative inside, at most `FARTHEST_MM`, `(B, d, h, w)`.
+        depth: Exact depth of the body's voxels, in mm, negative outside, at least
             `LEAST_DEPTH_MM`, same shape.
-        radius_mm: Of the sphere with the label's volume, one a row; 0 without a label.
+        radius_mm: Of the sphere with the body's volume, one a row; 0 without a label.
+        outline: Signed distance to the surface of what will be labelled, with teeth, notches,
+            strands and nodules that a network cannot paint, at most `OUTLINE_MM`, float16, same
+            shape; None: the body's own.
     """
 
     distance: Tensor
     depth: Tensor
     radius_mm: tuple[float, ...]
+    outline: Tensor | None = None
+
+    @property
+    def labelled(self) -> Tensor:
+        """Signed distance to the surface of what will be labelled, float32, `(B, d, h, w)`."""
+        return self.distance if self.outline is None else self.outline.to(torch.float32)
+
+    @property
+    def judged(self) -> Tensor:
+        """Where a body is looked at to tell whether it shows, boolean, `(B, d, h, w)`.
+
+        Strands are as faint as they are thin, and the outermost half millimetre of a ragged edge
+        is half host by the blend, and less when it is smoothed.
+        """
+        body = self.distance <= 0
+        return body if self.outline is None else body & (self.outline <= -_EDGE_MM)
 
     @classmethod
-    def of(cls, distance: Tensor) -> LabelShape:
+    def of(cls, distance: Tensor, outline: Tensor | None = None) -> LabelShape:
         """Measure one shape.
 
         Args:
-            distance: As above, shape `(d, h, w)`; measured on the CPU wherever it is.
+            distance: Of the body, as above, shape `(d, h, w)`; measured on the CPU wherever it is.
+            outline: As above, float32, shape `(d, h, w)`; None: the body's own.
         """
         label = (distance <= 0).cpu()
         depth = -signed_distance_mm(label)
@@ -51,23 +78,35 @@ class LabelShape:
             depth[box] = torch.where(label[box], exact, depth[box])
         radius_mm = equivalent_diameter_mm(int(label.sum())) / 2
         depth = depth[None].clamp_min(LEAST_DEPTH_MM).to(distance.device)
-        return cls(distance[None].clamp_max(FARTHEST_MM), depth, (radius_mm,))
+        if outline is not None:
+            outline = outline[None].clamp(-OUTLINE_MM, OUTLINE_MM).to(torch.float16)
+        return cls(distance[None].clamp_max(FARTHEST_MM), depth, (radius_mm,), outline)
 
     def to(self, device: torch.device) -> LabelShape:
         """The same on another device; what is all farthest outside is not copied there."""
         if device == self.distance.device or self.distance.device.type != "cpu":
-            return replace(self, distance=self.distance.to(device), depth=self.depth.to(device))
+            outline = None if self.outline is None else self.outline.to(device)
+            moved = [self.distance.to(device), self.depth.to(device)]
+            return LabelShape(moved[0], moved[1], self.radius_mm, outline)
         moved = []
         box = (slice(None), *self.box())
-        for values, outside in ((self.distance, FARTHEST_MM), (self.depth, LEAST_DEPTH_MM)):
-            there = torch.full(values.shape, outside, device=device)
+        for values, outside in self.fields():
+            there = torch.full(values.shape, outside, dtype=values.dtype, device=device)
             there[box] = values[box].contiguous().to(device, non_blocking=True)
             moved.append(there)
-        return LabelShape(moved[0], moved[1], self.radius_mm)
+        return LabelShape(moved[0], moved[1], self.radius_mm, *moved[2:])
+
+    def fields(self) -> list[tuple[Tensor, float]]:
+        """Distance, depth and outline, the last one where there is one, with what is outside."""
+        fields = [(self.distance, FARTHEST_MM), (self.depth, LEAST_DEPTH_MM)]
+        return fields if self.outline is None else [*fields, (self.outline, OUTLINE_MM)]
 
     def box(self) -> tuple[slice, slice, slice]:
         """The part of the windows beyond which everything is farthest outside; on the CPU."""
-        near = ((self.distance < FARTHEST_MM) | (self.depth > LEAST_DEPTH_MM)).any(0).numpy()
+        shaped = (self.distance < FARTHEST_MM) | (self.depth > LEAST_DEPTH_MM)
+        if self.outline is not None:
+            shaped |= self.outline < OUTLINE_MM
+        near = shaped.any(0).numpy()
         box = []
         for axis in range(3):
             there = np.flatnonzero(near.any(axis=tuple(k for k in range(3) if k != axis)))
@@ -90,8 +129,19 @@ class LabelShape:
     @classmethod
     def join(cls, shapes: Sequence[LabelShape]) -> LabelShape:
         """One batch of several."""
+        outline = None
+        if any(s.outline is not None for s in shapes):
+            outline = torch.cat(
+                [
+                    s.distance.clamp(-OUTLINE_MM, OUTLINE_MM).to(torch.float16)
+                    if s.outline is None
+                    else s.outline
+                    for s in shapes
+                ]
+            )
         return cls(
             torch.cat([s.distance for s in shapes]),
             torch.cat([s.depth for s in shapes]),
             tuple(radius for s in shapes for radius in s.radius_mm),
+            outline,
         )

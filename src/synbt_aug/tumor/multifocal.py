@@ -24,7 +24,7 @@ from synbt_aug.tumor.placement import (
     elastic_mm,
 )
 from synbt_aug.tumor.room import nearest_place, room_of
-from synbt_aug.tumor.shape import rasterize, rotation_and_displacement
+from synbt_aug.tumor.shape import rasterized, rotation_and_displacement
 from synbt_aug.tumor.sizes import SMALLEST_MM
 
 #: Satellites that are drawn: how many at most, how large at most, and the SD of their distance
@@ -126,15 +126,21 @@ def place_satellite(
     Returns:
         A placement; None where the breast has no room for it.
     """
-    distance = rasterize(bank, satellite.pose, satellite.diameter_mm, hole_margin_mm)
-    if distance is None:
+    raster = rasterized(bank, satellite.pose, satellite.diameter_mm, hole_margin_mm)
+    if raster is None:
         return None
     room = room_of(sites, shape)
-    found = nearest_place(room, distance <= 0, satellite.centre, _same_breast(sites, satellite))
+    among = _same_breast(sites, satellite)
+    found = nearest_place(room, raster.filled, satellite.centre, among)
     if found is None:
         return None
     return Placement(
-        satellite.pose, satellite.diameter_mm, found.window, distance, sites=found.tries
+        satellite.pose,
+        satellite.diameter_mm,
+        found.window,
+        raster.distance,
+        raster.outline,
+        sites=found.tries,
     )
 
 

@@ -56,7 +56,8 @@ class Placement:
         pose: Of a template.
         diameter_mm: Equivalent-sphere diameter.
         window: Where.
-        distance: What `rasterize` makes of it, shape `(n, n, n)`.
+        distance: What `rasterize` makes of it, shape `(d, h, w)`.
+        outline: The same with teeth and notches, as in `Raster`.
         most_mm: Where the distribution of sizes was cut off; None for one size that was asked for.
         rank: The size's place in the distribution so cut off, in [0, 1): the
             probability-integral transform; None likewise.
@@ -68,6 +69,7 @@ class Placement:
     diameter_mm: float
     window: Window
     distance: Tensor
+    outline: Tensor
     most_mm: float | None = None
     rank: float | None = None
     poses: int = 1
@@ -182,19 +184,18 @@ def place_tumor(
         for _ in range(_POSES):
             tried += 1
             how = draw_pose(bank, size, generator, category, among)
-            distance = rasterize(bank, how, size, hole_margin_mm)
+            raster = rasterized(bank, how, size, hole_margin_mm)
             found = (
-                None
-                if distance is None
-                else draw_place(room, distance <= 0, generator, weigh=weigh)
+                None if raster is None else draw_place(room, raster.filled, generator, weigh=weigh)
             )
-            if distance is None or found is None:
+            if raster is None or found is None:
                 continue
             return Placement(
                 how,
                 size,
                 found.window,
-                distance,
+                raster.distance,
+                raster.outline,
                 most if drawn else None,
                 rank if drawn else None,
                 tried,

@@ -21,11 +21,12 @@ from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.curve import Curve
 from synbt_aug.tumor.distractor import Distractor
+from synbt_aug.tumor.fringe import Fringe
 from synbt_aug.tumor.shape import Pose
 from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM
 
 #: Raised when a recipe's meaning changes.
-RECIPE_FORMAT = 2
+RECIPE_FORMAT = 3
 
 #: Host voxels; no site lies farther out.
 _FAR = 100_000
@@ -50,6 +51,7 @@ class TumorRecipe:
         distractor: The benign thing.
         curve: How it shows in further post-contrast scans; None where the host has none, and of
             what is ordinary tissue.
+        fringe: What leaves the body of a posed template; None: nothing.
         painted_in: The larger window that it was painted in, in a batch with others; None: in its
             own.
     """
@@ -64,6 +66,7 @@ class TumorRecipe:
     voxels_of: int | None = None
     distractor: Distractor | None = None
     curve: Curve | None = None
+    fringe: Fringe | None = None
     painted_in: Window | None = None
 
     def with_noise(self, seed: int) -> TumorRecipe:
@@ -80,6 +83,8 @@ class TumorRecipe:
             more["distractor"] = self.distractor.to_dict()
         if self.curve is not None:
             more["curve"] = self.curve.to_dict()
+        if self.fringe is not None:
+            more["fringe"] = self.fringe.to_dict()
         if self.painted_in is not None:
             more["painted_in"] = _window_to_dict(self.painted_in)
         return {
@@ -106,7 +111,8 @@ class TumorRecipe:
                 raise SynBTError(f"unknown kind {values['kind']!r}")
             diameter = values["diameter_mm"]
             voxels_of, distractor = values.get("voxels_of"), values.get("distractor")
-            curve, larger = values.get("curve"), values.get("painted_in")
+            curve, fringe = values.get("curve"), values.get("fringe")
+            larger = values.get("painted_in")
             return cls(
                 kind=str(values["kind"]),
                 window=window,
@@ -120,6 +126,7 @@ class TumorRecipe:
                 voxels_of=None if voxels_of is None else check_whole("voxels_of", voxels_of, 0),
                 distractor=None if distractor is None else Distractor.from_dict(distractor),
                 curve=None if curve is None else Curve.from_dict(curve),
+                fringe=None if fringe is None else Fringe.from_dict(fringe),
                 painted_in=None if larger is None else _read_larger(larger, window),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -21,9 +21,12 @@ from synbt_aug.grid.mask import (
     Box,
     around,
     bounding_box,
+    gaussian,
+    level_of,
     smooth_distance,
     smoothed_mask,
     sphere_voxels,
+    tilted,
 )
 from synbt_aug.grid.posing import pose, rotation_matrix
 from synbt_aug.grid.support import ISLET_MM, ISLET_SHARE
@@ -55,6 +58,11 @@ _SMALL_ZOOM = 0.4
 #: How far, in mm, a distance may lie from that of the voxel beside it along all axes, bent as it
 #: may be, and still decide on which side of the soft edge of half a mm it lies.
 _ROUGHNESS_MM = 3.0
+
+#: The surface as it was posed is smoothed by this much, in mm, against the steps of a label's own
+#: voxels, and looked for this far from the smooth one.
+_OUTLINE_SIGMA_MM = 0.6
+_OUTLINE_MM = 4.0
 
 #: Distances are cut off here, in mm: the blend and the hole need no more than three.
 _LIMIT_MM = 5.0
@@ -119,15 +127,23 @@ class Raster(NamedTuple):
 
     Args:
         distance: What `rasterize` gives.
+        outline: Signed distance to the template's own surface, teeth and notches of a millimetre
+            included, same shape and volume inside.
         zoom: Of the template, corrected for what smoothing ate.
         side: Of the cube it was posed in, in mm.
         first: Where in that cube the shape's own begins; negative where it reaches beyond.
     """
 
     distance: Tensor
+    outline: Tensor
     zoom: float
     side: int
     first: tuple[int, int, int]
+
+    @property
+    def filled(self) -> Tensor:
+        """Voxels inside either surface, boolean, shape `(d, h, w)`."""
+        return (self.distance <= 0) | (self.outline <= 0)
 
 
 def rotation_and_displacement(how: Pose) -> tuple[Tensor, Tensor]:
@@ -168,20 +184,21 @@ def rasterized(
     found = _kept(bank, how, diameter_mm, target)
     if found is None:
         return None
-    kept, corner, zoom, side = found
+    kept, posed, corner, zoom, side = found
     limit = max(_LIMIT_MM, hole_margin_mm + 2)
     margin = math.ceil(limit) + 1
     d, h, w = (start - margin for start in corner)
     distance = smooth_distance(F.pad(kept, (margin,) * 6), limit)
     near = distance[(slice(margin - 3, 3 - margin),) * 3]
     for _ in range(_ROUNDS):
-        distance -= _level(near, target)
+        distance -= level_of(near, target)
         islets = _islets(near)
         if islets is None:
             break
         near.copy_(torch.where(islets, near.clamp_min(2 * _LEVEL_REACH_MM), near))
     else:
-        distance -= _level(near, target)
+        distance -= level_of(near, target)
+    outline = _outline(posed, near, target, margin, limit)
     hole = bounding_box(distance <= hole_margin_mm)
     fits = fitting_shape([end - start for start, end in hole])
     if fits is None:
@@ -191,17 +208,37 @@ def rasterized(
         for (start, end), side, corner in zip(hole, fits, (d, h, w), strict=True)
     ]
     window = (first[0], first[1], first[2])
-    return Raster(_in_window(distance, (d, h, w), window, fits), zoom, side, window)
+    placed = [_in_window(field, (d, h, w), window, fits) for field in (distance, outline)]
+    return Raster(placed[0], placed[1], zoom, side, window)
+
+
+def _outline(posed: Tensor, near: Tensor, target: int, margin: int, limit: float) -> Tensor:
+    """The surface as it was posed, in the box of the smooth one; arguments as in `rasterized`.
+
+    Args:
+        posed: Signed distance of the posed template, in the box of the smooth shape.
+        near: Distance to the smooth surface, in that box and 3 mm around.
+        target: Voxels wanted inside.
+        margin: Of the whole box around that of `posed`.
+        limit: Where distances are cut off.
+    """
+    fine = F.pad(posed.clamp(-limit, _OUTLINE_MM), (margin,) * 6, value=_OUTLINE_MM)
+    fine = tilted(_OUTLINE_MM - gaussian(_OUTLINE_MM - fine, _OUTLINE_SIGMA_MM))
+    there = fine[(slice(margin - 3, 3 - margin),) * 3]
+    # What was taken away as an islet does not come back as an outline.
+    there.copy_(torch.where(near > _OUTLINE_MM, there.clamp_min(2 * _LEVEL_REACH_MM), there))
+    fine -= level_of(there, target)
+    return fine
 
 
 def _kept(
     bank: TumorBank, how: Pose, diameter_mm: float, target: int
-) -> tuple[Tensor, list[int], float, int] | None:
+) -> tuple[Tensor, Tensor, list[int], float, int] | None:
     """A posed template without its strands, of about so many voxels.
 
     Returns:
-        The shape in its box, where that box starts in the window, the zoom, and the window's
-        side; None where no window holds it.
+        The shape in its box, the distance that it was smoothed from, where that box starts in
+        the window, the zoom, and the window's side; None where no window holds it.
     """
     rotation, displacement = rotation_and_displacement(how)
     template = template_distance(bank, how.template)
@@ -225,7 +262,12 @@ def _kept(
             if step > 1 and zoom >= _SMALL_ZOOM:
                 rough = _Rough(posed, box, zoom)
             kept = smoothed_mask(posed, step)
-            found = around(kept, 0)
+            # With the teeth that smoothing took.
+            found = (
+                around(kept | (posed <= 0), 0)
+                if step == 1 and bool(kept.any())
+                else around(kept, 0)
+            )
             if found is None or (step > 1 and _too_long(found, step)):
                 return None
             part: Box = found
@@ -236,7 +278,7 @@ def _kept(
             zoom *= correction
         if all(b.start > 0 and b.stop < side for b in box):
             corner = [b.start + p.start for b, p in zip(box, part, strict=True)]
-            return kept[part], corner, zoom, side
+            return kept[part], posed[part], corner, zoom, side
     return None
 
 
@@ -271,15 +313,6 @@ class _Rough(NamedTuple):
                 view = [-1 if k == axis else 1 for k in range(3)]
                 known = known.masked_fill(~there.view(view), math.nan)
         return known
-
-
-def _level(distance: Tensor, target: int) -> float:
-    """The value that so many voxels do not exceed."""
-    near = distance[distance.abs() < 1.5]
-    rank = target - int((distance <= -1.5).sum())
-    if not 1 <= rank <= len(near):
-        near, rank = distance.flatten(), min(target, distance.numel())
-    return float(near.kthvalue(rank).values)
 
 
 def _reached(ends: np.ndarray, zoom: float, displacement: Tensor) -> np.ndarray:

@@ -1,0 +1,288 @@
+"""What leaves a tumor's body: strands that set out from its surface, and nodules beside it.
+
+Too thin for a 4 mm latent cell: a network cannot paint them. Their shape is drawn at 1 mm, in the
+free margin of the body's window; what they look like is the body's edge carried on
+(`paint/carried_on.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from synbt_aug.grid.support import islets, touched
+from synbt_aug.support.number import check_number, check_seed, check_whole
+
+#: Step along a strand, in mm.
+_STEP_MM = 0.6
+
+#: Most of either that a recipe may ask for.
+MAX_STRANDS = 64
+
+#: Free margin of a window that nothing reaches into, in mm: the support ends 2 mm from a label.
+_FREE_MM = 4.0
+
+#: Longest strand, in mm: a window has 12 mm around the hole.
+LONGEST_MM = 14.0
+
+#: A body of this diameter has as many strands as its margin says, smaller ones fewer.
+_FULL_FROM_MM = 18.0
+
+#: Pieces of fewer voxels are noise to the eye.
+_SPECK_VOXELS = 7
+
+#: Distances from strands are drawn up to here, in mm.
+_NEAR_MM = 3.0
+
+
+class _Margin(NamedTuple):
+    """How often a kind of margin is met, its strands, the mean of its nodules."""
+
+    share: float
+    strands: tuple[int, int]
+    length_mm: tuple[float, float]
+    nodules: float
+
+
+#: Spiculated, irregular and circumscribed masses, as phantoms have them; beside clumps of a
+#: non-mass lesion lie clumps.
+_MARGINS = {
+    "mass": (
+        _Margin(0.5, (6, 24), (4.0, LONGEST_MM), 10.0),
+        _Margin(0.35, (2, 12), (3.0, 12.0), 8.0),
+        _Margin(0.15, (0, 3), (2.0, 8.0), 2.0),
+    ),
+    "non-mass": (_Margin(1.0, (2, 10), (3.0, 12.0), 12.0),),
+}
+
+
+@dataclass(frozen=True)
+class Fringe:
+    """Strands and nodules of one tumor.
+
+    Args:
+        seed: Of their courses.
+        strands: How many set out from the surface.
+        nodules: How many lie beside it.
+        length_mm: Range of the strands' lengths.
+        reach_mm: How far each goes, strands first, where what may hold a tumor ends before it
+            does; 0 leaves it out. Empty: all go to their ends.
+    """
+
+    seed: int
+    strands: int
+    nodules: int
+    length_mm: tuple[float, float] = (4.0, LONGEST_MM)
+    reach_mm: tuple[float, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "seed": self.seed,
+            "strands": self.strands,
+            "nodules": self.nodules,
+            "length_mm": list(self.length_mm),
+            "reach_mm": list(self.reach_mm),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Fringe:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            KeyError: If something is missing.
+            TypeError: If something is of another kind.
+            ValueError: If a number is out of range.
+        """
+        strands = check_whole("strands", values["strands"], 0, MAX_STRANDS)
+        nodules = check_whole("nodules", values["nodules"], 0, MAX_STRANDS)
+        low, high = (check_number("length_mm", v, 0.5, LONGEST_MM) for v in values["length_mm"])
+        reach = tuple(check_number("reach_mm", v, 0, 3 * LONGEST_MM) for v in values["reach_mm"])
+        if len(reach) not in (0, strands + nodules):
+            raise ValueError(f"reach_mm needs {strands + nodules} numbers, got {len(reach)}")
+        return cls(check_seed(values["seed"], "seed"), strands, nodules, (low, high), reach)
+
+
+def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Generator) -> Fringe:
+    """How much leaves a body of this size and category.
+
+    Args:
+        diameter_mm: Equivalent-sphere diameter of the body.
+        category: "mass", "rim" or "non-mass"; None is taken for a mass.
+        generator: On the CPU.
+    """
+    first, second, third, fourth = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+    margins = _MARGINS["non-mass" if category == "non-mass" else "mass"]
+    bounds = np.cumsum([margin.share for margin in margins])
+    margin = margins[min(int(np.searchsorted(bounds, first)), len(margins) - 1)]
+    full = min(1.0, (diameter_mm / _FULL_FROM_MM) ** 1.5)
+    low, high = margin.strands
+    strands = round(full * (low + second * (high - low)))
+    # Few as a rule, many at times.
+    nodules = round(full * margin.nodules * -math.log(max(third, 1e-6)) * (0.5 + fourth))
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    return Fringe(seed, min(strands, MAX_STRANDS), min(nodules, MAX_STRANDS), margin.length_mm)
+
+
+class Courses(NamedTuple):
+    """Where strands and nodules run in their window.
+
+    Args:
+        points: Positions a step apart, in voxels of 1 mm, one array `(steps, 3)` each.
+        radii: In mm, one array `(steps,)` each.
+    """
+
+    points: list[np.ndarray]
+    radii: list[np.ndarray]
+
+
+def courses_of(fringe: Fringe, body: Tensor) -> Courses:
+    """Where what leaves a body runs; the same for the same body and seed.
+
+    Args:
+        fringe: How much.
+        body: Signed distance to the body's surface in its window, in mm, shape `(d, h, w)`, CPU.
+    """
+    count = fringe.strands + fringe.nodules
+    near = (body.abs() < 0.75).nonzero().numpy().astype(float)
+    if count == 0 or len(near) == 0:
+        return Courses([], [])
+    generator = torch.Generator().manual_seed(fringe.seed)
+
+    def uniform(*shape: int) -> np.ndarray:
+        return np.asarray(torch.rand(shape, generator=generator, dtype=torch.float64).numpy())
+
+    def normal(*shape: int) -> np.ndarray:
+        return np.asarray(torch.randn(shape, generator=generator, dtype=torch.float64).numpy())
+
+    starts = near[(uniform(count) * len(near)).astype(int)]
+    out = _outward(body, starts)
+    own = np.arange(count) < fringe.strands
+    heading = _unit(out + np.where(own, 0.35, 0.5)[:, None] * normal(count, 3))
+    low, high = fringe.length_mm
+    length = np.minimum(low + (high - low) / 2 * -np.log(uniform(count).clip(1e-6)), high)
+    length = np.where(own, length, 1.5 + 7.0 * uniform(count))
+    # Nodules begin some mm off the surface and go anywhere.
+    off = np.where(own, -1.5, 2.5 + 2.5 * -np.log(uniform(count).clip(1e-6)))
+    starts = starts + off[:, None] * out
+    wander = normal(count, 3)
+    heading = np.where(own[:, None], heading, _unit(wander))
+    steps = np.maximum((length + np.where(own, 1.5, 0.0)) / _STEP_MM, 2).astype(int)
+    turns = normal(int(steps.max()), count, 3)
+    turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.5, 0.9)[None, :, None]
+    thick = np.where(own, 0.6 + 0.5 * uniform(count), 0.9 + 0.45 * -np.log(uniform(count)))
+    knots = np.exp(0.4 * ndimage.gaussian_filter1d(normal(count, int(steps.max())), 1.5, axis=1))
+    trail = []
+    for turn in turns:
+        heading = _unit(heading + turn)
+        starts = starts + _STEP_MM * heading
+        trail.append(starts)
+    whole = np.stack(trail, axis=1)
+    points, radii = [], []
+    for k, n in enumerate(steps):
+        taper = np.linspace(1.0, 0.55, n) if own[k] else knots[k, :n]
+        points.append(whole[k, :n])
+        radii.append(np.minimum(thick[k] * taper, 2.2))
+    return Courses(points, radii)
+
+
+def within(
+    fringe: Fringe, courses: Courses, body: Tensor, may_lie: Callable[[np.ndarray], np.ndarray]
+) -> Fringe:
+    """The same as far as it may go.
+
+    Args:
+        fringe: What was drawn.
+        courses: Where it runs.
+        body: As for `courses_of`.
+        may_lie: Tells of positions in the window, shape `(n, 3)`, whether tumor may lie there.
+
+    Returns:
+        With `reach_mm`: strands end before the first place where they may not lie, and nodules
+        that would touch one are left out.
+    """
+    sides = np.array(body.shape)
+    inner = body.numpy()
+    reach = []
+    for k, points in enumerate(courses.points):
+        inside = ((points >= _FREE_MM) & (points <= sides - 1 - _FREE_MM)).all(axis=1)
+        voxel = np.rint(points).astype(int).clip(0, sides - 1)
+        fits = inside & (may_lie(points) | (inner[tuple(voxel.T)] < 0))
+        if k < fringe.strands:
+            ends = len(fits) if fits.all() else int(np.argmin(fits))
+            reach.append(round(ends * _STEP_MM, 1) if ends * _STEP_MM > 3.0 else 0.0)
+        else:
+            reach.append(round(len(fits) * _STEP_MM, 1) if fits.all() else 0.0)
+    return replace(fringe, reach_mm=tuple(reach))
+
+
+def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
+    """Signed distance to the surface of a body with what leaves it.
+
+    Args:
+        body: As for `courses_of`.
+        fringe: With its reach.
+        courses: Where it runs.
+
+    Returns:
+        Same shape, in mm; as many voxels inside as the body had alone.
+    """
+    reach = fringe.reach_mm or (math.inf,) * len(courses.points)
+    points, radii = [], []
+    for path, sizes, mm in zip(courses.points, courses.radii, reach, strict=True):
+        n = min(round(min(mm, 1e3) / _STEP_MM), len(path))
+        points.append(path[:n])
+        radii.append(sizes[:n])
+    if not sum(len(p) for p in points):
+        return body
+    shape = tuple(body.shape)
+    tubes = torch.from_numpy(_tubes(np.concatenate(points), np.concatenate(radii), shape))
+    specks = islets(torch.minimum(body, tubes) <= 0, _SPECK_VOXELS, 1.0, corners=True)
+    if specks is not None:
+        tubes = torch.where(touched(specks[None])[0], _NEAR_MM, tubes)
+    # The body alone gives way: strands made thinner would fall to pieces.
+    left = int((body <= 0).sum()) - int((tubes <= 0).sum())
+    beside = body[tubes > 0]
+    level = float(beside.kthvalue(min(max(left, 1), len(beside))).values)
+    return torch.minimum(body - level, tubes)
+
+
+def _tubes(points: np.ndarray, radii: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Signed distance to a union of balls, at most `_NEAR_MM`, shape `shape`, float32."""
+    out = np.full(shape, _NEAR_MM, np.float32)
+    largest = math.ceil(float(radii.max()) + 1.5)
+    line = np.arange(-largest, largest + 1)
+    cube = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
+    cube = cube[(cube**2).sum(1) <= (largest + 0.5) ** 2]
+    voxel = np.rint(points).astype(int)[:, None] + cube
+    away = np.sqrt(((voxel - points[:, None]) ** 2).sum(-1)) - radii[:, None]
+    kept = ((voxel >= 0) & (voxel < np.array(shape))).all(-1)
+    np.minimum.at(out, tuple(voxel[kept].T), away[kept].astype(np.float32))
+    return out
+
+
+def _outward(body: Tensor, at: np.ndarray) -> np.ndarray:
+    """Unit normals at voxels near the surface, shape `(n, 3)`."""
+    values = body.numpy()
+    i, j, k = at.astype(int).T
+    d, h, w = values.shape
+    slopes = np.stack(
+        [
+            values[np.minimum(i + 2, d - 1), j, k] - values[np.maximum(i - 2, 0), j, k],
+            values[i, np.minimum(j + 2, h - 1), k] - values[i, np.maximum(j - 2, 0), k],
+            values[i, j, np.minimum(k + 2, w - 1)] - values[i, j, np.maximum(k - 2, 0)],
+        ],
+        axis=1,
+    )
+    return _unit(slopes.astype(float))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-6))
