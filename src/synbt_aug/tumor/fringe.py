@@ -35,6 +35,9 @@ LONGEST_MM = 14.0
 #: A body of this diameter has as many strands as its margin says, smaller ones fewer.
 _FULL_FROM_MM = 18.0
 
+#: Of the body's volume, no more leaves it.
+_LARGEST_SHARE = 0.25
+
 #: Pieces of fewer voxels are noise to the eye.
 _SPECK_VOXELS = 7
 
@@ -136,7 +139,7 @@ class Courses(NamedTuple):
 
     Args:
         points: Positions a step apart, in voxels of 1 mm, one array `(steps, 3)` each.
-        radii: In mm, one array `(steps,)` each.
+        radii: In mm, one array `(steps,)` each. Empty where it would be too much for the body.
     """
 
     points: list[np.ndarray]
@@ -186,10 +189,17 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
         trail.append(starts)
     whole = np.stack(trail, axis=1)
     points, radii = [], []
+    left_mm3 = _LARGEST_SHARE * float((body <= 0).sum())
     for k, n in enumerate(steps):
         taper = np.linspace(1.0, 0.55, n) if own[k] else knots[k, :n]
-        points.append(whole[k, :n])
-        radii.append(np.minimum(thick[k] * taper, 2.2))
+        radius = np.minimum(thick[k] * taper, 2.2)
+        mm3 = math.pi * _STEP_MM * float(np.square(radius).sum())
+        if mm3 > left_mm3:
+            radius = radius[:0]
+        else:
+            left_mm3 -= mm3
+        points.append(whole[k, : len(radius)])
+        radii.append(radius)
     return Courses(points, radii)
 
 
