@@ -36,7 +36,7 @@ from synbt_aug.weights import (
     WithoutNetworks,
     load_weights,
     load_without_networks,
-    shipped_folder,
+    weights_folder,
 )
 
 _lock = threading.Lock()
@@ -114,7 +114,7 @@ def check_files(settings: InjectionSettings) -> None:
     Raises:
         SynBTError: If a file is missing: the loaders say which, and what makes one.
     """
-    if not (_weights_folder(settings.weights) / "manifest.json").is_file():
+    if not (weights_folder(settings.weights) / "manifest.json").is_file():
         load_without_networks(settings.weights)
     if not (_tissue_folder(settings.tissue) / "tissue.safetensors").is_file():
         load_segmenter(settings.tissue)
@@ -176,7 +176,7 @@ def _place(device: torch.device) -> torch.device:
 
 def _weights_key(name: str) -> tuple[object, ...]:
     """The folder and what its manifest holds, which names each file's SHA-256."""
-    folder = _weights_folder(name)
+    folder = weights_folder(name).resolve()
     manifest = folder / "manifest.json"
     # Without one `load_weights` says what is wrong.
     content = manifest.read_bytes() if manifest.is_file() else b""
@@ -190,10 +190,6 @@ def _tissue_key(name: str) -> tuple[object, ...]:
     # Without one `load_segmenter` says what is wrong.
     content = facts.read_bytes() if facts.is_file() else b""
     return str(folder), hashlib.sha256(content).hexdigest()
-
-
-def _weights_folder(name: str) -> Path:
-    return shipped_folder() if name == SHIPPED else Path(name).resolve()
 
 
 def _tissue_folder(name: str) -> Path:

@@ -24,6 +24,7 @@ from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.support.case_ids import PRIVACY, case_keys
 from synbt_aug.support.files import check_output_folder, read_json, sha256_of, write_json
+from synbt_aug.support.user_folder import is_plain_name, user_folder
 from synbt_aug.tumor.bank import TumorBank, load_bank
 
 #: Largest file, in bytes: what hosts of code and wheels take without asking.
@@ -109,7 +110,7 @@ def load_weights(name: str | Path = SHIPPED) -> Weights:
     """Load trained weights, after checking every file.
 
     Args:
-        name: "shipped", or the path of a weights folder.
+        name: "shipped", the path of a weights folder, or a name that `synbt adapt` gave.
 
     Raises:
         SynBTError: If there are none of that name, a file is missing or damaged, or they follow
@@ -139,7 +140,7 @@ def load_without_networks(name: str | Path = SHIPPED) -> WithoutNetworks:
     """Load a weights folder's bank and contract alone; its networks need not be there.
 
     Args:
-        name: "shipped", or the path of a weights folder.
+        name: "shipped", the path of a weights folder, or a name that `synbt adapt` gave.
 
     Raises:
         SynBTError: As `load_weights`, of these files.
@@ -216,27 +217,52 @@ def shipped_folder() -> Path:
     return Path(synbt_aug_weights.__file__).parent / "shipped"
 
 
-def _find(name: str | Path) -> Path:
+def named_weights() -> Path:
+    """The folder of weights that are asked for by name: those that `synbt adapt` made."""
+    return user_folder() / "weights"
+
+
+def weights_folder(name: str | Path) -> Path:
+    """Where weights lie, whether they are there or not.
+
+    Args:
+        name: "shipped", a path, or a name in `named_weights`. A weights folder of that path has
+            the first say.
+    """
     if str(name) == SHIPPED:
-        folder = shipped_folder()
-        if not (folder / "manifest.json").is_file():
-            raise SynBTError(
-                f"The shipped weights are missing from {folder}. Reinstall: pip install "
-                f"--force-reinstall synbt-aug."
-            )
+        return shipped_folder()
+    path = Path(name)
+    named = named_weights() / str(name)
+    if is_plain_name(str(name)) and not is_finished(path) and is_finished(named):
+        return named
+    return path
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder is a whole weights folder: its manifest is written last."""
+    return (folder / "manifest.json").is_file()
+
+
+def _find(name: str | Path) -> Path:
+    folder = weights_folder(name)
+    if is_finished(folder):
         return folder
-    folder = Path(name)
+    if str(name) == SHIPPED:
+        raise SynBTError(
+            f"The shipped weights are missing from {folder}. Reinstall: pip install "
+            f"--force-reinstall synbt-aug."
+        )
     if not folder.is_dir():
+        named = sorted(p.name for p in named_weights().glob("*") if is_finished(p))
         raise SynBTError(
-            f"weights needs {SHIPPED!r} or the path of a weights folder, got {str(name)!r}. "
-            f"`synbt train denoiser` writes such a folder."
+            f"weights needs {SHIPPED!r} or the path of a weights folder, or a name that `synbt "
+            f"adapt` gave ({', '.join(named) or 'none yet'}), got {str(name)!r}. `synbt adapt` and "
+            f"`synbt train denoiser` write such a folder."
         )
-    if not (folder / "manifest.json").is_file():
-        raise SynBTError(
-            f"{folder} holds no manifest.json: it is no finished weights folder. "
-            f"`synbt train denoiser` writes one."
-        )
-    return folder
+    raise SynBTError(
+        f"{folder} holds no manifest.json: it is no finished weights folder. "
+        f"`synbt train denoiser` writes one."
+    )
 
 
 def _save_parts(state: Mapping[str, Tensor], folder: Path, stem: str, *, half: bool) -> list[str]:

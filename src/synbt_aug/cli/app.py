@@ -11,6 +11,7 @@ import typer
 
 from synbt_aug import __version__
 from synbt_aug.cli import (
+    adapt,
     bank,
     demo,
     doctor,
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("synthesize")(synthesize.synthesize)
+app.command("adapt")(adapt.adapt)
 app.command("generate")(generate.generate)
 app.command("preview")(preview.preview)
 app.command("probe")(probe.probe)

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -286,19 +286,15 @@ def _compared(fits: Mapping[str, Fit]) -> Iterator[Finding | Table]:
 
 def _fit_cases(cases: Sequence[CaseFiles], unread: dict[str, Finding]) -> Iterator[FitCase]:
     """Cases as they are stored, read one at a time; what cannot be read goes to `unread`."""
-    from synbt_aug.data import read_mask, read_pair
-    from synbt_aug.evaluate import FitCase
+    from synbt_aug.evaluate import read_fit_case
 
     for case in cases:
         try:
-            pair = read_pair(case.pre, case.posts[0])
-            tumor = None
-            if case.label is not None:
-                tumor = read_mask(case.label, pair.pre, "The tumor mask", label=case.tumor_label)
+            found = read_fit_case(case)
         except ValueError as error:
             unread[case.name] = Finding(BROKEN, case.name, sentence_for(error) or str(error))
             continue
-        yield FitCase(case.name, replace(pair.volume, tumor=tumor))
+        yield found
 
 
 def _case(files: CaseFiles) -> Finding:

@@ -79,6 +79,7 @@ class BuiltBank:
 def bank_of_dataset(
     folder: str | os.PathLike[str],
     *,
+    names: Iterable[str] | None = None,
     fold: int | None = None,
     split: str | None = None,
     voxels: bool = False,
@@ -90,6 +91,7 @@ def bank_of_dataset(
 
     Args:
         folder: A phantom cohort, a MAMA-MIA folder or an nnU-Net raw dataset.
+        names: Only these cases; not with a fold.
         fold: Only the training cases of this fold of nnU-Net's `splits_final.json`.
         split: "train" or "test" by the dataset's own split; None as for `load_cohort`.
         voxels: Keep the images' signal around the tumors.
@@ -100,7 +102,7 @@ def bank_of_dataset(
     Raises:
         SynBTError: If there is no tumor of 6 mm or more, or the fold or split is not there.
     """
-    files = select(read_dataset(folder, split=split), fold=fold)
+    files = select(read_dataset(folder, split=split), names=names, fold=fold)
     tell = on_case or (lambda done, total: None)
     tell(0, len(files.cases))
     found: dict[str, _Cut] = {}

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from synbt_aug.data.layout import DatasetFiles, shorten
 from synbt_aug.data.mama_mia import read_mama_mia
 from synbt_aug.data.nnunet_raw import read_nnunet_raw
 from synbt_aug.errors import SynBTError
+
+
+def dataset_folder(name: str | os.PathLike[str]) -> Path:
+    """The folder of a dataset that is named by its path, or by nnU-Net's number or name of it.
+
+    Args:
+        name: `path/to/folder`, `105` or `Dataset105_Breast`; the last two lie in `$nnUNet_raw`.
+
+    Raises:
+        SynBTError: If there is no such folder, or several have the number.
+    """
+    path, text, raw = Path(name), str(name), os.environ.get("nnUNet_raw")  # noqa: SIM112
+    if path.is_dir() or not re.fullmatch(r"\d+|Dataset\d{3,}_[^/\\]+", text):
+        return path
+    if raw is None:
+        raise SynBTError(
+            f"There is no folder {text}, and nnU-Net's datasets are looked for in $nnUNet_raw, "
+            f"which is not set. Type the folder, or set the variable."
+        )
+    pattern = f"Dataset{int(text):03d}_*" if text.isdecimal() else text
+    found = sorted(one for one in Path(raw).glob(pattern) if one.is_dir())
+    if len(found) != 1:
+        raise SynBTError(
+            f"Of the folders in $nnUNet_raw ({raw}) one must be {pattern}, but there are "
+            f"{len(found)}: {shorten([one.name for one in found])}. Type the folder."
+        )
+    return found[0]
 
 
 def detect_layout(folder: str | os.PathLike[str]) -> str:

@@ -24,8 +24,9 @@ TRAINER_SETTINGS = (
     "examples",
 )
 
-#: Variables that are no settings: the start-up hook's, the command line's, the tests'.
-_NO_SETTINGS = ("no_hook", "traceback", "real_data", "real_slices")
+#: Variables that are no settings: the start-up hook's, the command line's, the user folder's, the
+#: tests'.
+_NO_SETTINGS = ("no_hook", "traceback", "home", "real_data", "real_slices")
 
 _YES_OR_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

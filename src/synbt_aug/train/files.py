@@ -18,7 +18,7 @@ from synbt_aug.networks import VQVAE, Denoiser, DenoiserSettings, VQVAESettings
 from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
 from synbt_aug.support.case_ids import PRIVACY, case_keys
 from synbt_aug.support.files import read_json, write_json
-from synbt_aug.weights import SHIPPED, load_weights
+from synbt_aug.weights import is_finished, load_weights, weights_folder
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -61,7 +61,9 @@ def read_facts(folder: str | Path, name: str) -> dict[str, Any]:
             "autoencoder": weights.autoencoder,
             "denoiser": weights.denoiser,
         }
-        return {"settings": networks[name].settings.to_dict(), **weights.card.get(name, {})}
+        facts = {"settings": networks[name].settings.to_dict(), **weights.card.get(name, {})}
+        schedule = {"schedule": dict(weights.contract.schedule)} if name == "denoiser" else {}
+        return facts | schedule
     path = Path(folder) / f"{name}.json"
     if not path.exists():
         raise SynBTError(
@@ -99,8 +101,8 @@ def cases_seen(
 
 
 def is_weights(folder: str | Path) -> bool:
-    """Whether this names a weights folder, or the shipped weights, and no training folder."""
-    return str(folder) == SHIPPED or (Path(folder) / "manifest.json").is_file()
+    """Whether this names weights, as `load_weights` takes them, and no training folder."""
+    return is_finished(weights_folder(folder))
 
 
 def load_autoencoder(folder: str | Path) -> VQVAE:
