@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -155,6 +156,33 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
         SynBTError, match="holds no manifest.json: it is no finished weights folder"
     ):
         load_weights(saved)
+
+
+# --- by name ---
+
+
+def test_a_name_is_looked_for_in_the_user_s_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_HOME", str(tmp_path / "home"))
+    shutil.copytree(folder, tmp_path / "home" / "weights" / "ours")
+    assert load_weights("ours").digest == load_weights(folder).digest
+    assert load_weights("ours").name == "ours"
+    with pytest.raises(SynBTError, match=r"a name that `synbt adapt` gave \(ours\), got 'theirs'"):
+        load_weights("theirs")
+
+
+def test_a_weights_folder_of_that_path_comes_before_a_name_and_any_other_folder_does_not(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "home" / "weights" / "ours")
+    (tmp_path / "ours").mkdir()
+    assert module.weights_folder("ours") == tmp_path / "home" / "weights" / "ours"
+    (tmp_path / "ours" / "manifest.json").touch()
+    assert module.weights_folder("ours") == Path("ours")
+    assert module.weights_folder("./ours") == Path("ours")
 
 
 # --- what is refused ---

@@ -256,8 +256,8 @@ def _find(name: str | Path) -> Path:
         named = sorted(p.name for p in named_weights().glob("*") if is_finished(p))
         raise SynBTError(
             f"weights needs {SHIPPED!r} or the path of a weights folder, or a name that `synbt "
-            f"adapt` gave ({', '.join(named) or 'none yet'}), got {str(name)!r}. `synbt adapt` and "
-            f"`synbt train denoiser` write such a folder."
+            f"adapt` gave ({', '.join(named) or 'none yet'}), got {str(name)!r}. `synbt train "
+            f"denoiser` and `synbt adapt` write such a folder."
         )
     raise SynBTError(
         f"{folder} holds no manifest.json: it is no finished weights folder. "

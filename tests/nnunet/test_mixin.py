@@ -367,6 +367,29 @@ def test_weights_that_saw_a_validation_case_are_refused(
         nnunet(trainer=nnUNetTrainerSynBT).on_train_start()
 
 
+def test_weights_of_a_user_are_taken_by_their_name_for_their_own_fold_alone(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    from analytic import tiny_weights
+    from synbt_aug.weights import save_weights
+
+    monkeypatch.setenv("SYNBT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SYNBT_WEIGHTS", "ours")
+    # As `synbt adapt --fold 0` lists them: the training cases of fold 0, whose validation is d.
+    card = {"cases": ["a", "b", "c"], "adapted": {"fold": 0}}
+    ours = dataclasses.replace(tiny_weights(), card=card)
+    save_weights(ours, tmp_path / "home" / "weights" / "ours")
+    trainer = nnunet(trainer=nnUNetTrainerSynBT)
+    splits = tmp_path / "preprocessed" / "Dataset900_Analytic" / "splits_final.json"
+    folds = [{"train": ["a", "b", "c"], "val": ["d"]}, {"train": ["b", "c", "d"], "val": ["a"]}]
+    splits.write_text(json.dumps(folds))
+    trainer.on_train_start()
+    with pytest.raises(SynBTError, match=r"'ours' were trained on 1 validation cases"):
+        nnunet(trainer=nnUNetTrainerSynBT, fold=1).on_train_start()
+
+
 # --- the rest of the life cycle ---
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from analytic import tiny_weights
 from synbt_aug.errors import SynBTError
 from synbt_aug.injector import SynBTInjector
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform import NOT_GIVEN, checked_keywords, merged_settings
+from synbt_aug.weights import save_weights
 from synbt_aug_monai import PaintTumor, PaintTumord, RecordIntensityd, SynBTTumor, SynBTTumord
 
 tio = pytest.importorskip("torchio")
@@ -155,6 +157,17 @@ def test_weights_and_banks_that_are_not_there_are_told_when_it_is_made(make: Any
         make(weights="/nonexistent")
     with pytest.raises(SynBTError, match=r"bank needs a .npz file, /nonexistent.npz is not there"):
         make(bank="/nonexistent.npz")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_weights_of_a_user_are_taken_by_their_name(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_HOME", str(tmp_path))
+    with pytest.raises(SynBTError, match="got 'ours'"):
+        make(weights="ours")
+    save_weights(tiny_weights(), tmp_path / "weights" / "ours")
+    make(weights="ours")
 
 
 @pytest.mark.parametrize("make", RANDOM)

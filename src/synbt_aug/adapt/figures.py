@@ -37,19 +37,17 @@ _GROUP_OF = {"ks_lesion": "lesion and ring", "ks_shape": "shape", "ks_surroundin
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of one generator; JSON-ready but for nan, which stands as None there.
+    """What was measured of one generator.
 
     Args:
         values: A number for each of `MEASURES`; nan where there is none.
-        verdict: Of the fit.
-        says: The fit in a line.
+        verdict: Of the fit. Its sentences stay out: they may name cases.
         real: Slices of real tumors.
         painted: Slices of painted ones.
     """
 
     values: Mapping[str, float]
     verdict: str
-    says: str
     real: int
     painted: int
 
@@ -59,17 +57,16 @@ class Figures:
         return min(self.real, self.painted) < FEWEST_SLICES
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """JSON-ready; nan becomes None."""
         values = {name: None if math.isnan(x) else x for name, x in self.values.items()}
         counts = {"real_slices": self.real, "painted_slices": self.painted}
-        return {"values": values, "verdict": self.verdict, "says": self.says, **counts}
+        return {"values": values, "verdict": self.verdict, **counts}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Figures:
         """The inverse of `to_dict`."""
         values = {n: math.nan if x is None else float(x) for n, x in found["values"].items()}
-        counts = found["real_slices"], found["painted_slices"]
-        return cls(values, found["verdict"], found["says"], *counts)
+        return cls(values, found["verdict"], found["real_slices"], found["painted_slices"])
 
 
 def measure_generator(
@@ -105,7 +102,6 @@ def measure_generator(
     return Figures(
         _fit_values(fit) | _slice_values(*tables),
         fit.verdict,
-        fit.line(),
         *(0 if table is None else len(table) for table in tables),
     )
 

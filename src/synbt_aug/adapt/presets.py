@@ -58,7 +58,14 @@ def decoder_preset(network: VQVAESettings) -> AutoencoderPreset:
     assert preset.volumes is not None
     d, h, w = (min(side, _DECODER_SIDE_MM) for side in preset.volumes.volume)
     patch = min(preset.volumes.patch, min(d, h, w) // 2)
-    volumes = replace(preset.volumes, volume=(d, h, w), patch=patch, time_share=1.0)
+    # Some hundred steps: a warm-up of a hundred of them, and then a falling rate.
+    volumes = replace(
+        preset.volumes,
+        volume=(d, h, w),
+        patch=patch,
+        learning_rate=3 * preset.volumes.learning_rate,
+        time_share=1.0,
+    )
     return replace(preset, steps=0, discriminator_start=None, volumes=volumes)
 
 

@@ -24,7 +24,7 @@ TEXTURES = ("diffusion", "syntumor", "copy_paste")
 DEFAULT_STEPS = 4
 
 Weights = Annotated[
-    str, typer.Option(help="shipped, or a weights folder that `synbt train denoiser` wrote.")
+    str, typer.Option(help="shipped, a weights folder, or a name that `synbt adapt` gave.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Roi = Annotated[

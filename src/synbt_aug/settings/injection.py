@@ -58,7 +58,7 @@ class InjectionSettings:
         guidance: Strength of that wish; 1 is the plain prediction. Of "diffusion" alone, as the
             next and `precision`.
         steps: Of DDIM.
-        weights: "shipped", or a weights folder.
+        weights: "shipped", a weights folder, or a name that `synbt adapt` gave.
         bank: A tumor bank file; "shipped" takes the weights' own, and so does None where the
             host has no bank of its own.
         tissue: What finds the tissues that decide where a tumor may go: "shipped", or a folder
