@@ -54,8 +54,9 @@ class TumorSynthesizer:
     """Paints tumors: those of a latent diffusion model, or of a texture that it is compared with.
 
     Args:
-        weights: "shipped", a weights folder, a name of `synbt adapt`, or loaded ones. Textures without a network take
-            the bank and the contract from there and leave the networks unread.
+        weights: "shipped", a weights folder, a name of `synbt adapt`, or loaded ones. Textures
+            without a network take the bank and the contract from there and leave the networks
+            unread.
         bank: A tumor bank or its file; None or "shipped" takes the one that came with the weights.
         texture: What paints: "diffusion", "syntumor" (blurred noise), "copy_paste" (the bank's
             tumors themselves, from a bank with voxels), or a `Texture`.
