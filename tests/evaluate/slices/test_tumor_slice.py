@@ -20,20 +20,30 @@ def test_the_slice_with_most_of_the_label_is_taken_two_millimetres_thick() -> No
     image, label = volume_with_a_box()
     found = slice_through("A", image, label, axis=0)
     assert found is not None
-    # The middle of rows 18 to 31 and columns 40 to 53 is 24.5 and 46.5, which rounds to even.
-    thick = np.pad(image[:, 11:13].mean(1), ((0, 0), (80, 80), (80, 80)))
-    np.testing.assert_array_equal(found.image, thick[:, 64:144, 86:166].astype(np.float32))
-    # 4 mm around the label; the slice begins at row 24 - 40 and column 46 - 40.
-    assert found.box == (18 + 16 - 4, 32 + 16 + 4, 40 - 6 - 4, 54 - 6 + 4)
+    # The middle of rows 18 to 31 and columns 40 to 53 is 24.5 and 46.5, which rounds to even: rows
+    # would begin at 24 - 40, so they begin at 0; columns begin at 46 - 40.
+    thick = image[:, 11:13].mean(1)
+    np.testing.assert_array_equal(found.image, thick[:, :80, 6:86].astype(np.float32))
+    # 4 mm around the label.
+    assert found.box == (18 - 4, 32 + 4, 40 - 6 - 4, 54 - 6 + 4)
 
 
-def test_what_lies_outside_the_volume_is_no_signal() -> None:
+def test_a_slice_at_the_far_edge_stays_inside_the_volume() -> None:
+    image, label = volume_with_a_box()
+    found = slice_through("A", image[..., ::-1, ::-1], label[:, ::-1, ::-1], axis=0)
+    assert found is not None
+    thick = image[:, 11:13, ::-1, ::-1].mean(1)
+    # The middle is row 74.5 and column 52.5, which round to 74 and 52.
+    np.testing.assert_array_equal(found.image, thick[:, 20:, 12:92].astype(np.float32))
+
+
+def test_what_lies_outside_a_narrow_volume_is_no_signal() -> None:
     image, label = volume_with_a_box()
     found = slice_through("A", image + 1, label, axis=1)
     assert found is not None
     rows = (found.image[0] != 0).any(1)
-    # Rows are the first axis here, of 30 voxels.
-    assert rows.sum() == 30
+    # Rows are the first axis here, of 30 voxels, in the middle of the 80.
+    assert rows[25:55].all() and rows.sum() == 30
 
 
 def test_a_label_of_less_than_200_mm3_gives_no_slice() -> None:

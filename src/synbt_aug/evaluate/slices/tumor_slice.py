@@ -76,7 +76,8 @@ def slice_through(
             the same case always gives the same slice.
 
     Returns:
-        None where the label is smaller than `SMALLEST_MM3`. What lies outside the volume is 0.
+        None where the label is smaller than `SMALLEST_MM3`. The slice stays inside the volume; of
+        a volume narrower than 80 mm, what lies outside is 0.
     """
     if int(label.sum()) < SMALLEST_MM3:
         return None
@@ -91,10 +92,11 @@ def slice_through(
     shown = thick(label.astype(np.float32))
     row, column = (round(c) for c in ndimage.center_of_mass(shown))
 
+    start = [_first(middle, n) for middle, n in zip((row, column), shown.shape, strict=True)]
+
     def cropped(slice_: Floats) -> Floats:
-        padded = np.pad(slice_, SIDE)
-        start = (row + SIDE // 2, column + SIDE // 2)
-        return padded[start[0] : start[0] + SIDE, start[1] : start[1] + SIDE]
+        padded = np.pad(slice_, SIDE)[SIDE + start[0] :, SIDE + start[1] :]
+        return padded[:SIDE, :SIDE]
 
     rows, columns = np.nonzero(cropped(shown) > 0)
     box = (
@@ -105,3 +107,10 @@ def slice_through(
     )
     pair = np.stack([cropped(thick(channel)) for channel in image])
     return TumorSlice(name, pair.astype(np.float32), box)
+
+
+def _first(middle: int, length: int) -> int:
+    """First of the pixels around a place: inside the volume where it is wide enough."""
+    if length <= SIDE:
+        return (length - SIDE) // 2
+    return int(np.clip(middle - SIDE // 2, 0, length - SIDE))
