@@ -337,7 +337,7 @@ def painted_recipe() -> dict[str, Any]:
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"format": 99}, r"is of format 99, this version reads format 2. Use synbt-aug 0"),
+        ({"format": 99}, r"is of format 99, this version reads format 3. Use synbt-aug 0"),
         ({"weights": "abc"}, r"other weights \(SHA-256 abc.*Pass those with weights="),
         ({"bank": "abc"}, r"another tumor bank \(SHA-256 abc.*Pass that one with bank="),
         (

@@ -25,6 +25,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.networks.precision import AUTO
 from synbt_aug.runner import Painter, Series, run
+from synbt_aug.signal.halo import with_halo
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.support.device import check_device
@@ -209,7 +210,7 @@ class TumorSynthesizer:
         seed: int,
         reference: IntensityReference | None = None,
     ) -> Synthesis:
-        """Paint a tumor away.
+        """Paint a tumor away, with what shows of it within 2.5 mm of its label.
 
         Args:
             volume: The scan.
@@ -222,6 +223,8 @@ class TumorSynthesizer:
         """
         mask = _on_grid(mask, volume)
         others = None if volume.tumor is None else volume.tumor & ~mask
+        if bool(mask.any()):
+            mask = with_halo(volume.image[:2], mask, volume.spacing, others)
         return self(
             replace(volume, tumor=others),
             seed=seed,
