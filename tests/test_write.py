@@ -407,6 +407,23 @@ def test_noise_has_one_level_across_the_blend_and_inside() -> None:
         assert written.result(0).image[:, band].std() == pytest.approx(4.6, rel=0.12)
 
 
+@pytest.mark.parametrize("shift_mm", [0.0, 1.2, 3.0, -1.0])
+def test_noise_is_the_scan_s_however_far_thick_slices_move_the_surface(shift_mm: float) -> None:
+    image = 100 + 5 * torch.randn(2, 48, 48, 48, generator=seeded(1))
+    window = middle_window((48, 48, 48))
+    one = shape_in(image, LUMP, window)
+    # Distances from an outline, as templates have one, end at 4 mm.
+    shape = LabelShape.of(one.label.distance[0], one.label.distance[0])
+    plan = replace(one.plans[0], label=shape, shift_mm=shift_mm)
+    one = replace(one, label=shape, plans=(plan,))
+    written = write(one, torch.full_like(one.linear, 99.0), replaces=True)
+    where = footprint(one.hosts, one.plans, one.label.labelled)
+    inside = torch.zeros(48, 48, 48, dtype=torch.bool)
+    inside[window.host_box((48, 48, 48))] = where.weight[0] == 1
+    assert int(inside.sum()) > 50
+    assert written.result(0).image[:, inside].std() == pytest.approx(4.6, rel=0.2)
+
+
 @pytest.mark.parametrize("dtype", [torch.int16, torch.float32])
 @pytest.mark.parametrize("replaces", [True, False])
 def test_nothing_is_written_below_the_scan_s_own_smallest(

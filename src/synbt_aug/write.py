@@ -125,7 +125,8 @@ class Footprint:
     """What of its host each window's shape touches: host voxels under the window, `(B, m, n, o)`.
 
     Args:
-        distance: Signed distance to the shape's surface, in mm.
+        distance: Signed distance to the drawn shape's surface, in mm: before the surface is moved
+            so that its volume is right on this grid.
         weight: Of the blend, in [0, 1].
         free: Voxels of the host that may change.
         label: Weight of at least .5, where the host is free.
@@ -230,21 +231,21 @@ def footprint(hosts: Sequence[Host], plans: Sequence[Plan], distance: Tensor) ->
         that of the shape's part over the host, to a voxel.
     """
     window = plans[0].recipe.window
-    on_host = to_region(distance, window)
+    drawn = moved = to_region(distance, window)
     shifts = [plan.shift_mm for plan in plans]
     if any(shifts):
         shift = torch.tensor(shifts).to(distance.device, non_blocking=True)
-        on_host = on_host - shift.view(-1, 1, 1, 1)
-    free = torch.zeros_like(on_host, dtype=torch.bool)
+        moved = drawn - shift.view(-1, 1, 1, 1)
+    free = torch.zeros_like(drawn, dtype=torch.bool)
     for row, host, plan in zip(free, hosts, plans, strict=True):
         if plan.free is not None:
             row.copy_(plan.free, non_blocking=True)
         else:
             row[plan.recipe.window.inside_region(host.volume.shape)] = True
-    weight = blend_weight(on_host)
+    weight = blend_weight(moved)
     label = (weight >= 0.5) & free
     support = (weight > 0) & free & beside(label, window.spacing)
-    return Footprint(on_host, weight, free, label, support)
+    return Footprint(drawn, weight, free, label, support)
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,8 @@ class _Scale:
 def _around(windows: Cut, where: Footprint) -> Tensor:
     """Tissue outside the holes, on the hosts' grid, boolean, shape `(B, m, n, o)`."""
     known = to_region(windows.known.to(torch.float32), windows.plans[0].recipe.window) >= 0.5
-    # The widest hole of all textures: nothing of what lay there is looked at.
+    # The widest hole of all textures: nothing of what lay there is looked at. By the drawn surface:
+    # distances end a few mm from it, and a surface moved by thick slices would end before the hole.
     return known & (where.distance > HOLE_MARGIN_MM)
 
 
