@@ -125,8 +125,7 @@ class Footprint:
     """What of its host each window's shape touches: host voxels under the window, `(B, m, n, o)`.
 
     Args:
-        distance: Signed distance to the drawn shape's surface, in mm: before the surface is moved
-            so that its volume is right on this grid.
+        distance: Signed distance to the shape's surface, in mm.
         weight: Of the blend, in [0, 1].
         free: Voxels of the host that may change.
         label: Weight of at least .5, where the host is free.
@@ -231,21 +230,21 @@ def footprint(hosts: Sequence[Host], plans: Sequence[Plan], distance: Tensor) ->
         that of the shape's part over the host, to a voxel.
     """
     window = plans[0].recipe.window
-    drawn = moved = to_region(distance, window)
+    on_host = to_region(distance, window)
     shifts = [plan.shift_mm for plan in plans]
     if any(shifts):
         shift = torch.tensor(shifts).to(distance.device, non_blocking=True)
-        moved = drawn - shift.view(-1, 1, 1, 1)
-    free = torch.zeros_like(drawn, dtype=torch.bool)
+        on_host = on_host - shift.view(-1, 1, 1, 1)
+    free = torch.zeros_like(on_host, dtype=torch.bool)
     for row, host, plan in zip(free, hosts, plans, strict=True):
         if plan.free is not None:
             row.copy_(plan.free, non_blocking=True)
         else:
             row[plan.recipe.window.inside_region(host.volume.shape)] = True
-    weight = blend_weight(moved)
+    weight = blend_weight(on_host)
     label = (weight >= 0.5) & free
     support = (weight > 0) & free & beside(label, window.spacing)
-    return Footprint(drawn, weight, free, label, support)
+    return Footprint(on_host, weight, free, label, support)
 
 
 @dataclass(frozen=True)
@@ -282,10 +281,13 @@ class _Scale:
 
 def _around(windows: Cut, where: Footprint) -> Tensor:
     """Tissue outside the holes, on the hosts' grid, boolean, shape `(B, m, n, o)`."""
-    known = to_region(windows.known.to(torch.float32), windows.plans[0].recipe.window) >= 0.5
-    # The widest hole of all textures: nothing of what lay there is looked at. By the drawn surface:
-    # distances end a few mm from it, and a surface moved by thick slices would end before the hole.
-    return known & (where.distance > HOLE_MARGIN_MM)
+    window = windows.plans[0].recipe.window
+    known = to_region(windows.known.to(torch.float32), window) >= 0.5
+    # The widest hole of all textures: nothing of what lay there is looked at. The hole is one of
+    # the body; distances from the outline may end before 3 mm, and more so where thick slices move
+    # the surface.
+    beyond = to_region(windows.label.distance, window) > HOLE_MARGIN_MM
+    return known & beyond & (where.weight == 0)
 
 
 def _fresh_noise(
