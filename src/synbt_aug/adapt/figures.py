@@ -94,13 +94,16 @@ def measure_generator(
     )
     real: list[TumorSlice] = []
     painted: list[TumorSlice] = []
+    made = 0
     for done, case in enumerate(read(), count + 1):
         real += real_slices(case)
-        painted += painted_slices(case, synthesizer)
+        for one in painted_slices(case, synthesizer):
+            made += 1
+            painted += one
         on_case(done, 2 * count)
     tables = _table(real), _table(painted)
     return Figures(
-        _fit_values(fit) | _slice_values(*tables),
+        _fit_values(fit) | _slice_values(*tables) | {"painted": made / (count * PAINTED_A_CASE)},
         fit.verdict,
         *(0 if table is None else len(table) for table in tables),
     )
@@ -120,16 +123,20 @@ def real_slices(case: FitCase) -> list[TumorSlice]:
     ]
 
 
-def painted_slices(case: FitCase, synthesizer: TumorSynthesizer) -> list[TumorSlice]:
-    """Slices through tumors that are painted beside a case's own, by default settings."""
+def painted_slices(case: FitCase, synthesizer: TumorSynthesizer) -> list[list[TumorSlice]]:
+    """Slices through tumors that are painted beside a case's own, by default settings.
+
+    Returns:
+        Those of each tumor that could be painted; none of it where it is too small.
+    """
     host = Host.of(case.volume, case.reference)
-    found: list[TumorSlice] = []
+    found = []
     for number in range(PAINTED_A_CASE):
         # The same for every generator that is measured.
         seed = zlib.crc32(f"{case.name} {number}".encode())
         result = synthesizer(host, seed=seed)
         if result.painted:
-            found += slices_at(case.name, result.image, result.tumor, case.volume.spacing)
+            found.append(slices_at(case.name, result.image, result.tumor, case.volume.spacing))
     return found
 
 
