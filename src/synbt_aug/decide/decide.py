@@ -59,6 +59,10 @@ from synbt_aug.tumor.wish import Wish
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
 
+#: Enhancement that is drawn at least, in reference ranges: a tenth of a bank's tumors lie below, and
+#: painted so would mostly not show where they are labelled. What is asked for is met as it is.
+FAINTEST = 0.35
+
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
 FOLLOWS_CURVE = ("tumor", "distractor")
 
@@ -253,8 +257,8 @@ def _like_template(
         return drawn
     template = bank.templates[found.pose.template]
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
-    low, high = LIMITS["enhancement"]
-    return replace(drawn, enhancement=min(max(drawn.enhancement * factor, low), high))
+    high = LIMITS["enhancement"][1]
+    return replace(drawn, enhancement=min(max(drawn.enhancement * factor, FAINTEST), high))
 
 
 def _recipe_of_distractor(
