@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from analytic import breast, ellipsoid, ground_of, seeded, small_bank
-from synbt_aug.decide.decide import decide, plan_of_recipe
+from synbt_aug.decide.decide import FAINTEST, decide, plan_of_recipe
 from synbt_aug.decide.plan import Plan
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import LARGEST_FACTOR
+from synbt_aug.tumor.brightness import LARGEST_FACTOR, SMALLEST_FACTOR
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
@@ -36,8 +36,9 @@ def lump() -> Tensor:
     return ellipsoid(breast().shape, (34, 35, 37), (5, 6, 8))
 
 
-def planned(wish: Wish = OF_12_MM, seed: int = 0) -> Plan:
-    plan = decide(ground_of(Host.of(breast())), wish, small_bank(), MARGIN, seeded(seed))
+def planned(wish: Wish = OF_12_MM, seed: int = 0, bank: TumorBank | None = None) -> Plan:
+    bank = bank or small_bank()
+    plan = decide(ground_of(Host.of(breast())), wish, bank, MARGIN, seeded(seed))
     assert isinstance(plan, Plan)
     return plan
 
@@ -64,7 +65,7 @@ def test_a_tumor_is_as_much_brighter_than_its_surroundings_as_its_template_was()
     own, brighter, fainter = (one.enhancement for one in looks)
     # The analytic breast's level is about .5: beyond the limits of what is carried over.
     assert own is not None
-    assert (brighter, fainter) == pytest.approx((own * LARGEST_FACTOR, own / LARGEST_FACTOR))
+    assert (brighter, fainter) == pytest.approx((own * LARGEST_FACTOR, own * SMALLEST_FACTOR))
     assert looks[0].rim == looks[1].rim == looks[2].rim
 
 
@@ -152,3 +153,13 @@ def test_a_removal_reaches_a_millimetre_beyond_the_label() -> None:
     assert int((removal.distance <= 0).sum()) > 1.2 * int((tumor.distance <= 0).sum())
     whole = cut(lump().float(), removal.recipe.window) >= 0.5
     assert bool((removal.distance[whole] <= -1).all())
+
+
+def test_no_drawn_tumor_is_too_faint_to_show() -> None:
+    templates = [
+        t._replace(appearance=replace(t.appearance, enhancement=0.02))
+        for t in small_bank().templates
+    ]
+    plans = [planned(seed=seed, bank=TumorBank(tuple(templates))) for seed in range(8)]
+    drawn = [plan.recipe.appearance.enhancement or 0.0 for plan in plans]
+    assert min(drawn) == FAINTEST

@@ -9,7 +9,7 @@ from analytic import ball, small_bank
 from breast_of_formulas import ONE, tissue_map, tissues
 from synbt_aug.grid.window import window_around
 from synbt_aug.tissue.sites import SiteMap, find_sites
-from synbt_aug.tumor.brightness import LARGEST_FACTOR, carried_over
+from synbt_aug.tumor.brightness import LARGEST_FACTOR, SMALLEST_FACTOR, carried_over
 from synbt_aug.tumor.template import Template
 
 WINDOW = window_around((38.0, 40.0, 40.0), (48, 48, 48))
@@ -32,11 +32,11 @@ def factor(level: float | None, post: float | None) -> float:
 
 def test_a_tumor_among_brighter_tissue_is_brighter_by_as_much() -> None:
     assert factor(0.6, 0.4) == pytest.approx(1.5, rel=1e-2)
-    assert factor(0.3, 0.4) == pytest.approx(0.75, rel=1e-2)
+    assert factor(0.34, 0.4) == pytest.approx(0.85, rel=1e-2)
 
 
 @pytest.mark.parametrize(
-    "level, post, expected", [(2.0, 0.1, LARGEST_FACTOR), (0.3, 2.0, 1 / LARGEST_FACTOR)]
+    "level, post, expected", [(2.0, 0.1, LARGEST_FACTOR), (0.3, 2.0, SMALLEST_FACTOR)]
 )
 def test_no_tumor_is_made_much_brighter_or_fainter(
     level: float, post: float, expected: float

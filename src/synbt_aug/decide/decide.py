@@ -59,8 +59,8 @@ from synbt_aug.tumor.wish import Wish
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
 
-#: Enhancement that is drawn at least, in reference ranges: a tenth of a bank's tumors lie below, and
-#: painted so would mostly not show where they are labelled. What is asked for is met as it is.
+#: Enhancement that is drawn at least, in reference ranges: a tenth of a bank's tumors lie below,
+#: and painted so would mostly not show where they are labelled. What is asked for is met as it is.
 FAINTEST = 0.35
 
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.

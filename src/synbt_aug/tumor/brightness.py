@@ -16,7 +16,9 @@ from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.places import border_at
 from synbt_aug.tumor.template import Template
 
-#: An enhancement is multiplied or divided by this at most.
+#: An enhancement is multiplied by this at least and at most. A breast of dark fat alone would make
+#: tumors faint that are bright in patients: there the template's own brightness says more.
+SMALLEST_FACTOR = 0.8
 LARGEST_FACTOR = 2.5
 
 
@@ -33,7 +35,7 @@ def carried_over(
         mask: The tumor in its window, boolean, shape `(d, h, w)`.
 
     Returns:
-        Level of post around the place over that around the template, from 1 / 2.5 to 2.5; 1 where
+        Level of post around the place over that around the template, from .8 to 2.5; 1 where
         either is not known.
     """
     if template.surroundings is None or sites.landmarks is None or sites.landmarks.post is None:
@@ -44,4 +46,4 @@ def carried_over(
     if there <= 0 or np.isnan(here).all():
         return 1.0
     factor = float(np.nanmean(here)) / there
-    return min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR)
+    return min(max(factor, SMALLEST_FACTOR), LARGEST_FACTOR)
