@@ -113,7 +113,9 @@ def test_nothing_that_won_leaves_the_networks_and_says_so(
     assert said.code == 0, said.err
     assert "Neither network got better: the folder holds those that were started from" in said.out
     made, before = load_weights(tmp_path / "ours"), load_weights(start)
-    assert not any(made.card["adapted"]["kept"].values())
+    assert "Own bank: worse on the cases held back, not kept." in said.out
+    assert "Nothing got better; your own bank is in the folder all the same." in said.out
+    assert made.card["adapted"]["kept"] == {"bank": True, "decoder": False, "denoiser": False}
     assert {t.source for t in made.bank.templates}.isdisjoint(
         t.source for t in before.bank.templates
     )

@@ -121,6 +121,16 @@ def test_nnunet_works_in_folders_of_the_demo_and_with_its_settings(
     assert dict(os.environ) == before
 
 
+def test_the_demo_trains_with_weights_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_HOME", str(tmp_path))
+    ours = tmp_path / "weights" / "ours"
+    ours.mkdir(parents=True)
+    (ours / "manifest.json").touch()
+    assert Plan().settings("ours")["SYNBT_WEIGHTS"] == str(ours.resolve())
+
+
 def test_a_second_run_keeps_what_is_complete(trained: Trained, nnunet: StandIn) -> None:
     again = demo_training.train_on_phantoms(trained.folder, device="cpu", plan=_PLAN)
     assert len(nnunet.ran) == 3 and len(again.kept) == 4

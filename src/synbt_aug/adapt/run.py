@@ -193,11 +193,12 @@ class _Run:
         if not any(self.kept.values()):
             # Whoever asks for weights of these cases gets their shapes, and is told what they cost.
             now = _Candidate(replace(self.base, bank=bank), self.figures["own bank"])
+            self.kept["bank"] = True
+            self._tell("Nothing got better; your own bank is in the folder all the same.")
         if not (self.kept["decoder"] or self.kept["denoiser"]):
             self._tell(
                 "Neither network got better: the folder holds those that were started from, with "
-                + ("a" if now.weights.bank is bank else "their bank, not a")
-                + " bank of your own cases."
+                "a bank of your own cases."
             )
         return self._written(now)
 

@@ -71,7 +71,9 @@ class Plan:
             "SYNBT_EXAMPLES": _PICTURES,
         }
         if weights != "shipped":
-            values["SYNBT_WEIGHTS"] = str(Path(weights).resolve())
+            from synbt_aug.weights import weights_folder
+
+            values["SYNBT_WEIGHTS"] = str(weights_folder(weights).resolve())
         return {name: str(value) for name, value in values.items()}
 
 
