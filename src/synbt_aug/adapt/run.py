@@ -27,6 +27,7 @@ from synbt_aug.data.cohort import Cohort, select
 from synbt_aug.data.layout import DatasetFiles
 from synbt_aug.data.phantom_cohort import generator_of
 from synbt_aug.data.raw_dataset import only_labelled
+from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import read_fit_case
 from synbt_aug.support.case_ids import case_keys
 from synbt_aug.support.files import read_json, write_json
@@ -84,11 +85,22 @@ class Adapted:
 def files_of(settings: AdaptSettings) -> DatasetFiles:
     """The labelled training cases, before any of them is read.
 
+    A dataset's own test part (MAMA-MIA's official split) is not among them.
+
     Raises:
         SynBTError: If the dataset or the fold is not there, or too few cases have a mask.
     """
-    files = select(read_dataset(settings.dataset), fold=settings.fold)
-    labelled = only_labelled(files)
+    files = read_dataset(settings.dataset)
+    if settings.fold is not None and files.layout != "nnunet":
+        raise SynBTError(
+            f"--fold names a fold of nnU-Net's, and {settings.dataset} is a MAMA-MIA folder. Leave "
+            f"it out, or make an nnU-Net dataset of it first: synbt prepare mama-mia."
+        )
+    files = select(files, fold=settings.fold)
+    # Where the dataset has no split of its own, no case says which part it is of.
+    parts = {case.name: case.split for case in files.cases}
+    train = [name for name, part in parts.items() if part == "train"]
+    labelled = only_labelled(files, train or parts)
     refuse_too_few(len(labelled.cases), "cases with a tumor mask")
     return labelled
 
