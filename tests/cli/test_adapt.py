@@ -159,7 +159,12 @@ def test_killed_in_a_training_and_resumed_it_ends_as_unbroken(
 
 
 def test_errors_come_before_any_case_is_read(
-    synbt: Callable, start: Path, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synbt: Callable,
+    start: Path,
+    raw: Path,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(*arguments: object) -> str:
         said = synbt(*arguments)
@@ -170,6 +175,10 @@ def test_errors_come_before_any_case_is_read(
     assert "has folds 0 to 4, not 9" in refused(*adapting(raw, start, output), "--fold", "9")
     (output / "x").mkdir(parents=True)
     assert "is there already. Choose another name" in refused(*adapting(raw, start, output))
+    unnamed = adapting(raw, start, output)[:2] + adapting(raw, start, output)[4:]
+    said = refused(*unnamed, "--fold", "0", "--resume")
+    assert f"{home / 'weights' / 'Dataset700_Breast-fold0-run'} holds no run to go on" in said
+    assert "Dataset700_Breast-all-run holds no run" in refused(*unnamed, "--resume")
     fresh = tmp_path / "other"
     assert "holds no run to go on with" in refused(*adapting(raw, start, fresh), "--resume")
     assert "weights needs 'shipped'" in refused(*adapting(raw, tmp_path / "none", fresh))

@@ -29,11 +29,14 @@ def adapt(
         ),
     ],
     name: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--name", "-o", help="Of the new weights, for weights=NAME everywhere; or a path."
+            "--name",
+            "-o",
+            help="Of the new weights, for weights=NAME everywhere; or a path. Default: after the "
+            "dataset and the fold.",
         ),
-    ],
+    ] = None,
     fold: Annotated[
         int | None,
         typer.Option(min=0, help="Read only training cases of this nnU-Net fold. Default: all."),
@@ -69,9 +72,12 @@ def adapt(
     place = generator.pick_device(device)
     if ":" in place and device != "auto":
         raise SynBTError("--device takes auto, cpu or cuda; CUDA_VISIBLE_DEVICES picks the GPU.")
+    data = dataset_folder(dataset)
+    if name is None:
+        name = f"{data.resolve().name}-{'all' if fold is None else f'fold{fold}'}"
     folders = Folders.of(name)
     settings = AdaptSettings(
-        dataset_folder(dataset),
+        data,
         fold,
         weights,
         seconds(max_time),
