@@ -100,7 +100,7 @@ def _content(plans: SamplePlans, shaped: list[int]) -> bytes:
         if one.free is not None:
             arrays.append(np.packbits(one.free.numpy()))
         if k in shaped:
-            box = one.label.box()
+            box = one.label.boxes()[0]
             values["box"] = [[s.start, s.stop] for s in box]
             values["radius_mm"] = one.label.radius_mm
             values["outline"] = one.label.outline is not None
@@ -153,4 +153,4 @@ def _voxels(one: Plan | LeftOut) -> int:
     """Of the part of a shape that travels."""
     if isinstance(one, LeftOut):
         return 0
-    return int(np.prod([s.stop - s.start for s in one.label.box()]))
+    return int(np.prod([s.stop - s.start for s in one.label.boxes()[0]]))

@@ -24,9 +24,10 @@ from synbt_aug.paint.carried_on import carried_on
 from synbt_aug.paint.cut import Cut
 from synbt_aug.paint.phases import NOISE_STREAM, mix_for
 from synbt_aug.paint.verdict import Verdict
-from synbt_aug.signal.grain import PAIR_STREAM, coloured, measure_noise, white_noise
+from synbt_aug.signal.grain import PAIR_STREAM, coloured, measure_noise
 from synbt_aug.signal.hole import HOLE_MARGIN_MM
 from synbt_aug.signal.intensity import IntensityReference, to_linear
+from synbt_aug.signal.noise import standard_normal
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.visibility import convincing, visibility_of, zones_of
@@ -296,8 +297,8 @@ def _fresh_noise(
     """Noise like the hosts' around the tumors, on their own grid, before the knee."""
     noise = measure_noise(linear, _around(windows, where))
     seeds = [plan.recipe.noise_seed for plan in windows.plans]
-    shape, channels = windows.plans[0].recipe.window.region_shape, linear.shape[1]
-    return coloured(white_noise(seeds, shape, channels, stream).to(linear.device), noise)
+    shape = linear.shape[1], *windows.plans[0].recipe.window.region_shape
+    return coloured(standard_normal(seeds, shape, linear.device, stream), noise)
 
 
 def _stored(new: Tensor, dtype: torch.dtype, floor: Tensor) -> Tensor:

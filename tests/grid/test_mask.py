@@ -21,6 +21,7 @@ from synbt_aug.grid.mask import (
     equivalent_diameter_mm,
     gaussian,
     gaussian_matrix,
+    gaussian_mean,
     longest_mm,
     separable,
     signed_distance_mm,
@@ -271,3 +272,10 @@ def test_a_bounding_box_holds_the_mask_and_no_more() -> None:
     mask[2, 3, 4] = mask[5, 3, 8] = True
     assert bounding_box(mask) == ((2, 6), (3, 4), (4, 9))
     assert bounding_box(torch.tensor([False, True, True, False])) == ((1, 3),)
+
+
+def test_a_gaussian_mean_is_the_blur_over_the_blur_of_ones() -> None:
+    volume = torch.rand(2, 9, 14, 7, generator=torch.Generator().manual_seed(0))
+    wanted = gaussian(volume, 1.7) / gaussian(torch.ones(9, 14, 7), 1.7)
+    assert torch.allclose(gaussian_mean(volume, 1.7), wanted, rtol=1e-5)
+    assert torch.allclose(gaussian_mean(torch.ones(3, 5, 4), 2.0), torch.ones(3, 5, 4))

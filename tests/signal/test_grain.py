@@ -8,7 +8,8 @@ from torch import Tensor
 
 from analytic import ball, seeded
 from synbt_aug.grid.mask import gaussian
-from synbt_aug.signal.grain import ScanNoise, coloured, fine_part, measure_noise, white_noise
+from synbt_aug.signal.grain import PAIR_STREAM, ScanNoise, coloured, fine_part, measure_noise
+from synbt_aug.signal.noise import standard_normal
 
 SIDE = 48
 EVERYWHERE = torch.ones(1, SIDE, SIDE, SIDE, dtype=torch.bool)
@@ -61,7 +62,7 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
     signals = torch.cat([noise(1.0), noise(3.0, seed=5)])
     tissue = EVERYWHERE.expand(2, -1, -1, -1)
     both = measure_noise(signals, tissue)
-    white = white_noise((1, 2), (SIDE, SIDE, SIDE))
+    white = standard_normal((1, 2), (2, SIDE, SIDE, SIDE), torch.device("cpu"))
     together = coloured(white, both)
     for k in range(2):
         one = measure_noise(signals[k : k + 1], EVERYWHERE)
@@ -69,8 +70,8 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
         assert torch.allclose(coloured(white[k : k + 1], one), together[k : k + 1], atol=1e-3)
 
 
-def test_each_seed_has_noise_of_its_own_that_is_not_the_denoisers() -> None:
-    made = white_noise((1, 2), (8, 8, 8))
-    assert made.shape == (2, 2, 8, 8, 8) and not torch.equal(made[0], made[1])
-    assert torch.equal(made[1:], white_noise((2,), (8, 8, 8)))
-    assert not torch.equal(made[0], torch.randn(2, 8, 8, 8, generator=seeded(1)))
+def test_the_noise_of_a_tumor_is_not_the_denoisers() -> None:
+    shape, cpu = (2, 8, 8, 8), torch.device("cpu")
+    assert not torch.equal(
+        standard_normal((1,), shape, cpu, PAIR_STREAM), standard_normal((1,), shape, cpu)
+    )

@@ -243,6 +243,24 @@ def gaussian(volume: Tensor, sigma: float) -> Tensor:
     return separable(volume, matrices)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=512)
+def averaging_matrix(length: int, sigma: float, device: torch.device | None = None) -> Tensor:
+    """As `gaussian_matrix`, with rows that sum to 1: nothing lies outside."""
+    matrix = gaussian_matrix(length, sigma)
+    matrix = matrix / matrix.sum(1, keepdim=True)
+    return matrix if device is None else matrix.to(device)
+
+
+def gaussian_mean(volume: Tensor, sigma: float) -> Tensor:
+    """Gaussian mean over what lies in the volume; `sigma` in voxels, shape `(..., D, H, W)`.
+
+    The same as `gaussian(volume) / gaussian(ones)`, since the blur of ones is a product of axes.
+    """
+    d, h, w = volume.shape[-3:]
+    matrices = tuple(averaging_matrix(n, sigma, volume.device) for n in (d, h, w))
+    return separable(volume, matrices)  # type: ignore[arg-type]
+
+
 def smooth_surface(signed_distance: Tensor) -> Tensor:
     """Take away what a 4 mm latent cell cannot paint: strands under 2-3 mm go.
 

@@ -211,12 +211,18 @@ def cut_mask(mask: Tensor, window: Window) -> Tensor:
     for axis, (first, mm, length) in enumerate(
         zip(window.origin, window.spacing, mask.shape, strict=True)
     ):
-        steps = torch.arange(window.shape[axis], device=mask.device)
-        index = (first + steps / mm).round().to(torch.long)
+        # On the CPU, which alone can tell whether there is anything to look up.
+        index = (first + torch.arange(window.shape[axis]) / mm).round().to(torch.long)
+        start, end = int(index[0]), int(index[-1])
+        if start >= 0 and end < length and mm == 1.0:
+            result = result.narrow(axis, start, window.shape[axis])
+            continue
         inside = (index >= 0) & (index < length)
-        shape = [1, 1, 1]
-        shape[axis] = window.shape[axis]
-        result = result.index_select(axis, index.clamp(0, length - 1)) & inside.view(shape)
+        result = result.index_select(axis, index.clamp(0, length - 1).to(mask.device))
+        if not bool(inside.all()):
+            shape = [1, 1, 1]
+            shape[axis] = window.shape[axis]
+            result = result & inside.view(shape).to(mask.device)
     return result
 
 

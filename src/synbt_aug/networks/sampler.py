@@ -95,7 +95,8 @@ def sample_ddim(
     """
     z = z_T
     times = ddim_timesteps(steps, schedule.steps).tolist()
-    alpha_bar = schedule.alpha_bar.to(z.device)
+    # They stay on the CPU, as scalars do: a device would launch a kernel for each root of one.
+    alpha_bar = schedule.alpha_bar
     # After the last step everything is signal.
     signal = [*(alpha_bar[t] for t in times[1:]), alpha_bar.new_ones(())]
     for t, a_s in zip(times, signal, strict=True):

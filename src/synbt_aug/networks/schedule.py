@@ -146,5 +146,7 @@ def min_snr_weight(kind: Prediction, alpha_bar_t: Tensor, most: float) -> Tensor
 
 def _like(alpha_bar: Tensor, z: Tensor) -> Tensor:
     """Shape `()` or `(B,)` as something that multiplies `z`."""
-    alpha_bar = alpha_bar.to(z.device)
-    return alpha_bar.view(-1, *[1] * (z.ndim - 1)) if alpha_bar.ndim else alpha_bar
+    if not alpha_bar.ndim:
+        # A number goes with tensors of any device, and needs no copy there.
+        return alpha_bar
+    return alpha_bar.to(z.device).view(-1, *[1] * (z.ndim - 1))

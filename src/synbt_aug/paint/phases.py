@@ -20,6 +20,7 @@ from torch import Tensor
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.mask import gaussian
 from synbt_aug.grid.window import to_region
+from synbt_aug.signal.noise import standard_normal
 
 #: How uneven a curve is inside a tumor: SD of the fraction, and the width of what varies, in mm.
 #: In the tumor of one real scan .06 to .07 at this width, the same pattern in all phases.
@@ -88,14 +89,9 @@ def mix_for(plans: Sequence[Plan], linear: Tensor, around: Tensor) -> Mix:
 def _uneven(plans: Sequence[Plan], device: torch.device) -> Tensor:
     """A smooth field of SD 1 a window, on the hosts' grid, shape `(B, 1, m, n, o)`."""
     window = plans[0].recipe.window
-    white = [
-        torch.randn(
-            (1, *window.shape),
-            generator=torch.Generator().manual_seed(plan.recipe.noise_seed ^ _UNEVEN_STREAM),
-        )
-        for plan in plans
-    ]
-    smooth = gaussian(torch.stack(white).to(device), UNEVEN_MM)
+    seeds = [plan.recipe.noise_seed for plan in plans]
+    white = standard_normal(seeds, (1, *window.shape), device, _UNEVEN_STREAM)
+    smooth = gaussian(white, UNEVEN_MM)
     spread = smooth.flatten(1).std(-1, unbiased=False).clamp_min(1e-6)
     return to_region(smooth / spread.view(-1, 1, 1, 1, 1), window)
 

@@ -11,7 +11,6 @@ there is nothing but noise, the quiet quarter has .87 of its level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.grid.mask import gaussian
+from synbt_aug.grid.mask import gaussian, gaussian_mean
 
 #: What varies within this many voxels is taken for noise.
 FINE_SIGMA = 0.8
@@ -59,8 +58,7 @@ class ScanNoise:
 
 def fine_part(signal: Tensor) -> Tensor:
     """What varies from voxel to voxel, shape `(..., d, h, w)`."""
-    whole = gaussian(torch.ones_like(signal[(0,) * (signal.ndim - 3)]), FINE_SIGMA)
-    return signal - gaussian(signal, FINE_SIGMA) / whole
+    return signal - gaussian_mean(signal, FINE_SIGMA)
 
 
 def measure_noise(signal: Tensor, tissue: Tensor) -> ScanNoise:
@@ -75,15 +73,18 @@ def measure_noise(signal: Tensor, tissue: Tensor) -> ScanNoise:
     """
     fine = fine_part(signal)
     quiet = _quiet(fine, tissue)
+    here = fine * quiet
+    power = fine * here
     count = quiet.flatten(2).sum(-1).clamp_min(1)
-    sd = ((fine.square() * quiet).flatten(2).sum(-1) / count).sqrt()
+    sd = (power.flatten(2).sum(-1) / count).sqrt()
     along = []
     for axis in (2, 3, 4):
         n = fine.shape[axis] - 1
-        both = quiet.narrow(axis, 0, n) * quiet.narrow(axis, 1, n)
-        here, there = fine.narrow(axis, 0, n), fine.narrow(axis, 1, n)
-        power = 0.5 * ((here.square() + there.square()) * both).flatten(2).sum(-1)
-        along.append((here * there * both).flatten(2).sum(-1) / power.clamp_min(1e-12))
+        before, after = ([x.narrow(axis, k, n) for x in (here, power, quiet)] for k in (0, 1))
+        # Of neighbours that are both quiet: their product, and the mean of their squares.
+        both = (before[0] * after[0]).sum((2, 3, 4))
+        squares = torch.addcmul(before[1] * after[2], before[2], after[1]).sum((2, 3, 4))
+        along.append(2 * both / squares.clamp_min(1e-12))
     # All channels come from one scanner.
     return ScanNoise(sd, torch.stack(along, -1).mean(1).clamp(max=_MOST_CORRELATED))
 
@@ -116,24 +117,6 @@ def coloured(white: Tensor, scan: ScanNoise) -> Tensor:
     noise = noise.view_as(white)
     own = fine_part(noise).flatten(2).std(-1, unbiased=False).clamp_min(1e-6)
     return noise * (scan.sd / own)[..., None, None, None]
-
-
-def white_noise(
-    seeds: Sequence[int], shape: Sequence[int], channels: int = 2, stream: int = PAIR_STREAM
-) -> Tensor:
-    """Standard normal noise, one seed a row, drawn on the CPU, shape `(B, channels, *shape)`.
-
-    Args:
-        seeds: Of the tumors.
-        shape: Voxels along each axis.
-        channels: How many are drawn.
-        stream: Tells this noise from other random numbers of the same seed.
-    """
-    rows = [
-        torch.randn((channels, *shape), generator=torch.Generator().manual_seed(seed ^ stream))
-        for seed in seeds
-    ]
-    return torch.stack(rows)
 
 
 def _quiet(fine: Tensor, tissue: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
 #: of `tumor/zones.py` or of `signal/grain.py` changes.
-CORRECTION = 4
+CORRECTION = 5
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -145,6 +145,8 @@ class PaintedTumors:
         self.noise_power = noise_sd[:, 1:].square()
         self.around = (host * zones.means[:, SHELL, None]).sum(-1)  # (B, 2)
         self.outside = zones.mean(SHELL, zones.smoothed(host[:, 1]))
+        # The rim's gain is raised to this: positive in the periphery, negative in the core.
+        self._outward = (0.5 - zones.height) / _RIM_DEPTH
 
     def under(self, gains: Gains) -> Tensor:
         """What is painted under these gains, without noise, shape `(B, 2, N)`.
@@ -153,39 +155,41 @@ class PaintedTumors:
         """
         zones, around = self.zones, self.around[:, 1:]
         pre, post = self.painted.unbind(1)
-        post = around + gains.contrast * (post - around)
-        post = post * torch.exp(gains.rim.log() / _RIM_DEPTH * (0.5 - zones.height))
+        post = torch.lerp(around, post, gains.contrast) * gains.rim**self._outward
         middle = zones.mean(LABEL, post)
-        post = post + zones.soft * (gains.spread - 1) * (post - middle)
+        post = torch.addcmul(post, zones.soft * (gains.spread - 1), post - middle)
         above = (post - middle).clamp_min(0)
         unit = zones.mean(LABEL, above.square()).sqrt().clamp_min(1e-6)
         unit = unit / gains.calm.clamp_min(1e-3)
-        post = post + zones.soft * (-unit * torch.expm1(-above / unit) - above)
+        too_much = torch.addcmul(above, unit, torch.expm1(above / -unit))
+        post = torch.addcmul(post, zones.soft, too_much, value=-1)
         lifted = (zones.beneath(post) - post).clamp_min(0)
-        return torch.stack([pre + gains.shift, post + gains.lift * zones.rising * lifted], 1)
+        post = torch.addcmul(post, gains.lift * zones.rising, lifted)
+        return torch.stack([pre + gains.shift, post], 1)
 
     def blended(self, gains: Gains) -> Tensor:
         """What the host will show, without noise, shape `(B, 2, N)`."""
-        return self.host + self.zones.weight[:, None] * (self.under(gains) - self.host)
+        return torch.lerp(self.host, self.under(gains), self.zones.weight[:, None])
 
     def seen(self, blended: Tensor) -> Seen:
         """What tumors look like that show so, noise included."""
         zones = self.zones
         # Moments around the shell's mean: float32 holds them.
         pre, post = (blended - self.around[..., None]).unbind(1)
-        powers = torch.stack([post, post.square(), post.pow(3), pre], -1)
-        moments = zones.means @ powers  # (B, 7, 4)
+        square = post.square()
+        moments = zones.all_means(torch.stack([post, square, square * post, pre], -1))
         level = moments[..., 0] + self.around[:, 1:]
-        periphery, core = (level[:, z, None].clamp_min(0.05) for z in (PERIPHERY, CORE))
+        bright = level.clamp_min(0.05)
         first, second, third = (moments[:, INTERIOR, k, None] for k in range(3))
-        variance = (second - first.square()).clamp_min(1e-12)
-        skewed = third - 3 * first * second + 2 * first.pow(3)
+        squared = first.square()
+        variance = (second - squared).clamp_min(1e-12)
+        skewed = third - first * (3 * variance + squared)
         # Noise adds to the variance, and, being symmetric, nothing to the third moment.
         variance = variance + self.noise_power
         return Seen(
             enhancement=moments[:, LABEL, 0, None],
-            heterogeneity=variance.sqrt() / level[:, INTERIOR, None].clamp_min(0.05),
-            rim=(periphery / core).clamp(0.05, 20.0),
+            heterogeneity=variance.sqrt() / bright[:, INTERIOR, None],
+            rim=(bright[:, PERIPHERY, None] / bright[:, CORE, None]).clamp(0.05, 20.0),
             pre_contrast=moments[:, LABEL, 3, None],
             skewness=torch.where(zones.has_interior, skewed / variance.pow(1.5), 0.0),
         )

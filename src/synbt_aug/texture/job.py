@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM, signed_distance_mm
+from synbt_aug.signal.noise import standard_normal
 from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, Appearance
 from synbt_aug.tumor.label_shape import LabelShape
 
@@ -89,12 +90,8 @@ class PaintingJob:
         return values.to(self.q.device), known.to(self.q.device)
 
     def noise(self, channels: int, shape: Sequence[int]) -> Tensor:
-        """Standard normal noise, shape `(B, channels, *shape)`, drawn on the CPU."""
-        drawn = [
-            torch.randn((channels, *shape), generator=torch.Generator().manual_seed(seed))
-            for seed in self.noise_seeds
-        ]
-        return torch.stack(drawn).to(self.q.device)
+        """Standard normal noise of each seed, shape `(B, channels, *shape)`."""
+        return standard_normal(self.noise_seeds, (channels, *shape), self.q.device)
 
 
 def join(jobs: Sequence[PaintingJob]) -> PaintingJob:

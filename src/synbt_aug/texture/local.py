@@ -9,7 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM, blend_weight, gaussian, signed_distance_mm
+from synbt_aug.grid.mask import (
+    BLEND_HALF_WIDTH_MM,
+    blend_weight,
+    gaussian,
+    gaussian_mean,
+    signed_distance_mm,
+)
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.tumor.appearance import SHELL_MM
 
@@ -42,7 +48,7 @@ def smoothed(volume: Tensor, sigma: float, among: Tensor | None = None) -> Tenso
         Same shape.
     """
     if among is None:
-        return gaussian(volume, sigma) / gaussian(torch.ones_like(volume[0]), sigma)
+        return gaussian_mean(volume, sigma)
     weight = among.to(volume.dtype)
     share = gaussian(weight, sigma)
     mean = gaussian(volume * weight, sigma) / share.clamp_min(1e-6)

@@ -10,7 +10,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from synbt_aug.grid.joint_window import widened
 from synbt_aug.grid.mask import around, equivalent_diameter_mm, signed_distance_mm
+from synbt_aug.grid.window import Shape
 
 #: Distances are cut off here, in mm: nothing that is painted or measured looks farther.
 FARTHEST_MM = 10.0
@@ -88,11 +90,12 @@ class LabelShape:
             outline = None if self.outline is None else self.outline.to(device)
             moved = [self.distance.to(device), self.depth.to(device)]
             return LabelShape(moved[0], moved[1], self.radius_mm, outline)
-        moved = []
-        box = (slice(None), *self.box())
+        moved, boxes = [], self.boxes()
         for values, outside in self.fields():
             there = torch.full(values.shape, outside, dtype=values.dtype, device=device)
-            there[box] = values[box].contiguous().to(device, non_blocking=True)
+            for row, box in enumerate(boxes):
+                part = values[(row, *box)].contiguous()
+                there[(row, *box)] = part.to(device, non_blocking=True)
             moved.append(there)
         return LabelShape(moved[0], moved[1], self.radius_mm, *moved[2:])
 
@@ -101,17 +104,22 @@ class LabelShape:
         fields = [(self.distance, FARTHEST_MM), (self.depth, LEAST_DEPTH_MM)]
         return fields if self.outline is None else [*fields, (self.outline, OUTLINE_MM)]
 
-    def box(self) -> tuple[slice, slice, slice]:
-        """The part of the windows beyond which everything is farthest outside; on the CPU."""
+    def boxes(self) -> list[tuple[slice, slice, slice]]:
+        """The part of each window beyond which everything is farthest outside; on the CPU."""
         shaped = (self.distance < FARTHEST_MM) | (self.depth > LEAST_DEPTH_MM)
         if self.outline is not None:
             shaped |= self.outline < OUTLINE_MM
-        near = shaped.any(0).numpy()
-        box = []
-        for axis in range(3):
-            there = np.flatnonzero(near.any(axis=tuple(k for k in range(3) if k != axis)))
-            box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
-        return box[0], box[1], box[2]
+        return [_box_of(near) for near in shaped]
+
+    def laid_out(self, place: Sequence[slice], shape: Shape) -> LabelShape:
+        """The same inside larger windows.
+
+        Args:
+            place: Of the windows in the larger ones.
+            shape: Of the larger ones.
+        """
+        fields = [widened(values, place, shape, outside) for values, outside in self.fields()]
+        return LabelShape(fields[0], fields[1], self.radius_mm, *fields[2:])
 
     def within(self, free: Tensor) -> LabelShape:
         """The part of the labels that lies where the host is free, boolean, `(B, d, h, w)`."""
@@ -145,3 +153,12 @@ class LabelShape:
             tuple(radius for s in shapes for radius in s.radius_mm),
             outline,
         )
+
+
+def _box_of(near: Tensor) -> tuple[slice, slice, slice]:
+    """Of a boolean mask, empty where nothing is True."""
+    mask, box = near.numpy(), []
+    for axis in range(3):
+        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+        box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
+    return box[0], box[1], box[2]

@@ -26,7 +26,7 @@ from synbt_aug.tumor.shape import Pose
 from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM
 
 #: Raised when a recipe's meaning changes.
-RECIPE_FORMAT = 3
+RECIPE_FORMAT = 4
 
 #: Host voxels; no site lies farther out.
 _FAR = 100_000

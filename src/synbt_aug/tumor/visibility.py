@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synbt_aug.grid.mask import gaussian, signed_distance_mm
+from synbt_aug.grid.mask import gaussian_mean, signed_distance_mm
 from synbt_aug.support.wording import shown_beside
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.zones import LABEL, OUTER, SHELL, Zones
@@ -111,11 +111,16 @@ def share_shown(post: Tensor, zones: Zones, outside: Tensor | None = None) -> Te
     Returns:
         Shape `(B, 1)`.
     """
-    smooth = zones.smoothed(post)
+    return _share_beyond(zones.smoothed(post), zones, outside)
+
+
+def _share_beyond(smooth: Tensor, zones: Zones, outside: Tensor | None = None) -> Tensor:
+    """As `share_shown`, of the smoothed signal."""
     inside = zones.mean(LABEL, smooth)
     outside = zones.mean(SHELL, smooth) if outside is None else outside
-    sign = torch.where(inside > outside, 1.0, -1.0)
-    shows = (sign * (smooth - (inside + outside) / 2) > 0).to(smooth.dtype)
+    middle = torch.lerp(inside, outside, 0.5)
+    # Bright or dark, a tumor shows where it lies on its own side of the middle.
+    shows = ((smooth > middle) == (inside > outside)).to(smooth.dtype)
     # A necrotic core is not brighter than what lies around, and is enclosed by what is.
     closed = (zones.mean(OUTER, shows) - _CLOSED_FROM) / (1 - _CLOSED_FROM)
     return zones.mean(LABEL, torch.maximum(shows, zones.enclosed * closed.clamp(0, 1)))
@@ -134,13 +139,17 @@ def visibility_of(post: Tensor, zones: Zones) -> Tensor:
     # From the shell's level: float32 would coarsen a small contrast on a high one.
     post = post - zones.mean(SHELL, post)
     smooth = zones.smoothed(post)
-    contrast = zones.mean(LABEL, smooth) - zones.mean(SHELL, smooth)
+    outside = zones.mean(SHELL, smooth)
+    contrast = zones.mean(LABEL, smooth) - outside
     volume = post.unflatten(1, zones.shape)
-    level = gaussian(volume, _GRAIN_SIGMA) / gaussian(torch.ones_like(volume[:1]), _GRAIN_SIGMA)
     shell = zones.means[:, SHELL] > 0
-    grain = (volume - level).flatten(1)
+    grain = (volume - gaussian_mean(volume, _GRAIN_SIGMA)).flatten(1)
     noise = 1.4826 * _median((grain - _median(grain, shell)).abs(), shell)
-    parts = (share_shown(post, zones), contrast, contrast.abs() / noise.clamp_min(1e-6))
+    parts = (
+        _share_beyond(smooth, zones, outside),
+        contrast,
+        contrast.abs() / noise.clamp_min(1e-6),
+    )
     return torch.cat(parts, 1)
 
 

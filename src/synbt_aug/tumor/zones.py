@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synbt_aug.grid.mask import blend_weight, gaussian, gaussian_matrix
+from synbt_aug.grid.mask import averaging_matrix, blend_weight, gaussian
 from synbt_aug.tumor.appearance import SHELL_MM
 
 #: Order of the zones in `Zones.means`.
@@ -51,12 +51,13 @@ class Zones:
         rising: Share of the edge's lift, 1 on the surface, 0 from `LIFT_MM` on, `(B, N)`.
         soft: Where the gains of texture act, shape `(B, N)`.
         inner: Voxels that the level beneath the edge is taken from, shape `(B, N)`.
-        inner_share: The same, smoothed by `BENEATH_MM`, shape `(B, N)`.
+        inner_share: The same, smoothed by `BENEATH_MM`, at least 1e-6, shape `(B, N)`.
+        trust: Where that share is large enough to be divided by, in [0, 1], shape `(B, N)`.
         enclosed: Voxels deep enough to be enclosed by the rest, shape `(B, N)`.
         has_core: Whether there is a core to tell from a rim, boolean, shape `(B, 1)`.
         has_interior: Whether there are voxels enough to speak of skewness, `(B, 1)`.
-        blur: The smoothing by which visibility is judged, a matrix an axis, `(B, n, n)` each.
-        blur_of_one: What that makes of a window of ones, shape `(B, N)`.
+        blur: The smoothing by which visibility is judged, a matrix an axis, `(B, n, n)` each,
+            whose rows sum to 1.
     """
 
     shape: tuple[int, int, int]
@@ -67,11 +68,11 @@ class Zones:
     soft: Tensor
     inner: Tensor
     inner_share: Tensor
+    trust: Tensor
     enclosed: Tensor
     has_core: Tensor
     has_interior: Tensor
     blur: tuple[Tensor, Tensor, Tensor]
-    blur_of_one: Tensor
 
     @classmethod
     def of(
@@ -101,49 +102,53 @@ class Zones:
         zones = (label, shell, interior_or_all, periphery, core, label & ~enclosed, inner > 0)
         d, h, w = label.shape[1:]
         blur = tuple(
-            torch.stack([gaussian_matrix(n, max(s, 0.05), label.device) for s in blur_sigmas])
+            torch.stack([averaging_matrix(n, max(s, 0.05), label.device) for s in blur_sigmas])
             for n in (d, h, w)
         )
-        ones = torch.ones((len(label), d, h, w), device=label.device)
+        inner_share = gaussian(inner, BENEATH_MM).flatten(1)
         return cls(
             (d, h, w),
-            torch.stack([_shares(zone) for zone in zones], 1),
+            _shares(torch.stack(zones, 1)),
             blend_weight(distance).flatten(1),
             (depth / deepest.clamp_min(1)).clamp(0, 1).flatten(1),
             (1 - depth / LIFT_MM).clamp(0, 1).flatten(1),
             gaussian((depth >= 1).to(torch.float32), _EDGE_MM).flatten(1),
             inner.flatten(1),
-            gaussian(inner, BENEATH_MM).flatten(1),
+            inner_share.clamp_min(1e-6),
+            (inner_share / 1e-3).clamp(0, 1),
             enclosed.to(torch.float32).flatten(1),
             ((fewer >= _FEWEST_IN_CORE) & (deep.flatten() >= _SHALLOWEST_CORE_MM))[:, None],
             (_count(interior) >= _FEWEST_IN_INTERIOR)[:, None],
             (blur[0], blur[1], blur[2]),
-            _blurred(ones, (blur[0], blur[1], blur[2])).flatten(1),
         )
 
     def mean(self, zone: int, values: Tensor) -> Tensor:
         """Mean of values `(B, N)` over a zone, shape `(B, 1)`."""
-        return (self.means[:, zone] * values).sum(1, keepdim=True)
+        return torch.bmm(self.means[:, zone : zone + 1], values[..., None])[..., 0]
+
+    def all_means(self, values: Tensor) -> Tensor:
+        """Means of values `(B, N, K)` over all zones, shape `(B, 7, K)`."""
+        return torch.bmm(self.means, values)
 
     def smoothed(self, values: Tensor) -> Tensor:
         """Values `(B, N)` as visibility is judged by: over about a millimetre."""
-        return _blurred(values.unflatten(1, self.shape), self.blur).flatten(1) / self.blur_of_one
+        return _blurred(values.unflatten(1, self.shape), self.blur).flatten(1)
 
     def beneath(self, values: Tensor) -> Tensor:
         """The level beneath the edge, carried outwards, shape `(B, N)`."""
         inside = (values * self.inner).unflatten(1, self.shape)
-        near = gaussian(inside, BENEATH_MM).flatten(1) / self.inner_share.clamp_min(1e-6)
-        trust = (self.inner_share / 1e-3).clamp(0, 1)
-        return trust * near + (1 - trust) * self.mean(INNER, values)
+        near = gaussian(inside, BENEATH_MM).flatten(1) / self.inner_share
+        return torch.lerp(self.mean(INNER, values), near, self.trust)
 
 
 def _count(mask: Tensor) -> Tensor:
     return mask.flatten(1).sum(1)
 
 
-def _shares(mask: Tensor) -> Tensor:
-    rows = mask.flatten(1).to(torch.float32)
-    return rows / rows.sum(1, keepdim=True).clamp_min(1)
+def _shares(masks: Tensor) -> Tensor:
+    """Weights that sum to 1, of masks of shape `(B, Z, d, h, w)`: `(B, Z, N)`."""
+    rows = masks.flatten(2).to(torch.float32)
+    return rows / rows.sum(-1, keepdim=True).clamp_min(1)
 
 
 def _unless_few(mask: Tensor, other: Tensor, fewest: int) -> Tensor:
