@@ -47,15 +47,11 @@ from synbt_aug.signal.intensity import inverse_knee, measure_reference
 from synbt_aug.support.files import check_output_folder, write_json
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.train.autoencoder import train_autoencoder
+from synbt_aug.train.autoencoder_presets import AutoencoderPreset, autoencoder_preset
 from synbt_aug.train.denoiser import train_denoiser
+from synbt_aug.train.denoiser_presets import DenoiserPreset, denoiser_preset
 from synbt_aug.train.files import load_autoencoder, load_denoiser, read_facts, save_network
 from synbt_aug.train.pool import Encoded, encode_example
-from synbt_aug.train.presets import (
-    AutoencoderPreset,
-    DenoiserPreset,
-    autoencoder_preset,
-    denoiser_preset,
-)
 from synbt_aug.train.windows import Example, ExampleSampler, HoleSettings
 from synbt_aug.tumor.appearance import measure_appearance
 

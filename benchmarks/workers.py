@@ -30,7 +30,8 @@ from synbt_aug.contract import contract_of
 from synbt_aug.networks import VQVAE, Denoiser
 from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.torchio import SynBTTumor
-from synbt_aug.train.presets import autoencoder_preset, denoiser_preset
+from synbt_aug.train.autoencoder_presets import autoencoder_preset
+from synbt_aug.train.denoiser_presets import denoiser_preset
 from synbt_aug.weights import Weights, load_weights, save_weights, shipped_folder
 
 START_UP = """

@@ -9,7 +9,7 @@ from analytic import tiny_weights
 from synbt_aug.contract import contract_of
 from synbt_aug.loop.training_loop import fresh_weights
 from synbt_aug.networks import Denoiser
-from synbt_aug.train.presets import denoiser_preset
+from synbt_aug.train.denoiser_presets import denoiser_preset
 from synbt_aug.weights import save_weights
 
 

@@ -18,7 +18,7 @@ from synbt_aug.networks import VQVAESettings
 from synbt_aug.support.interruption import Interrupted
 from synbt_aug.train import autoencoder_preset, load_autoencoder, train_autoencoder
 from synbt_aug.train.autoencoder import CropSampler
-from synbt_aug.train.presets import CropPhase
+from synbt_aug.train.autoencoder_presets import CropPhase
 
 TINY = autoencoder_preset("tiny")
 CPU = {"accelerator": "cpu", "precision": "32-true"}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from synbt_aug.train.denoiser_presets import WindowPool
 from synbt_aug.train.pool import LatentPool, encode_example
-from synbt_aug.train.presets import WindowPool
 from synbt_aug.train.windows import ExampleSampler, HoleSettings
 
 SIZE = WindowPool((32, 32, 32), share=1.0, batch=3, start=2, most=4)

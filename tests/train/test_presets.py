@@ -7,12 +7,8 @@ import json
 import pytest
 
 from synbt_aug.errors import SynBTError
-from synbt_aug.train.presets import (
-    AUTOENCODER_PRESETS,
-    DENOISER_PRESETS,
-    autoencoder_preset,
-    denoiser_preset,
-)
+from synbt_aug.train.autoencoder_presets import AUTOENCODER_PRESETS, autoencoder_preset
+from synbt_aug.train.denoiser_presets import DENOISER_PRESETS, denoiser_preset
 from synbt_aug.train.tissue_preset import tissue_preset
 
 

@@ -11,13 +11,8 @@ from typing import NamedTuple
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.networks import DenoiserSettings, VQVAESettings
-from synbt_aug.train.presets import (
-    AUTOENCODER_PRESETS,
-    DENOISER_PRESETS,
-    AutoencoderPreset,
-    DenoiserPreset,
-    WindowPool,
-)
+from synbt_aug.train.autoencoder_presets import AUTOENCODER_PRESETS, AutoencoderPreset
+from synbt_aug.train.denoiser_presets import DENOISER_PRESETS, DenoiserPreset, WindowPool
 
 #: Of the time; the denoiser has more to learn, and its steps take longer.
 _DECODER_SHARE = 0.4

@@ -91,8 +91,8 @@ def autoencoder(
     """Train the patch-to-volume VQ-VAE: on crops, then its decoder on volumes."""
     _check_extra()
     from synbt_aug.train.autoencoder import train_autoencoder
+    from synbt_aug.train.autoencoder_presets import autoencoder_preset
     from synbt_aug.train.files import read_facts
-    from synbt_aug.train.presets import autoencoder_preset
 
     chosen = autoencoder_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)
@@ -153,8 +153,8 @@ def denoiser(
     from synbt_aug.tissue.segmenter import load_segmenter
     from synbt_aug.train.assemble import assemble_weights
     from synbt_aug.train.denoiser import train_denoiser
+    from synbt_aug.train.denoiser_presets import denoiser_preset
     from synbt_aug.train.files import load_autoencoder, read_facts
-    from synbt_aug.train.presets import denoiser_preset
 
     chosen = denoiser_preset(preset)
     max_time_s = None if max_time is None else seconds(max_time)

@@ -27,6 +27,7 @@ from synbt_aug.loop.training_loop import (
 )
 from synbt_aug.loop.training_step import descend, learning_rate, set_learning_rate
 from synbt_aug.networks import VQVAE
+from synbt_aug.train.autoencoder_presets import AutoencoderPreset, VolumeStage
 from synbt_aug.train.codec_losses import (
     Adversary,
     difference_l1,
@@ -39,7 +40,6 @@ from synbt_aug.train.crops import CropSampler, TrainingCase, jitter_intensity, r
 from synbt_aug.train.files import cases_seen, load_autoencoder, save_network
 from synbt_aug.train.identity import identity_of_cases, identity_of_network
 from synbt_aug.train.perceptual import load_perceptual
-from synbt_aug.train.presets import AutoencoderPreset, VolumeStage
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -23,10 +23,10 @@ from synbt_aug.loop.training_step import AveragedWeights, descend, learning_rate
 from synbt_aug.networks import VQVAE, Denoiser, add_noise
 from synbt_aug.networks.schedule import min_snr_weight, target
 from synbt_aug.train.crops import TrainingCase, resident
+from synbt_aug.train.denoiser_presets import DenoiserPreset
 from synbt_aug.train.files import cases_seen, load_autoencoder, load_denoiser, save_network
 from synbt_aug.train.identity import identity_of_cases, identity_of_encoder, identity_of_network
 from synbt_aug.train.pool import LatentPool
-from synbt_aug.train.presets import DenoiserPreset
 from synbt_aug.train.windows import ExampleSampler
 from synbt_aug.tumor.appearance import CATEGORIES
 

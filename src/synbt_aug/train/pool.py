@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from synbt_aug.grid.mask import down
 from synbt_aug.loop.training_loop import seeded_generator
-from synbt_aug.train.presets import WindowPool
+from synbt_aug.train.denoiser_presets import WindowPool
 from synbt_aug.train.windows import Example, ExampleSampler
 
 Encode = Callable[[Tensor], Tensor]
