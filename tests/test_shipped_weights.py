@@ -5,7 +5,6 @@ A few tumors of 14 to 24 mm on small phantoms, that no training ever saw (seeds 
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from functools import cache
 
@@ -21,7 +20,7 @@ from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.synthesizer import TumorSynthesizer
-from synbt_aug.texture import TumorInpainter, join
+from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Synthesis
@@ -116,8 +115,8 @@ def test_painting_nothing_changes_the_mean_by_less_than_the_noise_in_most_places
                 step = (before[1:] - before[:-1])[both]
                 noise = 1.4826 * (step - step.median()).abs().median() / 2**0.5
                 changes.append(float((after - before)[here].mean().abs() / noise))
-    # These weights saw phantoms of version 1: in those of version 2 they miss some places' level.
-    assert statistics.median(changes) < 1 and max(changes) < 3
+    # 11 of these 12 when the weights were shipped, the twelfth 1.2.
+    assert sum(change >= 1 for change in changes) <= 2 and max(changes) < 2
 
 
 @pytest.mark.slow
@@ -125,13 +124,13 @@ def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights)
     # Of bfloat16 a batch rounds otherwise than its members.
     texture = TumorSynthesizer(shipped, steps=4, precision="fp32").texture
     assert isinstance(texture, TumorInpainter)
-    jobs = []
-    for k in range(2):
-        wish = Wish(diameter_mm=12.0 + 3 * k)
-        host = Host.of(phantom(1))
-        plan = decide(ground_of(host), wish, shipped.bank, 2.0, seeded(k))
+    jobs: list[PaintingJob] = []
+    host = Host.of(phantom(1))
+    for k in range(12):
+        plan = decide(ground_of(host), Wish(diameter_mm=12.0), shipped.bank, 2.0, seeded(k))
         assert not isinstance(plan, str)
-        jobs.append(Cut.of([host], [plan]).job(shipped.contract.hole_margin_mm))
+        if len(jobs) < 2 and plan.recipe.window.shape == (48, 48, 48):
+            jobs.append(Cut.of([host], [plan]).job(shipped.contract.hole_margin_mm))
 
     def latents(which: list[int]) -> Tensor:
         job = join([jobs[k] for k in which])

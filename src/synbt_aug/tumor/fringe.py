@@ -36,7 +36,7 @@ LONGEST_MM = 14.0
 _FULL_FROM_MM = 18.0
 
 #: Of the body's volume, no more leaves it.
-_LARGEST_SHARE = 0.25
+_LARGEST_SHARE = 0.3
 
 #: Pieces of fewer voxels are noise to the eye.
 _SPECK_VOXELS = 7
@@ -58,11 +58,11 @@ class _Margin(NamedTuple):
 #: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (6, 24), (4.0, LONGEST_MM), 10.0),
-        _Margin(0.35, (2, 12), (3.0, 12.0), 8.0),
-        _Margin(0.15, (0, 3), (2.0, 8.0), 2.0),
+        _Margin(0.5, (8, 30), (4.0, LONGEST_MM), 13.0),
+        _Margin(0.35, (4, 18), (3.0, 12.0), 10.0),
+        _Margin(0.15, (0, 4), (2.0, 8.0), 3.0),
     ),
-    "non-mass": (_Margin(1.0, (2, 10), (3.0, 12.0), 12.0),),
+    "non-mass": (_Margin(1.0, (3, 14), (3.0, 12.0), 14.0),),
 }
 
 
@@ -180,7 +180,7 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     steps = np.maximum((length + np.where(own, 1.5, 0.0)) / _STEP_MM, 2).astype(int)
     turns = normal(int(steps.max()), count, 3)
     turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.5, 0.9)[None, :, None]
-    thick = np.where(own, 0.6 + 0.5 * uniform(count), 0.9 + 0.45 * -np.log(uniform(count)))
+    thick = np.where(own, 0.7 + 0.6 * uniform(count), 0.85 + 0.45 * -np.log(uniform(count)))
     knots = np.exp(0.4 * ndimage.gaussian_filter1d(normal(count, int(steps.max())), 1.5, axis=1))
     trail = []
     for turn in turns:

@@ -61,7 +61,7 @@ _ROUGHNESS_MM = 3.0
 
 #: The surface as it was posed is smoothed by this much, in mm, against the steps of a label's own
 #: voxels, and looked for this far from the smooth one.
-_OUTLINE_SIGMA_MM = 0.6
+_OUTLINE_SIGMA_MM = 0.35
 _OUTLINE_MM = 4.0
 
 #: Distances are cut off here, in mm: the blend and the hole need no more than three.
