@@ -24,7 +24,7 @@ from synbt_aug.tumor.appearance import Appearance
 #: What the other attributes are in each row.
 USUAL = {"enhancement": 1.0, "rim": 1.0, "heterogeneity": 0.15, "pre_contrast": 0.15}
 ROWS = {
-    "enhancement": (0.4, 0.8, 1.2, 1.6),
+    "enhancement": (0.5, 0.9, 1.3, 1.7),
     "rim": (0.8, 1.1, 1.4, 1.7),
     "heterogeneity": (0.06, 0.15, 0.24, 0.33),
 }

@@ -24,8 +24,8 @@ from synbt_aug.data.cohort import load_cohort
 from synbt_aug.errors import SynBTError
 from synbt_aug.support.interruption import exit_code, interruptible
 from synbt_aug.train.denoiser import train_denoiser
+from synbt_aug.train.denoiser_presets import DenoiserPreset, WindowPool, denoiser_preset
 from synbt_aug.train.files import load_autoencoder
-from synbt_aug.train.presets import DenoiserPreset, WindowPool, denoiser_preset
 
 POOLS = (
     WindowPool((64, 64, 64), share=0.42, batch=6, start=96, most=384),
