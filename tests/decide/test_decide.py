@@ -163,3 +163,17 @@ def test_no_drawn_tumor_is_too_faint_to_show() -> None:
     plans = [planned(seed=seed, bank=TumorBank(tuple(templates))) for seed in range(8)]
     drawn = [plan.recipe.appearance.enhancement or 0.0 for plan in plans]
     assert min(drawn) == FAINTEST
+
+
+def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -> None:
+    templates = [
+        t._replace(appearance=replace(t.appearance, enhancement=0.5, pre_contrast=0.9))
+        for t in small_bank().templates
+    ]
+    bank = TumorBank(tuple(templates))
+    for seed in range(6):
+        look = planned(seed=seed, bank=bank).recipe.appearance
+        assert look.enhancement is not None and look.pre_contrast is not None
+        assert look.pre_contrast <= 0.6 * look.enhancement
+    asked = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=0.9))
+    assert planned(asked, bank=bank).recipe.appearance.pre_contrast == 0.9

@@ -63,6 +63,10 @@ REMOVAL_MARGIN_MM = 1.0
 #: and painted so would mostly not show where they are labelled. What is asked for is met as it is.
 FAINTEST = 0.35
 
+#: Of the enhancement, what a tumor whose pre-contrast level is drawn shows before contrast at most:
+#: it shows in a subtraction. In slices of 101 patients half have .28 of it, one in twenty .5.
+LARGEST_PRE_SHARE = 0.6
+
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
 FOLLOWS_CURVE = ("tumor", "distractor")
 
@@ -229,6 +233,8 @@ def _recipe_of_template(
     if wish.kind == "tumor":
         # Shape and appearance belong together: what is not asked for is about the template's own.
         appearance = _like_template(bank, found, sites, shape, generator).updated(wish.appearance)
+        if wish.appearance.pre_contrast is None:
+            appearance = _taking_up(appearance)
     recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
     if not wish.fringe:
         return recipe, LabelShape.of(found.distance)
@@ -259,6 +265,14 @@ def _like_template(
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
     high = LIMITS["enhancement"][1]
     return replace(drawn, enhancement=min(max(drawn.enhancement * factor, FAINTEST), high))
+
+
+def _taking_up(drawn: Appearance) -> Appearance:
+    """The same, no brighter before contrast than a tumor that takes it up."""
+    if drawn.enhancement is None or drawn.pre_contrast is None:
+        return drawn
+    most = LARGEST_PRE_SHARE * max(drawn.enhancement, 0.0)
+    return replace(drawn, pre_contrast=min(drawn.pre_contrast, most))
 
 
 def _recipe_of_distractor(
