@@ -86,7 +86,8 @@ class Parts:
         folder = self.folder / "denoiser"
         train_denoiser(
             self.cases,
-            self.base.autoencoder,
+            # Loaded anew: the training moves it to its device and freezes it.
+            self.start,
             denoiser_preset(self.base.denoiser.settings),
             folder,
             max_time_s=self.times.denoiser,
