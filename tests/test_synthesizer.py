@@ -29,6 +29,7 @@ from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.recipe import RECIPE_FORMAT
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
 
@@ -337,7 +338,10 @@ def painted_recipe() -> dict[str, Any]:
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"format": 99}, r"is of format 99, this version reads format 3. Use synbt-aug 0"),
+        (
+            {"format": 99},
+            rf"is of format 99, this version reads format {RECIPE_FORMAT}. Use synbt-aug 0",
+        ),
         ({"weights": "abc"}, r"other weights \(SHA-256 abc.*Pass those with weights="),
         ({"bank": "abc"}, r"another tumor bank \(SHA-256 abc.*Pass that one with bank="),
         (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from analytic import breast, ellipsoid, ground_of, seeded, small_bank
-from synbt_aug.decide.decide import FAINTEST, decide, plan_of_recipe
+from synbt_aug.decide.decide import FAINTEST, LARGEST_PRE_SHARE, decide, plan_of_recipe
 from synbt_aug.decide.plan import Plan
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.window import cut
@@ -174,6 +174,6 @@ def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -
     for seed in range(6):
         look = planned(seed=seed, bank=bank).recipe.appearance
         assert look.enhancement is not None and look.pre_contrast is not None
-        assert look.pre_contrast <= 0.6 * look.enhancement
+        assert look.pre_contrast <= LARGEST_PRE_SHARE * look.enhancement
     asked = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=0.9))
     assert planned(asked, bank=bank).recipe.appearance.pre_contrast == 0.9
