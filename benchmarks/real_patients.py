@@ -1,7 +1,7 @@
 """Phantoms' own tumors, and painted ones, beside real patients' slices.
 
     SYNBT_REAL_SLICES=FOLDER python benchmarks/real_patients.py -n 100
-    python benchmarks/real_patients.py FOLDER -n 100 --sets own --sheet OUT.png
+    python benchmarks/real_patients.py FOLDER -n 100 --sets own --small --sheet OUT.png
 
 FOLDER holds `cases.csv` and `images` (see `synbt_aug/evaluate/slices/png_folder.py`). Prints
 Markdown: median, Kolmogorov-Smirnov distance and the boosted tree's AUC of 28 features. Phantoms
@@ -32,9 +32,12 @@ from synbt_aug.evaluate.slices import (
     slice_through,
 )
 from synbt_aug.evaluate.slices.table import feature_rows, summary_rows, to_markdown
-from synbt_aug.phantom import Phantom
+from synbt_aug.phantom import Phantom, PhantomSettings
 
 FIRST_SEED = 1_100_000
+
+#: A smaller field than usual, for speed; the breast is drawn to fit.
+SMALL_FIELD = PhantomSettings(shape=(144, 136, 104))
 
 Make = Callable[[int, Phantom], TumorSlice | None]
 
@@ -45,8 +48,9 @@ def pair_of(phantom: Phantom) -> np.ndarray:
 
 
 def own(seed: int, phantom: Phantom) -> TumorSlice | None:
-    """A slice through a phantom's index lesion."""
-    return slice_through(str(seed), pair_of(phantom), phantom.tumor_instances == 1)
+    """A slice of the scanner, as patients' are, through a phantom's index lesion."""
+    lesion = phantom.tumor_instances == 1
+    return slice_through(str(seed), pair_of(phantom), lesion, phantom.slice_axis)
 
 
 def painter(weights: str) -> Make:
@@ -59,16 +63,19 @@ def painter(weights: str) -> Make:
         result = synthesizer(volume, seed=seed)
         if not result.painted:
             return None
-        return slice_through(str(seed), result.image.numpy(), result.tumor.numpy())
+        axis = phantom.slice_axis
+        return slice_through(str(seed), result.image.numpy(), result.tumor.numpy(), axis)
 
     return painted
 
 
-def phantom_slices(makers: dict[str, Make], count: int) -> dict[str, list[TumorSlice]]:
+def phantom_slices(
+    makers: dict[str, Make], count: int, field: PhantomSettings
+) -> dict[str, list[TumorSlice]]:
     """Slices of each kind, of the same phantoms."""
     found: dict[str, list[TumorSlice]] = {name: [] for name in makers}
     for seed in range(FIRST_SEED, FIRST_SEED + count):
-        phantom = make_phantom(seed)
+        phantom = make_phantom(seed, field)
         for name, make in makers.items():
             if (slice_ := make(seed, phantom)) is not None:
                 found[name].append(slice_)
@@ -105,6 +112,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=100, help="phantoms")
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--sets", default="own,painted", help="own, painted or both")
+    parser.add_argument("--small", action="store_true", help="a field of 144 x 136 x 104 mm")
     parser.add_argument("--sheet", type=Path, help="pictures of all sets")
     options = parser.parse_args()
     if not options.folder:
@@ -116,7 +124,8 @@ def main() -> None:
     makers: dict[str, Make] = {"own": own} if "own" in wanted else {}
     if "painted" in wanted:
         makers["painted"] = painter(options.weights)
-    made = phantom_slices(makers, options.n)
+    field = SMALL_FIELD if options.small else PhantomSettings()
+    made = phantom_slices(makers, options.n, field)
     patients = measure_slices(real)
     compared: list[SetComparison] = [
         compare_tables(name, patients, measure_slices(slices)) for name, slices in made.items()

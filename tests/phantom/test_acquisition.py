@@ -58,6 +58,7 @@ def test_thicker_slices_blur_along_the_slice_axis(small_settings: PhantomSetting
             small_settings, spacing=(1.5, 1.5, 1.5), slice_thickness_mm=thickness, bilateral=True
         )
         phantom = make_phantom(1_000_302, settings)  # two breasts are always axial
+        assert phantom.slice_axis == 2
         image, breast = phantom.clean_pre, phantom.breast
         both = breast[:, :, 1:] & breast[:, :, :-1]
         return float(np.abs(np.diff(image, axis=2))[both].mean() / image[breast].mean())

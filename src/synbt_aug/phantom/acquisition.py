@@ -69,7 +69,8 @@ class Scanner:
         sagittal = rnd.chance(0.4) and len(anatomy.torso.breasts) == 1
         drawn_slice = rnd.uniform(1.0, 2.6)
         widths = [rnd.uniform(0.6, 1.1) for _ in range(3)]
-        widths[0 if sagittal else 2] = settings.slice_thickness_mm or drawn_slice
+        self.slice_axis = 0 if sagittal else 2
+        widths[self.slice_axis] = settings.slice_thickness_mm or drawn_slice
         # The phantom's voxels are already boxes of one voxel; blur only what is missing.
         sigma = [
             math.sqrt(max((w**2 - s**2) / FWHM**2, 0.0) + 0.03)

@@ -50,6 +50,7 @@ class Phantom:
         field_tesla: 1.5 or 3.0.
         fat_saturated: Whether fat was suppressed.
         snr: Mean breast signal before contrast over noise SD.
+        slice_axis: Axis across which the scanner's slices lie: 0 sagittal, 2 axial.
     """
 
     pre: np.ndarray
@@ -72,6 +73,7 @@ class Phantom:
     field_tesla: float
     fat_saturated: bool
     snr: float
+    slice_axis: int
 
 
 def make_phantom(seed: int, settings: PhantomSettings = DEFAULTS) -> Phantom:
@@ -133,6 +135,7 @@ def make_phantom(seed: int, settings: PhantomSettings = DEFAULTS) -> Phantom:
         field_tesla=protocol.field_tesla,
         fat_saturated=protocol.fat_saturated,
         snr=scanner.snr,
+        slice_axis=scanner.slice_axis,
     )
 
 
