@@ -20,7 +20,7 @@ from monai.transforms import (
     RandSpatialCropd,
 )
 
-from synbt_aug.monai import RecordIntensityd, SynBTTumord
+from synbt_aug.monai import RecordIntensityd, RecordSitesd, SynBTTumord
 from synbt_aug.phantom import PhantomSettings, make_phantom
 
 SETTINGS = PhantomSettings(shape=(80, 80, 80), with_tumor=False)
@@ -30,6 +30,7 @@ TRANSFORM = Compose(
     [
         # Without chance: cached with the cases. The crops below know the whole case by it.
         RecordIntensityd("image"),
+        RecordSitesd(spacing=(1.0, 1.0, 1.0)),
         RandFlipd(BOTH, prob=0.5, spatial_axis=2),
         RandSpatialCropd(BOTH, (72, 72, 72), random_size=False),
         # Before whatever bends or clips intensities.

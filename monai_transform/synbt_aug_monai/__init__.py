@@ -1,4 +1,4 @@
-"""The MONAI adapter: `SynBTTumor(d)`, `PaintTumor(d)` and `RecordIntensityd`.
+"""The MONAI adapter: `SynBTTumor(d)`, `PaintTumor(d)`, `RecordIntensityd` and `RecordSitesd`.
 
 Arrays go to the core as they lie, channel first: sites, shapes and spacings in a recipe made here
 are in the order of the array's axes, (x, y, z) for what `LoadImage` reads. Recipes of the command
@@ -16,6 +16,7 @@ from synbt_aug_monai.record_intensity import (
     RecordIntensityd,
     RecordIntensityDict,
 )
+from synbt_aug_monai.record_sites import SITES_KEY, RecordSitesD, RecordSitesd, RecordSitesDict
 from synbt_aug_monai.tumor import SynBTTumor
 from synbt_aug_monai.tumor_dict import SynBTTumorD, SynBTTumord, SynBTTumorDict
 
@@ -29,6 +30,10 @@ __all__ = [
     "RecordIntensityD",
     "RecordIntensityDict",
     "RecordIntensityd",
+    "RecordSitesD",
+    "RecordSitesDict",
+    "RecordSitesd",
+    "SITES_KEY",
     "SynBTTumor",
     "SynBTTumorD",
     "SynBTTumorDict",

@@ -190,6 +190,32 @@ def _from_record(
     return _rounded(_voxel_sizes(np.diag([*recorded.spacing, 1.0]) @ since)), True
 
 
+def affine_since_recorded(
+    image: Any, then: np.ndarray | None, shape: tuple[int, int, int]
+) -> np.ndarray | str:
+    """From an image's voxels to those that its case had when it was recorded.
+
+    Args:
+        image: As it is now.
+        then: Its affine when it was recorded, shape `(4, 4)`.
+        shape: Its voxels along the axes then.
+
+    Returns:
+        Shape `(4, 4)`, or why nobody can tell.
+    """
+    if then is not None and _kept_its_affine(image):
+        return np.asarray(np.linalg.solve(then, _affine(image)))
+    # Without its affine an image begins anew from an identity: if it was whole then, what its
+    # affine is now is what was done since.
+    began = _first_shape(image) or tuple(int(n) for n in image.shape[-3:])
+    if began != shape:
+        return (
+            f"it had {shape} voxels then, has lost its affine since, and MONAI's record of it "
+            f"begins with {began}"
+        )
+    return _affine(image) if isinstance(image, MetaTensor) else np.eye(4)
+
+
 def was_cropped(image: Any) -> bool:
     """Whether a patch was cut out; what is cropped to the foreground is still the whole case."""
     names = [str(step.get(TraceKeys.CLASS_NAME, "")) for step in _steps(image)]

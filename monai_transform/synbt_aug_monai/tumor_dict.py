@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from monai.utils import TransformBackends
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.support.ranges import Range, WholeRange
-from synbt_aug.transform import NOT_GIVEN, checked_keywords, merged_settings
+from synbt_aug.transform import NOT_GIVEN, Origin, Sample, checked_keywords, merged_settings
 from synbt_aug.volume import Spacing
 from synbt_aug_monai.call_text import call_text
 from synbt_aug_monai.geometry import was_cropped
 from synbt_aug_monai.keys import image_keys, other_scans
 from synbt_aug_monai.record_intensity import GRID_KEY, INTENSITY_KEY, recorded_in
+from synbt_aug_monai.record_sites import AFFINE_KEY, SITES_KEY, origin_in
 from synbt_aug_monai.scan import read_sample, write_sample
 from synbt_aug_monai.tumor import HINTS, SynBTTumor
 
@@ -57,6 +59,8 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             spatial transforms before this one, too.
         intensity_key: Where `RecordIntensityd` left its references, if it ran.
         grid_key: Where it left the grid.
+        sites_key: Where `RecordSitesd` left its map, if it ran; taken off the sample.
+        affine_key: Where it left its affine.
         recipe_key: None leaves the recipe out.
         outcome_key: None leaves the outcome out.
         allow_missing_keys: Leave samples alone that lack an image or the label.
@@ -86,6 +90,8 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         roi_key: Hashable | None = None,
         intensity_key: str = INTENSITY_KEY,
         grid_key: str = GRID_KEY,
+        sites_key: str = SITES_KEY,
+        affine_key: str = AFFINE_KEY,
         recipe_key: str | None = RECIPE_KEY,
         outcome_key: str | None = OUTCOME_KEY,
         allow_missing_keys: bool = False,
@@ -134,6 +140,7 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         self.painter = SynBTTumor(spacing=spacing, settings=merged)
         RandomizableTransform.__init__(self, merged.probability)
         self.intensity_key, self.grid_key = intensity_key, grid_key
+        self.sites_key, self.affine_key = sites_key, affine_key
         self.recipe_key, self.outcome_key = recipe_key, outcome_key
 
     @property
@@ -168,6 +175,7 @@ class SynBTTumord(RandomizableTransform, MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Paint into a copy of the dictionary."""
         d = dict(data)
+        packed, affine = d.pop(self.sites_key, None), d.pop(self.affine_key, None)
         self.randomize()
         if len(list(self.key_iterator(d))) < len(self.keys):
             missing = ", ".join(str(key) for key in self.keys if key not in d)
@@ -186,7 +194,10 @@ class SynBTTumord(RandomizableTransform, MapTransform):
             recorded=recorded_in(d, self.intensity_key, self.grid_key),
             notices=self.painter.notices,
         )
-        painted = self.painter.inject(sample, was_cropped(images[self.image_keys[0]]))
+        first = images[self.image_keys[0]]
+        if packed is not None and self._do_transform:
+            sample = self._with_origin(sample, first, packed, affine)
+        painted = self.painter.inject(sample, was_cropped(first))
         new, d[self.label_key] = write_sample(
             painted,
             images,
@@ -198,6 +209,18 @@ class SynBTTumord(RandomizableTransform, MapTransform):
         d.update(zip(self.image_keys, new, strict=True))
         self._tell(d, self.outcome["reason"] or "painted", self.outcome["recipe"])
         return d
+
+    def _with_origin(self, sample: Sample, image: Any, packed: Any, affine: Any) -> Sample:
+        d, h, w = sample.label.shape
+        found = origin_in(image, packed, affine, (d, h, w), sample.spacing)
+        if isinstance(found, Origin):
+            return replace(sample, origin=found)
+        self.painter.notices.warn(
+            f"SynBT: where the image lies in the case of its recorded site map is not known: "
+            f"{found}. Sites are looked for in what is in view. Keep metadata (track_meta=True), "
+            f"or put RecordSitesd after what drops them."
+        )
+        return sample
 
     def _tell(self, d: dict[Hashable, Any], outcome: str, recipe: Mapping[str, Any] | None) -> None:
         if self.recipe_key is not None:

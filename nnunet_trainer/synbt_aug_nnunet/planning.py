@@ -20,9 +20,10 @@ from synbt_aug.decide.ground import Ground
 from synbt_aug.packed_plans import pack
 from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, Draw, SamplePlans, ground_masks
 from synbt_aug.settings.injection import InjectionSettings
+from synbt_aug.tissue.site_lookup import sites_of_patch
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.volume import Spacing, channel_name
-from synbt_aug_nnunet.site_maps import HeldSites, read_whereabouts, sites_of_patch
+from synbt_aug_nnunet.site_maps import HeldSites, read_whereabouts
 
 #: Bytes of a sample's plans for each tumor that it may hold: a shape of 60 mm and what is around.
 _BYTES = 3 * 2**20

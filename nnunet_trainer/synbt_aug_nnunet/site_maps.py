@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from synbt_aug import __version__
 from synbt_aug.errors import SynBTError
@@ -28,11 +26,9 @@ from synbt_aug.sample_plans import sample_volume
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.support.files import check_output_folder, written_whole
-from synbt_aug.tissue.landmarks import Landmarks
 from synbt_aug.tissue.segments import Segments
-from synbt_aug.tissue.site_map import SiteMap, depth_inside
-from synbt_aug.tissue.tissue_map import grid_shape
-from synbt_aug.volume import Spacing
+from synbt_aug.tissue.site_lookup import NOTHING_OPEN, arrays_of, map_of_arrays
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug_nnunet.cohort import PreprocessedCases, in_threads, now_and_then
 
 #: Settings that a case's map depends on.
@@ -92,7 +88,7 @@ class CaseSites:
         """A case's map; nowhere without one."""
         found = self._read(name)
         if found is None:
-            return SiteMap.nowhere((1, 1, 1), (1.0, 1.0, 1.0), self.cases.spacing, _NOTHING)
+            return SiteMap.nowhere((1, 1, 1), (1.0, 1.0, 1.0), self.cases.spacing, NOTHING_OPEN)
         return found
 
     def _find(self, name: str, reference: IntensityReference, segmenter: Segments) -> None:
@@ -107,14 +103,14 @@ class CaseSites:
             d, h, w = labels.shape
             sites = SiteMap.nowhere((1, 1, 1), (d, h, w), self.cases.spacing, str(error))
         with written_whole(self.folder / f"{name}.npz") as unfinished, open(unfinished, "wb") as f:
-            np.savez_compressed(f, stamp=np.array(self._stamp_of(name)), **_arrays(sites))
+            np.savez_compressed(f, stamp=np.array(self._stamp_of(name)), **arrays_of(sites))
 
     def _read(self, name: str) -> SiteMap | None:
         file = self.folder / f"{name}.npz"
         # One that cannot be read is found anew.
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError), np.load(file) as found:
             if str(found["stamp"]) == self._stamp_of(name):
-                return _site_map(found, self.cases.spacing)
+                return map_of_arrays(found, self.cases.spacing)
         return None
 
     def _stamp_of(self, name: str) -> str:
@@ -162,47 +158,6 @@ def case_sites(
     return kept
 
 
-#: Why nothing may go into a patch.
-_NOTHING = "no site: nothing in the patch is open to a tumor"
-
-
-def _arrays(sites: SiteMap) -> dict[str, Any]:
-    """A map as arrays of a file."""
-    arrays: dict[str, Any] = {
-        "weight": sites.weight.numpy().astype(np.float16),
-        "allowed": sites.allowed.numpy(),
-        "factors": np.array(sites.factors),
-        "reason": np.array(sites.reason or ""),
-    }
-    if (marks := sites.landmarks) is not None:
-        arrays |= {"start": np.array(marks.start), "distance_mm": marks.distance_mm.numpy()}
-        arrays["gland"] = marks.gland.numpy()
-        if marks.post is not None:
-            arrays["post"] = marks.post.numpy()
-    return arrays
-
-
-def _site_map(found: Any, spacing: Spacing) -> SiteMap:
-    """What `_arrays` wrote; depths are left out, a patch has its own."""
-    weight = torch.from_numpy(found["weight"].astype(np.float32))
-    landmarks = None
-    if "gland" in found:
-        names = ("distance_mm", "gland", "post")
-        fields = {n: torch.from_numpy(found[n]) for n in names if n in found}
-        d, h, w = (int(n) for n in found["start"])
-        landmarks = Landmarks((d, h, w), **fields)
-    f_d, f_h, f_w = (float(f) for f in found["factors"])
-    return SiteMap(
-        weight,
-        torch.zeros_like(weight),
-        torch.from_numpy(found["allowed"]),
-        (f_d, f_h, f_w),
-        spacing,
-        str(found["reason"]) or None,
-        landmarks,
-    )
-
-
 def whereabouts(shape: tuple[int, int, int], number: int) -> np.ndarray:
     """Voxels of a case that tell where they are, and in which: int16, of this shape.
 
@@ -248,67 +203,6 @@ def read_whereabouts(voxels: np.ndarray) -> tuple[int, tuple[int, int, int]] | N
     return told[_NUMBER], (told[0], told[1], told[2])
 
 
-def sites_of_patch(
-    whole: SiteMap, came_from: Tensor, valid: Tensor | None, spacing: Spacing
-) -> SiteMap:
-    """The site map of a patch, looked up in its case's.
-
-    Args:
-        whole: Of the case.
-        came_from: Where in the case the patch's voxels came from, in voxels, `(3, D, H, W)`.
-        valid: Which of them did come from there, boolean, `(D, H, W)`; None: all.
-        spacing: Voxel size of the patch, in mm.
-    """
-    d, h, w = came_from.shape[1:]
-    grid = grid_shape((d, h, w), spacing)
-    factors = d / grid[0], h / grid[1], w / grid[2]
-    middles = [
-        ((torch.arange(n) + 0.5) * factor).long() for n, factor in zip(grid, factors, strict=True)
-    ]
-    for axis, index in enumerate(middles):
-        came_from = came_from.index_select(axis + 1, index)
-        valid = None if valid is None else valid.index_select(axis, index)
-    at = [((c + 0.5) / f).floor().long() for c, f in zip(came_from, whole.factors, strict=True)]
-    weight, known = _looked_up(whole.weight, at)
-    allowed = _looked_up(whole.allowed, at)[0] & known
-    if valid is not None:
-        allowed = allowed & valid
-    weight = torch.where(allowed, weight, 0.0)
-    if not bool((weight > 0).any()):
-        reason = whole.reason if whole.reason and not whole.weight.any() else _NOTHING
-        return SiteMap.nowhere(grid, factors, spacing, reason)
-    grid_mm = tuple(f * mm for f, mm in zip(factors, spacing, strict=True))
-    depth = torch.from_numpy(depth_inside(allowed.numpy(), grid_mm))
-    depth = torch.where(allowed, depth, 0.0)
-    marks = _landmarks(whole.landmarks, at)
-    return SiteMap(weight, depth, allowed, factors, spacing, landmarks=marks)
-
-
-def _landmarks(whole: Landmarks | None, at: Sequence[Tensor]) -> Landmarks | None:
-    if whole is None:
-        return None
-    inside = [index - start for index, start in zip(at, whole.start, strict=True)]
-
-    def found(field: Tensor, outside: float) -> Tensor:
-        values, known = _looked_up(field, inside)
-        return torch.where(known, values, outside).half()
-
-    nan = float("nan")
-    distances = torch.stack([found(one, nan) for one in whole.distance_mm])
-    post = None if whole.post is None else found(whole.post, nan)
-    return Landmarks((0, 0, 0), distances, found(whole.gland, 0.0), post)
-
-
-def _looked_up(field: Tensor, at: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """A field's values at voxels, and which of these lie in it."""
-    known = torch.ones(at[0].shape, dtype=torch.bool)
-    index = []
-    for one, n in zip(at, field.shape, strict=True):
-        known &= (one >= 0) & (one < n)
-        index.append(one.clamp(0, n - 1))
-    return field[index[0], index[1], index[2]], known
-
-
 class WithSites:
     """nnU-Net's dataset with the voxels' whereabouts in the place of an earlier stage's labels.
 
@@ -349,7 +243,7 @@ class HeldSites:
     def _of(self, number: int) -> SiteMap:
         if 0 <= number < len(self.names):
             return self.sites.of(self.names[number])
-        return SiteMap.nowhere((1, 1, 1), (1.0, 1.0, 1.0), self.sites.cases.spacing, _NOTHING)
+        return SiteMap.nowhere((1, 1, 1), (1.0, 1.0, 1.0), self.sites.cases.spacing, NOTHING_OPEN)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HeldSites, (self.sites, self.names)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -37,6 +37,7 @@ from synbt_aug.shared_synthesizer import check_files, settings_of_recipe, shared
 from synbt_aug.signal.intensity import IntensityReference, references_of
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.volume import Spacing, Synthesis, unchanged
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ class SynBTInjector:
         valid: Tensor | None = None,
         roi: Tensor | None = None,
         plans: Sequence[SamplePlans] | None = None,
+        sites: Sequence[SiteMap | None] | None = None,
     ) -> Injected:
         """Inject into a batch.
 
@@ -163,6 +165,8 @@ class SynBTInjector:
                 is drawn then, each thing is tried once, and a GPU is not waited for: the values
                 of `images` are not looked at, and where the references are given nothing is read
                 from the device until `results` or `counts` are. None decides here.
+            sites: Where tumors may go, one a sample, as looked up in the map of its whole case,
+                in place of the tissues of what is in view; None: not known.
 
         Returns:
             The batch, with tumors.
@@ -176,9 +180,11 @@ class SynBTInjector:
         batch = Batch(self.settings, images, labels, spacing, references, valid, roi)
         if plans is not None and len(plans) != len(images):
             raise SynBTError(f"plans needs one entry a sample, {len(images)}, got {len(plans)}.")
+        if sites is not None and len(sites) != len(images):
+            raise SynBTError(f"sites needs one entry a sample, {len(images)}, got {len(sites)}.")
         with plain_torch((images.device,)):
             if plans is None:
-                hosts, plans = self._decided(batch, generator or self._own)
+                hosts, plans = self._decided(batch, generator or self._own, sites)
                 attempts = True
             else:
                 hosts = {k: batch.as_it_is(k) for k, one in enumerate(plans) if one.plans}
@@ -244,7 +250,10 @@ class SynBTInjector:
         return Injected(images, labels, ((),) * len(images), lambda: tuple(results))
 
     def _decided(
-        self, batch: Batch, generator: torch.Generator
+        self,
+        batch: Batch,
+        generator: torch.Generator,
+        sites: Sequence[SiteMap | None] | None,
     ) -> tuple[dict[int, Host], list[SamplePlans]]:
         """Draw and decide for each sample; hosts of those that something is tried in."""
         s = self.settings
@@ -265,6 +274,8 @@ class SynBTInjector:
             synthesizer = self.synthesizer(batch.images.device)
             margin = synthesizer.texture.hole_margin_mm
             ground = Ground.of(host, synthesizer.segmenter)
+            if sites is not None and (found := sites[k]) is not None:
+                ground = replace(ground, find_sites=partial(_known, found))
             hosts[k] = host
             plans.append(drawn.decide(s, ground, synthesizer.bank, margin))
         return hosts, plans
@@ -318,6 +329,11 @@ class SynBTInjector:
 
 def _left_out(one: SamplePlans) -> list[LeftOut]:
     return [thing for thing in one.things if isinstance(thing, LeftOut)]
+
+
+def _known(sites: SiteMap, only_free_side: bool) -> SiteMap:
+    # Which breasts it leaves out was settled when it was found.
+    return sites
 
 
 def _holds(label: Tensor, value: int) -> bool:

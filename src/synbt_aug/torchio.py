@@ -2,6 +2,5 @@
 
 from __future__ import annotations
 
-from synbt_aug_torchio import INTENSITY_KEY, PaintTumor, RecordIntensity, SynBTTumor, reference_of
-
-__all__ = ["INTENSITY_KEY", "PaintTumor", "RecordIntensity", "SynBTTumor", "reference_of"]
+from synbt_aug_torchio import *  # noqa: F403
+from synbt_aug_torchio import __all__ as __all__

@@ -18,6 +18,7 @@ from nnunet_dataset import Dataset
 from synbt_aug.host import Host
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.intensity import measure_reference
+from synbt_aug.tissue.site_lookup import sites_of_patch
 from synbt_aug_nnunet.site_maps import (
     MOST_CASES,
     CaseSites,
@@ -25,7 +26,6 @@ from synbt_aug_nnunet.site_maps import (
     WithSites,
     case_sites,
     read_whereabouts,
-    sites_of_patch,
     whereabouts,
 )
 

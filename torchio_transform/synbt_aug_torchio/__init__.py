@@ -1,4 +1,4 @@
-"""The TorchIO adapter: `SynBTTumor`, `PaintTumor` and `RecordIntensity`.
+"""The TorchIO adapter: `SynBTTumor`, `PaintTumor`, `RecordIntensity` and `RecordSites`.
 
 TorchIO tensors are (C, W, H, D) = (C, x, y, z) and go to the core as they lie: sites, shapes and
 spacings in a recipe made here are in (x, y, z) order, as stored. Recipes of the command line and
@@ -19,6 +19,15 @@ except ModuleNotFoundError as error:
 
 from synbt_aug_torchio.paint_tumor import PaintTumor
 from synbt_aug_torchio.record_intensity import INTENSITY_KEY, RecordIntensity
+from synbt_aug_torchio.record_sites import SITES_KEY, RecordSites
 from synbt_aug_torchio.synbt_tumor import SynBTTumor
 
-__all__ = ["INTENSITY_KEY", "PaintTumor", "RecordIntensity", "SynBTTumor", "reference_of"]
+__all__ = [
+    "INTENSITY_KEY",
+    "PaintTumor",
+    "RecordIntensity",
+    "RecordSites",
+    "SITES_KEY",
+    "SynBTTumor",
+    "reference_of",
+]

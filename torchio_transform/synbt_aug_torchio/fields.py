@@ -18,6 +18,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.grid.same_grid import Grid, grid_difference
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.transform import Notices, Place, SeriesPlaces, find_series, signal_of
+from synbt_aug_torchio.whereabouts import WHEREABOUTS
 
 #: The label's name where a subject has none and none was asked for.
 DEFAULT_LABEL = "label"
@@ -102,11 +103,13 @@ class _Search:
     ) -> None:
         self.subject, self.who = subject, who
         self.everything = subject.get_images_dict(intensity_only=False)
+        self.everything.pop(WHEREABOUTS, None)
         if roi is not None:
             self._check_roi(roi)
             self.everything.pop(roi)
         allowed = subject.get_images_dict(intensity_only=False, include=include, exclude=exclude)
         allowed.pop(roi, None)
+        allowed.pop(WHEREABOUTS, None)
         self.scans = {k: v for k, v in allowed.items() if isinstance(v, tio.ScalarImage)}
         self.labels = {k: v for k, v in allowed.items() if isinstance(v, tio.LabelMap)}
         self.left_out = [k for k in self.everything if k not in allowed]

@@ -17,6 +17,7 @@ from synbt_aug.transform import (
     NOT_DRAWN,
     NOT_GIVEN,
     Notices,
+    Origin,
     Sample,
     SeriesPlaces,
     checked_keywords,
@@ -30,6 +31,7 @@ from synbt_aug_torchio.fields import Fields, ensure_label, find_fields, find_ser
 from synbt_aug_torchio.history import bent_by
 from synbt_aug_torchio.paint_tumor import PaintTumor, set_outcome
 from synbt_aug_torchio.record_intensity import recorded_reference
+from synbt_aug_torchio.record_sites import taken_origin
 
 
 class SynBTTumor(RandomTransform):
@@ -170,6 +172,7 @@ class SynBTTumor(RandomTransform):
         """Draw, paint, and record."""
         s = self.settings
         seed = int(torch.randint(2**62, (1,)))
+        origin = taken_origin(subject)
         fields = find_fields(
             subject,
             self.name,
@@ -187,7 +190,7 @@ class SynBTTumor(RandomTransform):
             set_outcome(subject, NOT_DRAWN)
             return subject
         with plain_numpy():
-            sample, painted = self._painted(subject, fields, series, _seeded(seed))
+            sample, painted = self._painted(subject, fields, series, origin, _seeded(seed))
         set_outcome(subject, painted.reason, painted.measured)
         if not painted.painted:
             return subject
@@ -203,6 +206,7 @@ class SynBTTumor(RandomTransform):
         subject: tio.Subject,
         fields: Fields,
         series: SeriesPlaces,
+        origin: Origin | None,
         generator: torch.Generator,
     ) -> tuple[Sample, Synthesis]:
         images = (fields.pre, fields.post)
@@ -212,7 +216,11 @@ class SynBTTumor(RandomTransform):
         if bender is not None:
             self.notices.warn(order_advice(f"{bender} came before the tumor"))
         painted, _ = inject(
-            sample, self.settings, generator, self.notices, look_for_clipping=bender is None
+            dataclasses.replace(sample, origin=origin),
+            self.settings,
+            generator,
+            self.notices,
+            look_for_clipping=bender is None,
         )
         return sample, painted
 

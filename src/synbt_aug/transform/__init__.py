@@ -13,6 +13,7 @@ from synbt_aug.transform.arrays import (
 )
 from synbt_aug.transform.keywords import NOT_GIVEN, checked_keywords, merged_settings
 from synbt_aug.transform.notices import Notices
+from synbt_aug.transform.recorded_sites import Origin, RecordedSites, find_recorded
 from synbt_aug.transform.sample import NOT_DRAWN, Sample, inject, replay, subtractions_after
 from synbt_aug.transform.series import Place, SeriesPlaces, find_series
 from synbt_aug.transform.unpainted import look_at_unpainted
@@ -21,12 +22,15 @@ __all__ = [
     "NOT_DRAWN",
     "NOT_GIVEN",
     "Notices",
+    "Origin",
     "Place",
+    "RecordedSites",
     "Sample",
     "SeriesPlaces",
     "calculable",
     "check_holds",
     "checked_keywords",
+    "find_recorded",
     "find_series",
     "inject",
     "look_at_unpainted",

@@ -16,9 +16,11 @@ from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.clipping import CLIPPED_SHARE, clipped_advice, clipped_share
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.signal.subtraction import LEAST_R2, fit_channel, recomputed
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.transform.arrays import calculable, largest_of
 from synbt_aug.transform.label import read_label
 from synbt_aug.transform.notices import Notices
+from synbt_aug.transform.recorded_sites import Origin, sites_of
 from synbt_aug.tumor.visibility import VISIBLE_SHARE
 from synbt_aug.volume import Spacing, Synthesis, unchanged
 
@@ -40,6 +42,7 @@ class Sample:
         stored: Types of the scans as the host holds them; None: that of `scans`.
         earlier: How many of the further scans come before post.
         subtractions: Channels that are differences of the scans, `(D, H, W)` each.
+        origin: Where in its case it came from, with the case's site map; None: not recorded.
     """
 
     scans: Tensor
@@ -50,6 +53,7 @@ class Sample:
     stored: tuple[torch.dtype, ...] | None = None
     earlier: int = 0
     subtractions: tuple[Tensor, ...] = ()
+    origin: Origin | None = None
 
     def settings(self, settings: InjectionSettings) -> InjectionSettings:
         """Settings whose channels are those of `scans`."""
@@ -95,6 +99,7 @@ def inject(
         generator=generator,
         references=[sample.reference],
         roi=None if sample.roi is None else sample.roi[None],
+        sites=[_recorded_sites(sample, label, settings, notices)],
     ).results
     assert result is not None
     if str(result.reason).startswith("unusable sample"):
@@ -163,6 +168,17 @@ def subtractions_after(
         notices.warn(f"SynBT: {problem}; it stays as it is and contradicts the label.")
         found.append(channel)
     return found
+
+
+def _recorded_sites(
+    sample: Sample, label: Tensor, settings: InjectionSettings, notices: Notices
+) -> SiteMap | None:
+    """Of the sample, looked up in its case's; None where it is not known, or a roi decides."""
+    if sample.origin is None or sample.roi is not None:
+        return None
+    seen = label >= 0
+    valid = None if bool(seen.all()) else seen
+    return sites_of(sample.origin, sample.scans[0], valid, sample.spacing, settings, notices)
 
 
 def _unusable(sample: Sample, why: str, notices: Notices) -> Synthesis:
