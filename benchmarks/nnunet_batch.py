@@ -42,7 +42,7 @@ MM = (1.0, 1.0, 1.0)
 FIRST_SEED = 1_000_000
 
 #: Diameters in mm of the two tumors.
-DIAMETERS = (14.0, 26.0)
+DIAMETERS = (10.0, 30.0)
 
 ROUNDS = 20
 

@@ -48,7 +48,7 @@ class RecordSitesd(MapTransform):
     places up. It has no chance in it: caches (`CacheDataset`, `PersistentDataset`) keep its result.
     Put it after `Spacingd` and `Orientationd`, before crops.
 
-    The map is an entry of bytes, some hundred kilobytes, which crops hand on as it is; the image's
+    The map is an entry of bytes, 2 MB for 192x192x128 mm, which crops hand on as it is; the image's
     affine tells which crop, flip, rotation or zoom it went through, so nothing need be added to
     their keys. What an affine does not tell (elastic deformation by more than some millimetres,
     another image under the same key) is noticed by the image itself: the map is then not used, and

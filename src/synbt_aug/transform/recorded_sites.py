@@ -68,7 +68,7 @@ class RecordedSites:
     fine: Tensor
 
     def to_bytes(self) -> bytes:
-        """Packed: crops, caches and loaders carry it as it is; some hundred kilobytes."""
+        """Packed: crops, caches and loaders carry it as it is; 2 MB for 192x192x128 mm."""
         stream = io.BytesIO()
         values = {"shape": self.shape, "spacing": self.sites.spacing, "settings": self.settings}
         arrays = arrays_of(self.sites)
