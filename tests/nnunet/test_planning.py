@@ -241,8 +241,8 @@ def injected_there(diameters_mm: Sequence[float]) -> tuple[PretendAccelerator, A
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_device_is_not_waited_for_from_the_batch_to_the_painted_batch(count: int) -> None:
     there, done, here = injected_there([9.0] * count)
-    # The shapes; of the noise only the seeds.
-    assert there.to_device < 2**19 * count
+    # The shapes, in float32 and float16; of the noise only the seeds.
+    assert there.to_device < 1.25e6 * count
     off = (done.images - here.images).abs()
     # Codes may tip over where two are equally near; hardly any do.
     assert (off < 1e-2).float().mean() > 0.999
