@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
+from synbt_aug.evaluate.slices import slice_through
 from synbt_aug.phantom import Phantom, PhantomSettings, make_phantom
 
-FIRST_SEED = 1_100_200
+FIRST_SEED = 1_100_000
 #: A smaller field than usual, for speed; the breast is drawn to fit.
 FIELD = PhantomSettings(shape=(144, 136, 104))
 COLUMNS, ROWS = 5, 2
-SIDE_MM, SCALE = 80, 2
+SCALE = 2
 
 
 def main() -> None:
@@ -31,8 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=FIRST_SEED)
     given = parser.parse_args()
     tiles = [
-        _tiles(make_phantom(seed, FIELD), axis=seed % 3)
-        for seed in range(given.seed, given.seed + COLUMNS * ROWS)
+        _tiles(make_phantom(seed, FIELD)) for seed in range(given.seed, given.seed + COLUMNS * ROWS)
     ]
     rows = []
     for first in range(0, len(tiles), COLUMNS):
@@ -43,18 +42,13 @@ def main() -> None:
     picture.resize(size, Image.Resampling.BICUBIC).save(given.output, optimize=True)
 
 
-def _tiles(phantom: Phantom, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Post-contrast and subtraction, uint8, `SIDE_MM` squared, where the tumor is largest."""
-    tumor = phantom.tumor_instances == 1
-    others = tuple(d for d in range(3) if d != axis)
-    level = int(tumor.sum(axis=others).argmax())
-    pre, post, label = (
-        np.take(volume, level, axis) for volume in (phantom.pre, phantom.post[0], tumor)
-    )
-    middle = [round(c) for c in ndimage.center_of_mass(label)]
-    corner = [m + SIDE_MM // 2 for m in middle]  # in the padded slice
-    window = tuple(slice(c, c + SIDE_MM) for c in corner)
-    pre, post = (np.pad(v.astype(float), SIDE_MM)[window] for v in (pre, post))
+def _tiles(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
+    """Post-contrast and subtraction of one slice of the scanner, uint8, 80 mm squared."""
+    pair = np.stack([phantom.pre, phantom.post[0]]).astype(np.float32)
+    found = slice_through(str(phantom.seed), pair, phantom.tumor_instances == 1, phantom.slice_axis)
+    if found is None:
+        raise SystemExit(f"The tumor of phantom {phantom.seed} is too small for a slice.")
+    pre, post = found.image
     return _grey(post), _grey(np.clip(post - pre, 0, None))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, make_phantom
-from synbt_aug.phantom.acquisition import Scanner, catmull_rom
+from synbt_aug.phantom.acquisition import Scanner, catmull_rom, displaced
 from synbt_aug.phantom.anatomy import build_anatomy
 from synbt_aug.phantom.texture import Randomness
 
@@ -72,3 +72,36 @@ def test_a_scanner_wants_calibration_first(small_settings: PhantomSettings) -> N
     scanner = Scanner(anatomy, small_settings, source)
     with pytest.raises(RuntimeError, match=r"Call Scanner\.calibrate"):
         scanner.scan(torch.zeros(small_settings.shape), moves=False)
+
+
+def test_a_displacement_by_whole_voxels_is_a_shift() -> None:
+    image = torch.randn(9, 8, 7, generator=torch.Generator().manual_seed(0))
+    for dim in range(3):
+        moved = displaced(image, dim, torch.ones_like(image))
+        n = image.shape[dim]
+        assert torch.allclose(moved.narrow(dim, 0, n - 1), image.narrow(dim, 1, n - 1), atol=1e-6)
+    twice = displaced(image, 0, torch.full_like(image, 2.0))
+    assert torch.allclose(twice[:-2], image[2:], atol=1e-6)
+    assert torch.equal(displaced(image, 1, torch.zeros_like(image)), image)
+
+
+def test_a_displacement_by_parts_of_a_voxel_reads_a_parabola_exactly() -> None:
+    x = torch.arange(12.0).reshape(-1, 1, 1).expand(12, 3, 3)
+    part = torch.linspace(-1, 1, 12).reshape(-1, 1, 1).expand(12, 3, 3)
+    moved = displaced(0.5 * x**2 - x, 0, part)
+    at = (x + part)[1:-1]
+    assert torch.allclose(moved[1:-1], 0.5 * at**2 - at, atol=1e-4)
+
+
+def test_only_the_scan_before_contrast_is_unsettled(small_settings: PhantomSettings) -> None:
+    settings = replace(small_settings, times_s=(90.0, 91.0), with_tumor=False, snr=1000.0)
+    phantom = make_phantom(1_000_303, settings)
+    before, first, second = phantom.clean_pre, *phantom.clean_post
+    inside = phantom.breast
+
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        """What is left of one scan when another is subtracted, at its edges."""
+        a, b = a / a[inside].mean(), b / b[inside].mean()
+        return float(np.abs(a - b)[inside].mean())
+
+    assert apart(before, second) > 1.5 * apart(first, second)

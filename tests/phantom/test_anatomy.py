@@ -9,6 +9,8 @@ import pytest
 from scipy import ndimage
 
 from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, make_phantom
+from synbt_aug.phantom.anatomy import build_anatomy
+from synbt_aug.phantom.texture import Randomness
 
 
 def test_a_whole_thorax_shows_every_tissue() -> None:
@@ -72,3 +74,14 @@ def test_the_breast_is_in_front_of_bone_and_lung(small_phantom: Phantom) -> None
 def test_the_asked_density_is_reported(density: str) -> None:
     settings = PhantomSettings(shape=(48, 48, 48), density=density, with_tumor=False)
     assert make_phantom(1_000_020, settings).density == density
+
+
+def test_skin_shows_unevenly_and_is_labelled_everywhere() -> None:
+    settings = PhantomSettings(shape=(64, 64, 48), spacing=(1.5, 1.5, 1.5), with_tumor=False)
+    anatomy = build_anatomy(settings, Randomness.stages(1_000_021, 1)[0])
+    outermost = anatomy.torso.body & (anatomy.torso.skin_depth < 0.4)
+    shown = anatomy.skin_weight[outermost]
+    assert shown.min() < 0.6 * shown.max()
+    labels = anatomy.labels[outermost]
+    named = (labels == Tissue.SKIN) | (labels == Tissue.NIPPLE) | (labels == Tissue.AIR)
+    assert named.float().mean() > 0.99

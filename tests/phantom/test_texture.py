@@ -14,6 +14,7 @@ from synbt_aug.phantom.texture import (
     cell_walls,
     distance_inside_mm,
     foam,
+    grain,
     smooth_noise,
 )
 
@@ -87,3 +88,15 @@ def test_the_bounding_box_of_nothing_is_none() -> None:
     assert bounding_box(mask) is None
     mask[1:3, 2, 4:] = True
     assert bounding_box(mask) == (slice(1, 3), slice(2, 3), slice(4, 6))
+
+
+def test_grain_has_unit_variance_and_the_width_asked_for_on_any_voxels() -> None:
+    generator = torch.Generator().manual_seed(3)
+    for spacing in ((1.0, 1.0, 1.0), (0.5, 1.0, 2.0)):
+        field = grain(Grid((48, 48, 48), spacing), 1.0, generator=generator)
+        assert float(field.std()) == pytest.approx(1.0, rel=0.01)
+        for dim, step in enumerate(spacing):
+            n = 48
+            beside = (field.narrow(dim, 0, n - 1) * field.narrow(dim, 1, n - 1)).mean()
+            # Noise under a Gaussian of SD s correlates over d by exp(-d^2 / (4 s^2)).
+            assert float(beside) == pytest.approx(np.exp(-(step**2) / 4), abs=0.08)

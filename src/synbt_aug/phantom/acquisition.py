@@ -17,6 +17,11 @@ from synbt_aug.phantom.tissue import Tissue
 # A Gaussian of this many SDs matches the full width at half maximum.
 FWHM = 2.355
 
+# How far the breast settles between the scan before contrast and those after: SD in mm, as median
+# and spread over patients, and the size of what moves together.
+SETTLING_MM = (0.22, 0.7)
+SETTLING_CELL_MM = 32.0
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -39,6 +44,26 @@ def catmull_rom(part: float) -> tuple[float, float, float, float]:
         (-3 * p3 + 4 * p2 + p) / 2,
         (p3 - p2) / 2,
     )
+
+
+def displaced(image: Tensor, dim: int, voxels: Tensor) -> Tensor:
+    """Read an image beside each voxel, along one axis.
+
+    Args:
+        image: Shape `(X, Y, Z)`.
+        dim: The axis.
+        voxels: How far, same shape; read by parabolas through three neighbours, which are good up
+            to 1 voxel, and in several steps beyond.
+    """
+    steps = max(1, math.ceil(float(voxels.abs().max())))
+    part = voxels / steps
+    for _ in range(steps):
+        n = image.shape[dim]
+        after = image.index_select(dim, torch.arange(1, n + 1).clamp_max(n - 1))
+        before = image.index_select(dim, torch.arange(-1, n - 1).clamp_min(0))
+        slope, bend = (after - before) / 2, (after + before) / 2 - image
+        image = image + part * (slope + part * bend)
+    return image
 
 
 class Scanner:
@@ -90,7 +115,13 @@ class Scanner:
         self._noise_sd, self._gain = level / self.snr, self._mean / level
 
     def scan(self, signal: Tensor, *, moves: bool) -> Scan:
-        """Acquire one volume, moved by a fraction of a mm if it `moves`."""
+        """Acquire one volume.
+
+        Args:
+            signal: Of a perfect scanner, shape of the grid.
+            moves: True: after contrast, shifted by a fraction of a mm. False: before contrast,
+                when the breast had not yet settled to where the labels are.
+        """
         if not self._gain:
             raise RuntimeError("Call Scanner.calibrate with the pre-contrast signal before scan.")
         rnd = self._rnd
@@ -98,8 +129,7 @@ class Scanner:
         if self._sharpen:
             soft = blur(clean, tuple(0.7 / s for s in self._grid.spacing))  # type: ignore[arg-type]
             clean = (clean + self._sharpen * (clean - soft)).clamp_min(0)
-        if moves:
-            clean = self._moved(clean)
+        clean = self._moved(clean) if moves else self._unsettled(clean)
         noisy = clean + self._ghosts(clean)
         real, imaginary = (
             torch.randn(clean.shape, generator=rnd.fields) * self._noise_sd for _ in range(2)
@@ -120,6 +150,15 @@ class Scanner:
                 index = (torch.arange(n) + whole + tap).clamp(0, n - 1)
                 moved.add_(image.index_select(dim, index), alpha=weight)
             image = moved
+        return image.clamp_min_(0)
+
+    def _unsettled(self, image: Tensor) -> Tensor:
+        """Displaced by a smooth field: what leaves bright and dark lines in a subtraction."""
+        rnd, spacing = self._rnd, self._grid.spacing
+        most = min(rnd.lognormal(*SETTLING_MM), 0.8)
+        for dim in (0, 1):
+            field = self._grid.smooth_noise(SETTLING_CELL_MM, generator=rnd.fields)
+            image = displaced(image, dim, field * (most / spacing[dim]))
         return image.clamp_min_(0)
 
     def _ghosts(self, image: Tensor) -> Tensor:

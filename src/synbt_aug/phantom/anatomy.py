@@ -19,6 +19,9 @@ from synbt_aug.phantom.vessels import grow_vessels
 # How often the first and last slices hold noise alone.
 EMPTY_ENDS_SHARE = 0.15
 
+# How much of its own signal the skin of a patient shows, on average.
+SKIN_SHOWN = (0.5, 1.3)
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -87,7 +90,8 @@ def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     """Skin, areola and nipple; returns the partial volume of skin."""
     _, y, _ = torso.grid.axes()
     depth = torso.skin_depth
-    thickness = rnd.uniform(0.9, 1.9)
+    uneven = torso.grid.smooth_noise(22, generator=rnd.fields)
+    thickness = rnd.uniform(0.9, 2.1) * torch.exp(0.3 * uneven).clamp(0.6, 1.8)
     # A voxel counts as skin while its centre lies less than half a voxel too deep.
     reach = thickness + 0.25 * min(torso.grid.spacing)
     labels[torso.body & (depth < reach)] = Tissue.SKIN
@@ -97,4 +101,8 @@ def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
         areola = (from_axis < rnd.uniform(9, 16)) & (y < front + 22) & (depth < reach + 0.8)
         nipple = (from_axis < rnd.uniform(3.5, 5.5)) & (y < front + rnd.uniform(2, 5))
         labels[torso.body & (areola | nipple)] = Tissue.NIPPLE
-    return torch.sigmoid((thickness - depth) / 0.35) * torso.body
+    # Skin that lies on the coil, or is cut by slices aslant, hardly shows.
+    shown = rnd.uniform(*SKIN_SHOWN) * torch.exp(
+        0.5 * torso.grid.smooth_noise(16, generator=rnd.fields)
+    )
+    return torch.sigmoid((thickness - depth) / 0.35) * torso.body * shown.clamp(0.1, 1)

@@ -12,12 +12,12 @@ from synbt_aug.phantom.anatomy import Anatomy
 from synbt_aug.phantom.lesion import Growth
 from synbt_aug.phantom.physics import ToftsModel, spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
-from synbt_aug.phantom.texture import Randomness, blur, bounding_box
+from synbt_aug.phantom.texture import Randomness, blur, bounding_box, sample
 from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 from synbt_aug.phantom.uptake import LesionUptake
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.011, 0.021, 0.035, 0.060)
+BACKGROUND_KTRANS = (0.008, 0.015, 0.026, 0.048)
 BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 # How often fat suppression fails in a corner of the field.
 CORNER_SHARE = 0.25
@@ -75,7 +75,7 @@ class SignalModel:
         self._tofts = ToftsModel(times_s, protocol.dose, protocol.delay_s)
         self._table = _vary(tissue_table(protocol.field_tesla), rnd)
         base = anatomy.labels.clone()
-        for painted_later in (Tissue.GLAND, Tissue.VESSEL):
+        for painted_later in (Tissue.GLAND, Tissue.VESSEL, Tissue.SKIN):
             base[base == painted_later] = Tissue.FAT
         self._base = base.long()
         self._residual = _residual_fat(anatomy, protocol, rnd)
@@ -87,7 +87,7 @@ class SignalModel:
         self._fat_signal = float(fat)
         self._fat_map = self._residual * (table.fat_fraction * self._fat_signal)[self._base]
         self._mottle = _fine_texture(anatomy, rnd)
-        self._mottling = rnd.uniform(0.02, 0.09)
+        self._mottling = rnd.uniform(0.03, 0.14)
         ktrans = float(rnd.numbers.choice(BACKGROUND_KTRANS, p=BACKGROUND_SHARE))
         ktrans *= rnd.lognormal(1.0, 0.2)
         stipple = rnd.uniform(0.1, 0.45)
@@ -172,7 +172,7 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
     """
     grid = anatomy.torso.grid
     texture = 1 + 0.04 * grid.smooth_noise(3, generator=rnd.fields)
-    strength = min(max(rnd.lognormal(0.14, 0.50), 0.04), 0.32)
+    strength = min(max(rnd.lognormal(0.19, 0.45), 0.06), 0.36)
     box = bounding_box(anatomy.breast)
     if box is not None:
         inner = grid.crop(box)
@@ -183,13 +183,32 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
         fibres = 0.6 * coarse + 0.75 * streaks / float(streaks.numpy().std(dtype=np.float64))
         where = 0.3 + 0.7 * anatomy.breast[box]
         texture[box] += strength * fibres.clamp(-2.5, 3) * where
+    _stripe_muscle(texture, anatomy, rnd)
     return texture
+
+
+def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
+    """Fibres that run outwards and upwards along the chest, with fat between bundles."""
+    muscle = (anatomy.labels == Tissue.MUSCLE) & (anatomy.torso.chest_depth > 0)
+    box = bounding_box(muscle)
+    slope, strength = rnd.uniform(-0.25, 0.25), rnd.uniform(0.03, 0.14)
+    coarse = torch.randn(2, 10, 90, 20, generator=rnd.fields)
+    if box is None:
+        return
+    x, _, z = anatomy.torso.grid.crop(box).axes()
+    depth = anatomy.torso.chest_depth[box]
+    # A knot each 25 mm along the fibres, 1.4 mm in depth and 10 mm across.
+    thin, thick = 1.8 * sample(
+        coarse, ((x + slope * z) / 125).expand_as(depth), depth / 64 - 1, (z - slope * x) / 100
+    )
+    bundles = 1 + strength * (thin + 0.6 * thick)
+    texture[box] *= torch.where(muscle[box], bundles.clamp(0.3, 1.8), 1.0)
 
 
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.068, 0.70), 0.012), 0.40)
+    level = min(max(rnd.lognormal(0.045, 0.85), 0.008), 0.45)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:

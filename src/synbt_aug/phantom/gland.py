@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from synbt_aug.phantom.stroma import long_strands
 from synbt_aug.phantom.texture import Grid, Randomness, bounding_box, foam, sample
 from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.phantom.torso import Breast, Torso
@@ -21,6 +23,14 @@ Box = tuple[slice, slice, slice]
 
 # Share of the breast, by BI-RADS density, that looks right (not the measured means).
 GLAND_FRACTION = {"a": (0.02, 0.08), "b": (0.07, 0.20), "c": (0.18, 0.42), "d": (0.40, 0.72)}
+
+
+# How far the gland's border runs out in wisps along the ducts, and how soft it is, in units of
+# the potential (which falls by 1 from the middle of the gland to its border).
+WISPS = (0.1, 0.5)
+# Partial volume of gland in thin sheets and in long strands of the fat.
+SHEETS, LONG_STRANDS = (0.3, 0.8), (0.4, 1.0)
+SOFTNESS = (0.14, 0.45)
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,9 @@ def _grow(
 
     large = walls(rnd.uniform(15, 24), rnd.uniform(1.6, 2.6))
     small = walls(rnd.uniform(5, 9), rnd.uniform(1.8, 3.0))
-    first, second = (_tracts(flow, g) for _ in range(2))
+    first, second, broad_sheet = _tracts(flow, g, knots=28, count=3)
+    wisp, streak, fine_sheet, fibres = _tracts(flow, g, knots=64, count=4)
+    (teeth,) = _tracts(flow, g, knots=100, count=1)
     lobes = grid.smooth_noise(24, generator=g, octaves=2)
     # Finer octaves are the stronger ones: real tissue loses power only as k^-2.2.
     grain = grid.smooth_noise((5, 8, 5), generator=g, octaves=3, persistence=1.2)
@@ -106,6 +118,7 @@ def _grow(
         + rnd.uniform(0.15, 0.5) * (1 - 2 * first.abs())
         + 0.6 * torch.exp(-flow.along / 16)
         + 0.07 * grain
+        + rnd.uniform(*WISPS) * (wisp + 0.5 * teeth)
     )
     depth, skin = torso.chest_depth[box], torso.skin_depth[box]
     potential -= 1.6 * torch.exp(-skin / 4.5)
@@ -113,19 +126,26 @@ def _grow(
     potential -= 9 * (breast.radial[box] - 0.85).clamp_min(0)
     values = potential[inside]
     level = torch.quantile(values[:: max(1, len(values) // 100_000)], 1 - fraction)
-    solid = torch.sigmoid((potential - level) / rnd.uniform(0.07, 0.16))
+    softness = min(max(rnd.lognormal(*SOFTNESS), 0.06), 0.4)
+    solid = torch.sigmoid((potential - level) / softness)
     labels[box][(solid > 0.5) & inside] = Tissue.GLAND
     lobule = solid
     # Fat between the ducts streaks the gland.
-    streak = torch.sigmoid(2.5 * _tracts(flow, g, knots=70) - rnd.uniform(0.5, 2.5))
-    solid = solid * (1 - rnd.uniform(0.0, 0.4) * streak)
+    streak = torch.sigmoid(2.5 * streak - rnd.uniform(0.5, 2.5))
+    solid = solid * (1 - rnd.uniform(0.1, 0.6) * streak)
 
     ligaments = _ligaments(grid, flow, large, small, first, second, rnd)
     # Sparse in the fat under the skin, dense towards the gland.
     gate = 0.3 + 0.7 * torch.sigmoid((envelope + 0.5) * 5)
     # Fat holds fine stroma throughout.
-    stroma = rnd.uniform(0.02, 0.22) * (1 + 0.5 * _tracts(flow, g, knots=90)).clamp_min(0)
-    weight = torch.maximum(solid, rnd.uniform(0.2, 0.6) * gate * ligaments)
+    stroma = rnd.uniform(0.01, 0.16) * (1 + 0.9 * fibres).clamp_min(0)
+    weight = torch.maximum(solid, rnd.uniform(0.2, 0.7) * gate * ligaments)
+    sheets = torch.maximum(
+        _sheet(grid, flow, broad_sheet, 28, rnd), _sheet(grid, flow, fine_sheet, 64, rnd)
+    )
+    weight = torch.maximum(weight, rnd.uniform(*SHEETS) * sheets)
+    strands = long_strands(grid, np.array(breast.nipple), inside, rnd)
+    weight = torch.maximum(weight, rnd.uniform(*LONG_STRANDS) * strands)
     weight = (weight + stroma * (1 - weight)) * inside
     return Gland(box, weight, lobule, lobes, grain)
 
@@ -135,7 +155,7 @@ def _flow(grid: Grid, breast: Breast, rnd: Randomness) -> _Flow:
     x, y, z = grid.axes()
     warp = [
         4.0 * grid.smooth_noise(24, generator=rnd.fields)
-        + 1.3 * grid.smooth_noise(9, generator=rnd.fields)
+        + 1.5 * grid.smooth_noise(9, generator=rnd.fields)
         for _ in range(2)
     ]
     dx, dz = x - breast.nipple[0] + warp[0], z - breast.nipple[2] + warp[1]
@@ -145,10 +165,14 @@ def _flow(grid: Grid, breast: Breast, rnd: Randomness) -> _Flow:
     return _Flow((dx / scale, dz / scale), rho, scale)
 
 
-def _tracts(flow: _Flow, generator: torch.Generator, knots: int = 28) -> Tensor:
-    """Unit-variance noise that is drawn out along the ducts; `knots` over 200 units across."""
-    texture = torch.randn(knots, knots, 6, generator=generator)
-    return 1.8 * sample(texture, flow.across[0] / 100, flow.across[1] / 100, flow.along / 70 - 1)
+def _tracts(flow: _Flow, generator: torch.Generator, knots: int, count: int) -> Tensor:
+    """Unit-variance noise that is drawn out along the ducts, shape `(count, X, Y, Z)`.
+
+    There are `knots` over 200 units across.
+    """
+    texture = torch.randn(count, knots, knots, 6, generator=generator)
+    across, along = flow.across, flow.along / 70 - 1
+    return 1.8 * sample(texture, across[0] / 100, across[1] / 100, along)
 
 
 def _ligaments(
@@ -175,6 +199,14 @@ def _ligaments(
     crossings = torch.exp(-(large**2 + off[0] ** 2) / (1.4 * thick) ** 2)
     total = torch.maximum(sheets, torch.maximum(0.8 * along, rnd.uniform(0.2, 0.7) * net))
     return torch.maximum(total, torch.maximum(strands, crossings))
+
+
+def _sheet(grid: Grid, flow: _Flow, tracts: Tensor, knots: int, rnd: Randomness) -> Tensor:
+    """Thin sheets along the ducts, through fat and gland: long fine lines in any slice."""
+    off = 4.0 * 28 / knots * flow.scale * tracts.abs()
+    patches = grid.smooth_noise(26, generator=rnd.fields)
+    here = torch.sigmoid(4 * (patches - rnd.uniform(-1.0, 0.4)))
+    return torch.exp(-((off / rnd.uniform(0.35, 0.6)) ** 2)) * here
 
 
 def _envelope(grid: Grid, breast: Breast) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
 from synbt_aug.phantom.lesion_nonmass import ductal_shape
-from synbt_aug.phantom.lesion_shape import mass_shape
+from synbt_aug.phantom.lesion_shape import draw_margin, mass_shape
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Grid, Randomness
 from synbt_aug.phantom.tissue import Tissue
@@ -70,6 +70,7 @@ class Seed:
     site: np.ndarray  # mm, shape (3,)
     diameter_mm: float
     category: str
+    margin: str  # '' of a non-mass lesion
 
 
 def plan_lesions(anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness) -> tuple[Seed, ...]:
@@ -85,12 +86,12 @@ def plan_lesions(anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness) -
     first = _likely_site(anatomy, diameter, rnd)
     if first is None:
         return ()
-    seeds = [Seed(first, diameter, category)]
+    seeds = [Seed(first, diameter, category, "" if category == "nonmass" else draw_margin(rnd))]
     for _ in range(count - 1):
         diameter = rnd.uniform(5, 13)
         near = first + rnd.numbers.normal(0, 17, 3)
         if _may_grow(anatomy, near):
-            seeds.append(Seed(near, diameter, "mass"))
+            seeds.append(Seed(near, diameter, "mass", draw_margin(rnd)))
     return tuple(seeds)
 
 
@@ -107,7 +108,7 @@ def grow_lesions(
     strongest = torch.full(settings.shape, 0.5)
     growths: list[Growth] = []
     for seed in seeds:
-        growth = _grow(anatomy, seed.site, seed.diameter_mm, seed.category, rnd)
+        growth = _grow(anatomy, seed, rnd)
         view, best = instances[growth.box], strongest[growth.box]
         mine = growth.weight > best
         if int(mine.sum()) < 3:
@@ -139,7 +140,7 @@ def _likely_site(anatomy: Anatomy, diameter: float, rnd: Randomness) -> np.ndarr
     coarse = tuple(slice(s // 2, None, s) for s in step)
     deep = torso.chest_depth - anatomy.fascia
     gland = anatomy.gland_weight()
-    for skin, wall in ((max(7.0, 0.35 * diameter), -3.0), (3.0, -1.0), (0.0, 0.0)):
+    for skin, wall in ((max(8.0, 0.5 * diameter), -3.0), (3.0, -1.0), (0.0, 0.0)):
         free = (torso.radial < 0.93) & (deep < wall) & (torso.skin_depth > skin)
         free &= anatomy.labels != Tissue.AIR
         chance = ((gland + 0.02) * free)[coarse].numpy().astype(np.float64)
@@ -165,10 +166,9 @@ def _may_grow(anatomy: Anatomy, point_mm: np.ndarray) -> bool:
     )
 
 
-def _grow(
-    anatomy: Anatomy, site: np.ndarray, diameter: float, category: str, rnd: Randomness
-) -> Growth:
-    """One lesion of about `diameter` mm at `site`, kept inside the breast."""
+def _grow(anatomy: Anatomy, seed: Seed, rnd: Randomness) -> Growth:
+    """One lesion of about the planned diameter, kept inside the breast."""
+    site, diameter, category = seed.site, seed.diameter_mm, seed.category
     torso = anatomy.torso
     reach = diameter * (1.4 if category == "nonmass" else 0.95) + 16
     box = _box_around(torso.grid, site, reach)
@@ -182,7 +182,9 @@ def _grow(
     if category == "nonmass":
         shape = ductal_shape(grid, site, diameter, host, nipple, allowed, rnd)
     else:
-        shape = mass_shape(grid, site, diameter, host, nipple, rim=category == "rim", rnd=rnd)
+        shape = mass_shape(
+            grid, site, diameter, host, nipple, margin=seed.margin, rim=category == "rim", rnd=rnd
+        )
     # Cut the sigmoid's tail: a healthy voxel stays bitwise what it was.
     weight = shape.weight * (allowed & (shape.weight > 1e-3))
     curve = str(rnd.numbers.choice(CURVES, p=CURVE_SHARE[category]))

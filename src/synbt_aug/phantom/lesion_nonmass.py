@@ -11,9 +11,9 @@ from torch import Tensor
 
 from synbt_aug.phantom.lesion_shape import Shape, enclosing_level
 from synbt_aug.phantom.strands import STEP_MM, follow, guide_field, tube_depth
-from synbt_aug.phantom.texture import Grid, Randomness
+from synbt_aug.phantom.texture import Grid, Randomness, grain
 
-MAX_BRANCHES = 250
+MAX_BRANCHES = 320
 
 
 def ductal_shape(
@@ -38,10 +38,10 @@ def ductal_shape(
     """
     points, radii = _tree(grid, site, diameter_mm, host, nipple, rnd)
     depth = tube_depth(grid, points, radii)
-    surface = -depth + 0.8 * grid.smooth_noise(3.2, generator=rnd.fields)
+    surface = -depth + 0.9 * grain(grid, (0.8, 1.5, 0.8), generator=rnd.fields)
     surface = surface + 1.0 * grid.smooth_noise(8, generator=rnd.fields) + 1.8 * (0.5 - host)
     surface = torch.where(allowed, surface, 20.0)
-    level = min(max(enclosing_level(surface, diameter_mm, grid), -1.0), 2.0)
+    level = min(max(enclosing_level(surface, diameter_mm, grid), -1.0), 1.2)
     weight = torch.sigmoid(-(surface - level) / 0.45) * (depth > -3.5)
     return Shape(weight, torch.zeros_like(weight), "")
 
@@ -59,7 +59,7 @@ def _tree(
     away = away / (np.linalg.norm(away) + 1e-6)
     guide = guide_field(host, grid)
     reach = 0.75 * diameter_mm
-    base, beads = rnd.uniform(1.2, 2.3), rnd.uniform(0.2, 0.5)
+    base, beads = rnd.uniform(0.9, 1.9), rnd.uniform(0.2, 0.5)
     root = np.asarray(site) - away * reach * rnd.uniform(0.3, 0.8)
     points, radii = [], []
     wanted, volume, grown = math.pi / 6 * diameter_mm**3, 0.0, 0
@@ -101,7 +101,7 @@ def _tree(
 def _lobule(end: np.ndarray, rnd: Randomness) -> tuple[np.ndarray, np.ndarray]:
     """A cluster of acini at the end of a duct."""
     count = int(rnd.numbers.integers(3, 9))
-    return end + rnd.numbers.normal(0, 2.2, (count, 3)), rnd.numbers.uniform(1.0, 2.6, count)
+    return end + rnd.numbers.normal(0, 2.2, (count, 3)), rnd.numbers.uniform(0.8, 2.0, count)
 
 
 def _forks(

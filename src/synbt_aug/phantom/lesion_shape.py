@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from synbt_aug.phantom.lesion_fringe import Fringe, grow_fringe
-from synbt_aug.phantom.texture import Grid, Randomness, sample
+from synbt_aug.phantom.texture import Grid, Randomness, grain, sample
 
-SPICULATED_SHARE = 0.5
+SPICULATED_SHARE = 0.45
 HALO_MM = 9.0
+SMALL_MM = 7.0  # radius
 IRREGULAR_SHARE = 0.35  # the rest is circumscribed
 
 
@@ -30,9 +31,17 @@ class Shape:
     margin: str  # 'spiculated', 'irregular', 'circumscribed' or, of a non-mass lesion, ''
 
 
+def draw_margin(rnd: Randomness) -> str:
+    """'spiculated', 'irregular' or 'circumscribed'."""
+    draw = rnd.numbers.random()
+    if draw < SPICULATED_SHARE:
+        return "spiculated"
+    return "irregular" if draw < SPICULATED_SHARE + IRREGULAR_SHARE else "circumscribed"
+
+
 def mass_shape(
     grid: Grid, site: np.ndarray, diameter_mm: float, host: Tensor, nipple: np.ndarray,
-    *, rim: bool, rnd: Randomness,
+    *, margin: str, rim: bool, rnd: Randomness,
 ) -> Shape:  # fmt: skip
     """A mass that creeps into the host's gland and sends strands along its ligaments.
 
@@ -42,18 +51,11 @@ def mass_shape(
         diameter_mm: The body encloses the volume of a sphere of this diameter.
         host: Partial volume of gland and ligaments, shape of `grid`.
         nipple: Where the ducts lead, mm.
+        margin: See `draw_margin`.
         rim: Whether most of the inside is necrotic.
         rnd: Source of randomness.
     """
     radius = diameter_mm / 2
-    draw = rnd.numbers.random()
-    margin = (
-        "spiculated"
-        if draw < SPICULATED_SHARE
-        else "irregular"
-        if draw < SPICULATED_SHARE + IRREGULAR_SHARE
-        else "circumscribed"
-    )
     surface = _lobes(grid, site, radius, rnd)
     surface = surface - _roughness(grid, site, radius, margin, rnd)
     creep = rnd.uniform(0.0, 1.0) if margin == "circumscribed" else rnd.lognormal(1.5, 0.6)
@@ -77,8 +79,8 @@ FRINGE = {
 
 def _halo(surface: Tensor, rnd: Randomness) -> Tensor:
     """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
-    share = rnd.uniform(0.1, 0.42)
-    return share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(2, 4)
+    share = rnd.uniform(0.12, 0.42)
+    return share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
 
 
 def enclosing_level(surface: Tensor, diameter_mm: float, grid: Grid) -> float:
@@ -100,12 +102,16 @@ def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tens
     bend = [grid.smooth_noise(max(9.0, 0.8 * radius), generator=rnd.fields) for _ in range(3)]
     offsets = offsets + 0.12 * radius * torch.stack(bend, dim=-1)
     surface: Tensor | None = None
-    for lobe in range(int(rnd.numbers.integers(1, 6))):
-        size, middle = 0.85 * radius, np.zeros(3)
+    # Small ones, such as companions, are strings of nodules rather than balls.
+    small = radius < SMALL_MM
+    for lobe in range(int(rnd.numbers.integers(3 if small else 1, 6))):
+        size, middle = (0.5 if small else 0.85) * radius, np.zeros(3)
         if lobe > 0:
             size = radius * rnd.uniform(0.2, 0.6)
             away = rnd.numbers.normal(size=3)
             middle = away / np.linalg.norm(away) * radius * rnd.uniform(0.55, 1.05)
+            if small:
+                middle = middle * rnd.uniform(0.8, 1.8)
         # Sorted axis ratios of real tumors: 0.70 : 0.83 : 1.
         axes = np.exp(rnd.numbers.normal(0, 0.2, 3))
         axes /= axes.prod() ** (1 / 3)
@@ -120,10 +126,11 @@ def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tens
 
 def _roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Randomness) -> Tensor:
     """How far the margin moves outwards, mm: bumps of 3-7 mm, and teeth of 2-3 mm."""
-    strength = {"spiculated": 1.0, "irregular": 0.9, "circumscribed": 0.3}[margin]
-    strength *= rnd.lognormal(1.0, 0.3) * min(max(radius, 6.0), 16.0) / 10
-    bumps = 0.7 * grid.smooth_noise(6.5, generator=rnd.fields)
-    bumps = bumps + 0.45 * grid.smooth_noise(2.8, generator=rnd.fields)
+    strength = {"spiculated": 1.0, "irregular": 0.7, "circumscribed": 0.15}[margin]
+    strength *= rnd.lognormal(0.85, 0.45) * min(max(radius, 6.0), 16.0) / 10
+    bumps = 0.6 * grid.smooth_noise(7.5, generator=rnd.fields)
+    bumps = bumps + 0.3 * grid.smooth_noise(3.2, generator=rnd.fields)
+    bumps = bumps + 0.4 * grain(grid, 0.7, generator=rnd.fields)
     offsets = _offsets(grid, site)
     direction = offsets / offsets.norm(dim=-1, keepdim=True).clamp_min(1e-3)
     knots = int(min(max(2 * radius / rnd.uniform(1.7, 3.0), 6), 32))

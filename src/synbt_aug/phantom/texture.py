@@ -112,6 +112,21 @@ class Grid:
         )
 
 
+def grain(grid: Grid, sigma_mm: float | Triple, *, generator: torch.Generator) -> Tensor:
+    """White noise under a Gaussian, of unit variance: fine texture without a lattice's lines.
+
+    Args:
+        grid: What it lies on.
+        sigma_mm: SD of the Gaussian, one or one per axis; a few voxels at most.
+        generator: Source of randomness.
+    """
+    x, y, z = (
+        float(mm) / s for mm, s in zip(np.broadcast_to(np.asarray(sigma_mm), 3), grid.spacing)
+    )
+    noise = blur(torch.randn(grid.shape, generator=generator), (x, y, z))
+    return noise / float(noise.numpy().std(dtype=np.float64))
+
+
 def upsample(coarse: Tensor, shape: list[int] | tuple[int, ...] | torch.Size) -> Tensor:
     """Trilinear resize of a `(X, Y, Z)` tensor, corners aligned."""
     return F.interpolate(
@@ -151,11 +166,16 @@ def smooth_noise(
 
 
 def sample(texture: Tensor, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Read a texture at normalised coordinates (-1..1 spans it; beyond, it is mirrored)."""
+    """Read a texture at normalised coordinates (-1..1 spans it; beyond, it is mirrored).
+
+    Several textures of one size, shape `(C, X, Y, Z)`, are read at once.
+    """
     grid = torch.stack(torch.broadcast_tensors(z, y, x), dim=-1)[None]
-    return F.grid_sample(
-        texture[None, None], grid, mode="bilinear", padding_mode="reflection", align_corners=True
-    )[0, 0]
+    textures = texture[None] if texture.ndim == 4 else texture[None, None]
+    read = F.grid_sample(
+        textures, grid, mode="bilinear", padding_mode="reflection", align_corners=True
+    )[0]
+    return read if texture.ndim == 4 else read[0]
 
 
 def blur(field: Tensor, sigma_voxels: Triple) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
 from synbt_aug.phantom.lesion import Growth
-from synbt_aug.phantom.texture import Grid, Randomness, foam
+from synbt_aug.phantom.texture import Grid, Randomness, foam, grain
 
 # kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
 KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.05, 0.11)}
@@ -17,6 +17,10 @@ VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.5
 
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
 LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.62, 0.42, (0.15, 1.8)
+
+# Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
+UNEVEN_MM = ((18.0, 0.55), (7.0, 0.35))
+FINE_MM, FINE_UNEVENNESS = 0.9, 0.65
 
 MIN_OVER_GLAND = 3.5  # of the uptake
 
@@ -33,9 +37,8 @@ class LesionUptake:
         self.box, self.weight, self.core = growth.box, growth.weight, growth.core
         ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
         level = min(max(rnd.lognormal(LEVEL_MEDIAN, LEVEL_SIGMA), LEVEL_RANGE[0]), LEVEL_RANGE[1])
-        uneven = sum(
-            w * grid.smooth_noise(c, generator=g) for c, w in ((11.0, 0.5), (5.0, 0.6), (2.4, 0.75))
-        )
+        coarse = sum(w * grid.smooth_noise(c, generator=g) for c, w in UNEVEN_MM)
+        uneven = coarse + FINE_UNEVENNESS * grain(grid, FINE_MM, generator=g)
         # A tumor that the gland outshines would not have been found.
         level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
         septa = _septa(grid, rnd)
@@ -67,7 +70,8 @@ def _septa(grid: Grid, rnd: Randomness) -> Tensor:
 def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
     depth = ndimage.distance_transform_edt(growth.weight.numpy() > 0.5, sampling=grid.spacing)
-    return rnd.normal(-0.03, 0.24) * torch.exp(torch.from_numpy(-depth / 2.5).float())
+    here = 1 + 0.8 * grid.smooth_noise(12, generator=rnd.fields)
+    return rnd.normal(-0.03, 0.24) * here * torch.exp(torch.from_numpy(-depth / 2.0).float())
 
 
 def _clips(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor | None:

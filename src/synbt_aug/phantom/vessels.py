@@ -1,4 +1,4 @@
-"""Blood vessels as random walks from the edge of the breast towards the nipple."""
+"""Blood vessels: walks from the edge of the breast towards the nipple, and veins under the skin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ import torch
 from scipy import ndimage, signal
 from torch import Tensor
 
+from synbt_aug.phantom.strands import STEP_MM as TUBE_STEP_MM
+from synbt_aug.phantom.strands import follow, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness, blur
 from synbt_aug.phantom.tissue import Tissue
-from synbt_aug.phantom.torso import Torso
+from synbt_aug.phantom.torso import Breast, Torso
 
 STEP_MM = 0.5
+
+#: Veins under the skin of one breast: how many, how deep and how thick, in mm.
+VEINS = (0, 7)
+VEIN_DEPTH_MM = (2.5, 9.0)
+VEIN_RADIUS_MM = (0.3, 1.3)
+#: How full of contrast the veins of a patient are: they fill later than arteries.
+VEIN_FILL = (0.25, 1.0)
 
 
 def splat(grid: Grid, points_mm: np.ndarray, weight: np.ndarray) -> Tensor:
@@ -45,11 +54,73 @@ def grow_vessels(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     if not points:
         return torch.zeros(torso.grid.shape)
     lines = splat(torso.grid, np.concatenate(points), np.concatenate(weights))
+    veins = [v for breast in torso.breasts for v in _veins(torso, breast, rnd)]
     tissue = (labels == Tissue.FAT) | (labels == Tissue.GLAND)
     weight = (blur(lines, (0.8, 0.8, 0.8)) * 4.2).clamp(0, 1)
+    if veins:
+        paths, radii = zip(*veins)
+        tubes = tube_weight(torso.grid, np.concatenate(paths), np.concatenate(radii))
+        tubes = tubes * rnd.uniform(*VEIN_FILL)
+        weight = torch.maximum(weight, tubes)
     weight = weight * (tissue & (torso.skin_depth > 1))
     labels[weight > 0.5] = Tissue.VESSEL
     return weight
+
+
+def _veins(torso: Torso, breast: Breast, rnd: Randomness) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Paths and radii in mm of veins that wind along the surface, with branches."""
+    veins = []
+    for _ in range(int(rnd.numbers.integers(*VEINS))):
+        path = path_under_skin(torso, breast, rnd.uniform(*VEIN_DEPTH_MM), rnd)
+        radius = rnd.uniform(*VEIN_RADIUS_MM)
+        if len(path) < 20:
+            continue
+        veins.append((path, radius * np.linspace(1.0, 0.6, len(path))))
+        forks = rnd.numbers.integers(5, len(path) - 5, rnd.numbers.integers(0, 4))
+        if len(forks):
+            heading = path[forks + 4] - path[forks] + rnd.numbers.normal(0, 1.0, (len(forks), 3))
+            lengths = rnd.numbers.uniform(8, 35, len(forks))
+            branches = follow(path[forks], heading, lengths, rnd, wobble=0.06)
+            veins += [(b, 0.6 * radius * np.linspace(1.0, 0.5, len(b))) for b in branches]
+    return veins
+
+
+def path_under_skin(torso: Torso, breast: Breast, depth_mm: float, rnd: Randomness) -> np.ndarray:
+    """A path along the surface of a breast, from the chest wall towards the nipple.
+
+    Args:
+        torso: What it lies in.
+        breast: One of its breasts.
+        depth_mm: Depth below the skin that it keeps.
+        rnd: Source of randomness.
+
+    Returns:
+        Points in mm, shape `(N, 3)`; none where little of the breast's surface is in the field.
+    """
+    count = 80
+    along = np.linspace(rnd.uniform(-0.1, 0.4), rnd.uniform(0.5, 0.95), count)
+    winding = np.cumsum(ndimage.gaussian_filter1d(rnd.numbers.normal(size=count), 5)) * 0.12
+    angle = rnd.uniform(0, 2 * np.pi) + rnd.normal(0, 1.0) * (along - along[0]) + winding
+    base = np.array([breast.center[0], breast.base_y, breast.center[1]])
+    axis = base + along[:, None] * (np.array(breast.nipple) - base)
+    ray = np.stack([np.cos(angle), np.zeros(count), np.sin(angle)], axis=1)
+    reach = np.arange(2.0, 110.0, 1.0)
+    points = axis[:, None] + reach[:, None] * ray[:, None]
+    voxel = np.round(torso.grid.index(points)).astype(int)
+    inside = np.all((voxel >= 0) & (voxel < np.array(torso.grid.shape)), axis=-1)
+    i, j, k = np.where(inside[..., None], voxel, 0).reshape(-1, 3).T
+    depth = torso.skin_depth.numpy()[i, j, k].reshape(inside.shape)
+    deep = inside & (depth >= depth_mm)
+    # The last place on the ray that is deep enough, where the ray goes on to the skin.
+    last = deep.shape[1] - 1 - np.argmax(deep[:, ::-1], axis=1)
+    ends = np.minimum(last + 3, deep.shape[1] - 1)
+    seen = deep.any(axis=1) & inside[np.arange(count), ends]
+    if seen.sum() < 10:
+        return np.empty((0, 3))
+    path = ndimage.gaussian_filter1d(points[np.arange(count), last][seen], 2.5, axis=0)
+    length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))]
+    at = np.arange(0, length[-1], TUBE_STEP_MM)
+    return np.stack([np.interp(at, length, c) for c in path.T], axis=1)
 
 
 def _walk(
