@@ -192,7 +192,7 @@ def main() -> None:
     def look(name: str, volumes: list[BreastVolume]) -> None:
         # One name, one seed: the same places and noise in every row.
         cases = [FitCase(f"case {k}", volume) for k, volume in enumerate(volumes)]
-        fit = measure_fit(cases, synthesizer, most_cases=len(cases))
+        fit = measure_fit(cases, synthesizer, max_cases=len(cases))
         print(row(name, fit), flush=True)
         seconds.append(fit.seconds / fit.cases)
 

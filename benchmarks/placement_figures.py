@@ -101,9 +101,9 @@ def look(tally: Tally, phantom: Phantom, near_gland: np.ndarray, placed: Placeme
     tally.labels["anything outside the breast"] += behind > 0
     if near_gland.any():
         tally.touches.append(bool((mask & near_gland).any()))
-    assert placed.rank is not None and placed.most_mm is not None
+    assert placed.rank is not None and placed.max_mm is not None
     tally.ranks.append(placed.rank)
-    tally.sizes.append((placed.diameter_mm, placed.most_mm))
+    tally.sizes.append((placed.diameter_mm, placed.max_mm))
     tally.poses.append(placed.poses)
     tally.sites.append(placed.sites)
 

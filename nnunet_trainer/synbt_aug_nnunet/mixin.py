@@ -341,7 +341,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             fit = measure_fit(
                 look,
                 synthesizer,
-                most_cases=most,
+                max_cases=most,
                 dataset=str(dataset),
                 weights=self.synbt_settings.weights,
                 fold=self.fold if isinstance(self.fold, int) else None,

@@ -264,20 +264,20 @@ def just(count: int) -> Iterator[FitCase]:
 
 def test_no_more_cases_are_read_than_asked_for() -> None:
     done: list[int] = []
-    fit = measure_fit(just(2), synthesizer(), most_cases=2, on_case=done.append)
+    fit = measure_fit(just(2), synthesizer(), max_cases=2, on_case=done.append)
     assert fit.cases == 2 and done == [1, 2]
 
 
 def test_a_case_that_cannot_be_used_is_made_up_for_by_the_next() -> None:
     cases = [case(too_little_signal(), "broken"), *three(with_tumor()), case(with_tumor(), "D")]
-    fit = measure_fit(cases, synthesizer(), most_cases=3)
+    fit = measure_fit(cases, synthesizer(), max_cases=3)
     assert fit.cases == 3 and len(fit.unusable) == 1
 
 
 def test_cases_without_a_tumor_are_made_up_for_where_others_have_one() -> None:
     empty = replace(with_tumor(), tumor=torch.zeros(breast().shape, dtype=torch.bool))
     cases = [case(with_tumor(), "A"), case(empty, "B"), case(empty, "C"), case(with_tumor(), "D")]
-    fit = measure_fit([*cases, case(with_tumor(), "E")], synthesizer(), most_cases=2)
+    fit = measure_fit([*cases, case(with_tumor(), "E")], synthesizer(), max_cases=2)
     assert fit.cases == 4 and fit.tumors is not None and fit.tumors.count == 2
 
 
@@ -285,7 +285,7 @@ def test_twice_as_many_cases_are_looked_at_at_most() -> None:
     empty = replace(with_tumor(), tumor=torch.zeros(breast().shape, dtype=torch.bool))
     done: list[int] = []
     cases = [case(empty, str(number)) for number in range(9)]
-    fit = measure_fit(cases, synthesizer(), most_cases=2, on_case=done.append)
+    fit = measure_fit(cases, synthesizer(), max_cases=2, on_case=done.append)
     assert fit.cases == 4 and done == [1, 2, 3, 4]
 
 

@@ -20,7 +20,7 @@ def test_the_default_has_a_million_parameters() -> None:
 
 def test_settings_survive_json() -> None:
     assert NetworkSettings.from_dict(SMALL.to_dict()) == SMALL
-    assert SMALL.divisor == 4 and SMALL.least_side == 8
+    assert SMALL.divisor == 4 and SMALL.min_side == 8
 
 
 def test_sides_that_do_not_divide_are_refused() -> None:

@@ -54,7 +54,7 @@ def test_the_shipped_denoiser_predicts_v_on_the_three_windows() -> None:
     p = denoiser_preset("shipped")
     assert p.network.predicts == "v"
     assert [pool.sides[0] for pool in p.pools] == [64, 96, 128]
-    assert 0.2 <= p.holes.healthy <= 0.3 and p.holes.most_margin_mm == 3.0
+    assert 0.2 <= p.holes.healthy <= 0.3 and p.holes.max_margin_mm == 3.0
 
 
 def test_the_shipped_codec_ends_on_large_crops_under_a_falling_rate() -> None:

@@ -133,11 +133,11 @@ def test_sizes_follow_the_cohort_up_to_what_the_breast_holds() -> None:
     sites = round_room(16.0)
     bank = one_template(ball(12, 6.0))
     found = [placed(sites, seed, bank=bank) for seed in range(150)]
-    limits = {p.most_mm for p in found if p is not None}
+    limits = {p.max_mm for p in found if p is not None}
     # Balls fit wherever the ellipsoid does: the limit is the breast's, for all of them.
     assert len(limits) == 1 and None not in found
     sizes = Sizes(bank.diameters_mm)
-    ranks = [sizes.rank_of(p.diameter_mm, p.most_mm) for p in found]  # type: ignore[union-attr,arg-type]
+    ranks = [sizes.rank_of(p.diameter_mm, p.max_mm) for p in found]  # type: ignore[union-attr,arg-type]
     assert ranks == pytest.approx([p.rank for p in found])  # type: ignore[union-attr]
     # 150 uniform numbers stay below .111 in 19 of 20 cases.
     assert kstest(ranks, "uniform").statistic < 0.111
@@ -154,7 +154,7 @@ def test_ranks_stay_uniform_where_shapes_find_no_room_at_first() -> None:
     # 60 uniform numbers stay below .21 in 99 of 100 cases.
     assert kstest(ranks, "uniform").statistic < 0.21
     sizes = Sizes(bank.diameters_mm)
-    expected = [sizes.at(p.rank or 0.0, p.most_mm or 0.0) for p in found]
+    expected = [sizes.at(p.rank or 0.0, p.max_mm or 0.0) for p in found]
     assert [p.diameter_mm for p in found] == pytest.approx(expected)
 
 
@@ -162,7 +162,7 @@ def test_a_size_asked_for_is_met_or_refused() -> None:
     sites = round_room(14.0)
     found = placed(sites, 0, 20.0)
     assert found is not None and found.diameter_mm == 20.0
-    assert found.most_mm is None and found.rank is None
+    assert found.max_mm is None and found.rank is None
     assert abs(int((found.distance <= 0).sum()) - sphere_voxels(20.0)) <= 1
     # A ball of 40 mm has three times the volume of all that is allowed.
     assert placed(sites, 0, 40.0) is None
@@ -171,7 +171,7 @@ def test_a_size_asked_for_is_met_or_refused() -> None:
 def test_of_a_range_each_size_that_the_breast_holds_is_equally_likely() -> None:
     sites, bank = round_room(16.0), one_template(ball(12, 6.0))
     found = [p for p in (placed(sites, k, (8.0, 60.0), bank) for k in range(150)) if p is not None]
-    (limit,) = {p.most_mm for p in found}
+    (limit,) = {p.max_mm for p in found}
     # Balls of 60 mm do not fit: the range ends at what the breast holds.
     assert len(found) == 150 and limit is not None and 20.0 < limit < 32.0
     shares = [(p.diameter_mm - 8.0) / (limit - 8.0) for p in found]

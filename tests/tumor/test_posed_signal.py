@@ -14,8 +14,9 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import signed_distance_mm
 from synbt_aug.grid.posing import pose
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.pose import Pose, rotation_and_displacement
 from synbt_aug.tumor.posed_signal import posed_signal
-from synbt_aug.tumor.shape import Pose, rasterize, rasterized, rotation_and_displacement
+from synbt_aug.tumor.shape import rasterize, rasterized
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM, Template
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)

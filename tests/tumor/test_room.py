@@ -48,25 +48,25 @@ def test_the_largest_tumor_is_the_ellipsoid_that_fits(axes: tuple[int, ...]) -> 
     room = room_of(sites_of(allowed, factors=(1.0, 1.0, 1.0)), SHAPE)
     expected = 2 * 22 * math.prod(AXIS_RATIOS) ** (1 / 3)
     # It is sought on every second voxel of 1 mm.
-    assert room.most_mm == pytest.approx(expected, abs=2.5)
+    assert room.max_mm == pytest.approx(expected, abs=2.5)
 
 
 def test_the_end_of_the_host_is_an_end() -> None:
     room = room_of(sites_of(everywhere()), SHAPE)
     # Its longest axis is as long as the host.
-    assert room.most_mm == pytest.approx(60 * math.prod(AXIS_RATIOS) ** (1 / 3), abs=2.5)
+    assert room.max_mm == pytest.approx(60 * math.prod(AXIS_RATIOS) ** (1 / 3), abs=2.5)
 
 
 def test_a_hole_of_one_voxel_takes_no_room() -> None:
     allowed = ball(30, 20.0, spacing=(2.0, 2.0, 2.0))
-    whole = room_of(sites_of(allowed), SHAPE).most_mm
+    whole = room_of(sites_of(allowed), SHAPE).max_mm
     pierced = allowed.clone()
     pierced[15, 15, 15] = False
-    assert room_of(sites_of(pierced), SHAPE).most_mm == pytest.approx(whole, rel=0.05)
+    assert room_of(sites_of(pierced), SHAPE).max_mm == pytest.approx(whole, rel=0.05)
 
 
 def test_no_allowed_tissue_is_no_room() -> None:
-    assert room_of(sites_of(~everywhere()), SHAPE).most_mm == 0
+    assert room_of(sites_of(~everywhere()), SHAPE).max_mm == 0
 
 
 # --- where a shape fits ---
@@ -219,4 +219,4 @@ def test_the_nearest_place_is_sought_only_among_the_voxels_named() -> None:
 def test_the_breast_holds_what_the_eye_sees() -> None:
     # 48 mm deep and 65 mm wide, less 5 mm all around: some 40 mm of room.
     sites = Host.of(breast()).sites_by(find_tissue)
-    assert 25 < room_of(sites, breast().shape).most_mm < 50
+    assert 25 < room_of(sites, breast().shape).max_mm < 50

@@ -18,7 +18,8 @@ from synbt_aug.grid.posing import pose
 from synbt_aug.grid.window import WINDOW_MARGIN_MM, WINDOW_SIDES_MM
 from synbt_aug.tumor.bank import Template, TumorBank, template_distance
 from synbt_aug.tumor.placement import draw_pose
-from synbt_aug.tumor.shape import Pose, rasterize, rasterized, rotation_and_displacement
+from synbt_aug.tumor.pose import Pose, rotation_and_displacement
+from synbt_aug.tumor.shape import rasterize, rasterized
 
 MARGIN = 2.0
 STRAIGHT = Pose(0, (1.0, 0.0, 0.0, 0.0), False, 0.0, 0)

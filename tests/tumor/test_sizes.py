@@ -12,8 +12,8 @@ from synbt_aug.tumor.sizes import LARGEST_MM, LOG_SD, MEDIAN_MM, SMALLEST_MM, Si
 SMALL = tuple(float(v) for v in lognorm(0.3, scale=12).ppf((np.arange(60) + 0.5) / 60))
 
 
-def drawn(sizes: Sizes, most_mm: float = LARGEST_MM) -> list[float]:
-    return [sizes.at((k + 0.5) / 500, most_mm) for k in range(500)]
+def drawn(sizes: Sizes, max_mm: float = LARGEST_MM) -> list[float]:
+    return [sizes.at((k + 0.5) / 500, max_mm) for k in range(500)]
 
 
 def test_without_a_cohort_sizes_are_those_of_mama_mia() -> None:

@@ -89,7 +89,7 @@ def measure_generator(
     fit = measure_fit(
         read(),
         synthesizer,
-        most_cases=count,
+        max_cases=count,
         on_case=lambda done: on_case(min(done, count), 2 * count),
     )
     real: list[TumorSlice] = []

@@ -86,8 +86,8 @@ def realism(
         found = read_sets(
             real,
             synthetic,
-            most_training=train,
-            most_test=test,
+            max_training=train,
+            max_test=test,
             synthesizer=synthesizer,
             seed=seed,
             on_case=tell,

@@ -36,7 +36,7 @@ def measure_fit(
     cases: Iterable[FitCase],
     synthesizer: TumorSynthesizer,
     *,
-    most_cases: int = FIT_CASES,
+    max_cases: int = FIT_CASES,
     seed: int = 0,
     on_case: Callable[[int], None] | None = None,
     dataset: str = "DATASET",
@@ -48,7 +48,7 @@ def measure_fit(
     Args:
         cases: Read one at a time, in this order, until so many could be used; see `spread_first`.
         synthesizer: With the weights.
-        most_cases: Cases, and tumors, to measure. Where some have no tumor that can be painted
+        max_cases: Cases, and tumors, to measure. Where some have no tumor that can be painted
             again, or cannot be used, others are looked at, twice as many at most.
         seed: Of places and noise; with a case's name it decides them.
         on_case: Called with the number of cases looked at.
@@ -70,8 +70,8 @@ def measure_fit(
     def complete() -> bool:
         tumors = sum(case.tumor is not None for case in measured)
         looked = len(measured) + len(unusable)
-        enough = len(measured) >= most_cases and (tumors >= most_cases or not labelled)
-        return enough or looked >= 2 * most_cases
+        enough = len(measured) >= max_cases and (tumors >= max_cases or not labelled)
+        return enough or looked >= 2 * max_cases
 
     waiting = iter(cases)
     while not complete() and (case := next(waiting, None)) is not None:

@@ -100,8 +100,8 @@ def noise_texture(shape: Sequence[int], generator: torch.Generator, device: torc
     sites_mm, clumps_mm, mean = torch.rand(3, generator=generator).tolist()
     blurred = smoothed(first[None], SITES_MM[int(sites_mm * len(SITES_MM))])[0]
     least, most = blurred.amin(), blurred.amax()
-    least_chance, most_chance = _SEEDS
-    chance = least_chance + (most_chance - least_chance) * (blurred - least) / (most - least)
+    min_chance, max_chance = _SEEDS
+    chance = min_chance + (max_chance - min_chance) * (blurred - least) / (most - least)
     seeds = (second < chance).to(torch.float32)
     clumps = smoothed(seeds[None], CLUMPS_MM[int(clumps_mm * len(CLUMPS_MM))])[0]
     shown = clumps[clumps > _BACKGROUND]

@@ -44,7 +44,7 @@ class NetworkSettings:
         return int(2 ** (len(self.channels) - 1))
 
     @property
-    def least_side(self) -> int:
+    def min_side(self) -> int:
         """The smallest side: instance normalisation needs two voxels at the lowest level."""
         return 2 * self.divisor
 
@@ -127,10 +127,10 @@ class TissueNetwork(nn.Module):
             ValueError: If a side is too short or does not divide.
         """
         s = self.settings
-        if x.ndim != 5 or any(n % s.divisor or n < s.least_side for n in x.shape[2:]):
+        if x.ndim != 5 or any(n % s.divisor or n < s.min_side for n in x.shape[2:]):
             raise ValueError(
                 f"TissueNetwork needs (B, 1, d, h, w) with sides divisible by {s.divisor} and "
-                f"{s.least_side} at least, got {tuple(x.shape)}. TissueSegmenter pads."
+                f"{s.min_side} at least, got {tuple(x.shape)}. TissueSegmenter pads."
             )
         in_slabs = not torch.is_grad_enabled() and x.numel() > _WHOLE_VOXELS
         depth = x.shape[2]

@@ -101,7 +101,7 @@ class TissueSegmenter:
     def _small_scan(self, precision: str) -> tuple[Tensor]:
         """Logits of a small scan of noise."""
         s, device = self.network.settings, next(self.network.parameters()).device
-        x = torch.randn((1, 1, *(s.least_side,) * 3), generator=torch.Generator().manual_seed(0))
+        x = torch.randn((1, 1, *(s.min_side,) * 3), generator=torch.Generator().manual_seed(0))
         with autocast(precision, device):
             return (prepared(self.network, precision)(x.to(device)),)
 
@@ -136,7 +136,7 @@ class TissueSegmenter:
         """Repeat the last planes until the sides suit the network: a crop's end is no skin."""
         s = self.network.settings
         for axis, n in enumerate(x.shape):
-            wanted = max(-(-n // s.divisor) * s.divisor, s.least_side)
+            wanted = max(-(-n // s.divisor) * s.divisor, s.min_side)
             index = torch.arange(wanted, device=x.device).clamp_max(n - 1)
             x = x.index_select(axis, index)
         return x

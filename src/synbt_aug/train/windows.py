@@ -35,7 +35,7 @@ class HoleSettings:
     Args:
         healthy: Share of holes in healthy tissue, with an empty mask.
         alone: Share of tumor windows whose mask holds one lesion; the others hold all.
-        most_margin_mm: The label is dilated by 0 to this.
+        max_margin_mm: The label is dilated by 0 to this.
         small: Share of windows of 64 mm that hold a lesion of at most `small_mm`: by the cohort's
             sizes alone they are one in eight, and the network hardly learns to paint them.
         small_mm: Longest extent of those.
@@ -47,7 +47,7 @@ class HoleSettings:
 
     healthy: float = 0.25
     alone: float = 0.6
-    most_margin_mm: float = 3.0
+    max_margin_mm: float = 3.0
     small: float = 0.0
     small_mm: int = 18
     jitter_mm: int = 9
@@ -126,7 +126,7 @@ class ExampleSampler:
 
     def _fitting(self, side: int, generator: torch.Generator) -> _Lesion:
         """A lesion that a window of this side is used for, or else the smallest ones."""
-        room = side - 2 * WINDOW_MARGIN_MM - 2 * self.settings.most_margin_mm
+        room = side - 2 * WINDOW_MARGIN_MM - 2 * self.settings.max_margin_mm
         fit = [lesion for lesion in self.lesions if lesion.extent <= room]
         # In use 96 and 128 mm are for what a smaller window cannot hold.
         large = [lesion for lesion in fit if lesion.extent > room - 32]
@@ -185,11 +185,11 @@ class ExampleSampler:
         return turned._replace(tumor=turned.tumor % 256), turned.tumor >= 256
 
     def _hole(self, mask: Tensor, generator: torch.Generator) -> Tensor:
-        margin_mm = self.settings.most_margin_mm * uniform(generator)
+        margin_mm = self.settings.max_margin_mm * uniform(generator)
         if not bool(mask.any()):
             return mask
         # Distances are wanted near the mask alone: a tenth of a 128 mm window.
-        box = _box_around(mask, int(self.settings.most_margin_mm) + 2)
+        box = _box_around(mask, int(self.settings.max_margin_mm) + 2)
         hole = mask.clone()
         hole[box] = dilate_mm(mask[box], margin_mm)
         return hole

@@ -18,7 +18,7 @@ from torch import Tensor
 from synbt_aug.grid.posing import rotation_matrix
 from synbt_aug.support.number import check_number
 from synbt_aug.tumor.appearance import LIMITS, Appearance
-from synbt_aug.tumor.shape import read_quaternion
+from synbt_aug.tumor.pose import read_quaternion
 
 SHAPES = ("mass", "node", "vessel")
 

@@ -23,8 +23,9 @@ from synbt_aug.tumor.placement import (
     draw_seed,
     elastic_mm,
 )
+from synbt_aug.tumor.pose import rotation_and_displacement
 from synbt_aug.tumor.room import nearest_place, room_of
-from synbt_aug.tumor.shape import rasterized, rotation_and_displacement
+from synbt_aug.tumor.shape import rasterized
 from synbt_aug.tumor.sizes import SMALLEST_MM
 
 #: Satellites that are drawn: how many at most, how large at most, and the SD of their distance

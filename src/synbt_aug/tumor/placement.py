@@ -17,8 +17,9 @@ from synbt_aug.support.ranges import Range, at
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.place_density import weighing
+from synbt_aug.tumor.pose import Pose, rotation_and_displacement
 from synbt_aug.tumor.room import draw_place, room_of
-from synbt_aug.tumor.shape import Pose, Raster, rasterize, rasterized, rotation_and_displacement
+from synbt_aug.tumor.shape import Raster, rasterize, rasterized
 from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM, Sizes, sizes_of
 
 __all__ = [
@@ -58,7 +59,7 @@ class Placement:
         window: Where.
         distance: What `rasterize` makes of it, shape `(d, h, w)`.
         outline: The same with teeth and notches, as in `Raster`.
-        most_mm: Where the distribution of sizes was cut off; None for one size that was asked for.
+        max_mm: Where the distribution of sizes was cut off; None for one size that was asked for.
         rank: The size's place in the distribution so cut off, in [0, 1): the
             probability-integral transform; None likewise.
         poses: Templates and poses tried until one found room.
@@ -70,7 +71,7 @@ class Placement:
     window: Window
     distance: Tensor
     outline: Tensor
-    most_mm: float | None = None
+    max_mm: float | None = None
     rank: float | None = None
     poses: int = 1
     sites: int = 1
@@ -149,9 +150,9 @@ def place_tumor(
     taken (`Sizes`) or evenly from the range that was given, cut off at what this breast holds, and
     kept: where a pose finds no room, another template and pose of the same size is tried. What the
     breast holds is nine tenths of the largest ellipsoid with the cohort's ratio of axes that fits
-    around a site (`Room.most_mm`), which depends on the breast alone. Only where eight poses find
+    around a site (`Room.max_mm`), which depends on the breast alone. Only where eight poses find
     no room, the breast is taken to hold no more than .85 times that size, and the size is the one
-    of the same rank below that: so the rank is uniform whatever the breast. `most_mm` of the result
+    of the same rank below that: so the rank is uniform whatever the breast. `max_mm` of the result
     is the limit in force. Of the places where a shape fits one is drawn as the bank's tumors lay
     (`PlaceDensity`), or by the site map's weights where tissues are not known.
 
@@ -173,7 +174,7 @@ def place_tumor(
     sizes = sizes_of(tuple(bank.diameters_mm[k] for k in _candidates(bank, category, among)))
     weigh = weighing(bank.place_density, sites)
     rank = _uniform(generator)
-    most = min(_REACHED * room.most_mm, LARGEST_MM)
+    most = min(_REACHED * room.max_mm, LARGEST_MM)
     if most == 0:
         return None
     tried = 0
@@ -207,11 +208,11 @@ def place_tumor(
     return None
 
 
-def _size_at(sizes: Sizes, rank: float, most_mm: float, asked: float | Range | None) -> float:
+def _size_at(sizes: Sizes, rank: float, max_mm: float, asked: float | Range | None) -> float:
     """The size of a rank below a limit; one that was asked for whatever these are."""
     if asked is None:
-        return sizes.at(rank, most_mm)
+        return sizes.at(rank, max_mm)
     if not isinstance(asked, tuple):
         return asked
     low, high = asked
-    return at((low, max(low, min(high, most_mm))), rank)
+    return at((low, max(low, min(high, max_mm))), rank)

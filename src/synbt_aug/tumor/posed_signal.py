@@ -9,7 +9,8 @@ from torch import Tensor
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.posing import posed_positions
 from synbt_aug.tumor.bank import TumorBank, template_signal
-from synbt_aug.tumor.shape import Pose, rasterized, rotation_and_displacement
+from synbt_aug.tumor.pose import Pose, rotation_and_displacement
+from synbt_aug.tumor.shape import rasterized
 
 
 def posed_signal(bank: TumorBank, how: Pose, diameter_mm: float, hole_margin_mm: float) -> Tensor:

@@ -22,7 +22,7 @@ from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.curve import Curve
 from synbt_aug.tumor.distractor import Distractor
 from synbt_aug.tumor.fringe import Fringe
-from synbt_aug.tumor.shape import Pose
+from synbt_aug.tumor.pose import Pose
 from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM
 
 #: Raised when a recipe's meaning changes.

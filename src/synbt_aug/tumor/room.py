@@ -52,7 +52,7 @@ class Room(NamedTuple):
         shape: The host's shape.
         kind: 0 where tumor may lie, 1 one grid voxel beside it, 2 beyond, uint8, `(d, h, w)`.
         depth_mm: Distance to what is beyond, or to the end of the host, same shape.
-        most_mm: Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of
+        max_mm: Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of
             axes, along the axes of the host, that fits around a site, to about a voxel of the
             grid; 0 where none does.
         places: Sites, as flat indices of the grid.
@@ -63,7 +63,7 @@ class Room(NamedTuple):
     shape: tuple[int, int, int]
     kind: np.ndarray
     depth_mm: np.ndarray
-    most_mm: float
+    max_mm: float
     places: np.ndarray
     shares: np.ndarray
 
@@ -355,12 +355,12 @@ def fitting_sites(
     # The outer half first: there a shape meets what is beyond.
     outer = np.argsort(-((d - d.mean()) ** 2) - (h - h.mean()) ** 2 - (w - w.mean()) ** 2)
     few = cells[outer[:: max(len(outer) // 2 // _FEW, 1)][:_FEW]]
-    most_beside = (1 - INSIDE) * int(voxels.sum())
+    max_beside = (1 - INSIDE) * int(voxels.sum())
     for chunk in _in_order(sites, rank):
         chunk = chunk[kind[chunk[:, None] + few].max(axis=1) < _BEYOND]
         for site in chunk:
             under = kind[site + cells]
-            if under.max() < _BEYOND and int(voxels[under > 0].sum()) <= most_beside:
+            if under.max() < _BEYOND and int(voxels[under > 0].sum()) <= max_beside:
                 yield int(site)
 
 

@@ -7,9 +7,7 @@ is done in the box that the tumor fills, not in its window.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,17 +26,11 @@ from synbt_aug.grid.mask import (
     sphere_voxels,
     tilted,
 )
-from synbt_aug.grid.posing import pose, rotation_matrix
+from synbt_aug.grid.posing import pose
 from synbt_aug.grid.support import ISLET_MM, ISLET_SHARE
 from synbt_aug.grid.window import Shape, fitting_shape
-from synbt_aug.support.number import check_number, check_seed, check_whole
 from synbt_aug.tumor.bank import TumorBank, template_distance
-
-#: Points a side of the grid of the elastic displacement, which spans the window.
-_ELASTIC_POINTS = 4
-
-#: Most of the elastic displacement that a recipe may ask for, in mm.
-_MAX_ELASTIC_MM = 10.0
+from synbt_aug.tumor.pose import Pose, rotation_and_displacement
 
 #: Cubes that a template is posed in before its box is cut, in mm: the elastic grid spans them.
 _POSED_IN_MM = (64, 96, 128)
@@ -68,60 +60,6 @@ _OUTLINE_MM = 4.0
 _LIMIT_MM = 5.0
 
 
-@dataclass(frozen=True)
-class Pose:
-    """How a template lies in its window.
-
-    Args:
-        template: Its index in the bank.
-        quaternion: Rotation (w, x, y, z), a unit quaternion.
-        flip: Whether the first axis is mirrored before it is rotated.
-        elastic_mm: SD of the elastic displacement, in mm.
-        elastic_seed: Of the displacement field.
-    """
-
-    template: int
-    quaternion: tuple[float, float, float, float]
-    flip: bool
-    elastic_mm: float
-    elastic_seed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "quaternion": list(self.quaternion)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Pose:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            KeyError: If something is missing.
-            TypeError: If something is of another kind.
-            ValueError: If a number is out of range.
-        """
-        if not isinstance(values["flip"], bool):
-            raise TypeError(f"flip needs true or false, got {values['flip']!r}")
-        return cls(
-            template=check_whole("template", values["template"], 0),
-            quaternion=read_quaternion(values["quaternion"]),
-            flip=values["flip"],
-            elastic_mm=check_number("elastic_mm", values["elastic_mm"], 0, _MAX_ELASTIC_MM),
-            elastic_seed=check_seed(values["elastic_seed"], "elastic_seed"),
-        )
-
-
-def read_quaternion(values: Sequence[Any]) -> tuple[float, float, float, float]:
-    """A rotation from JSON: four numbers from -1 to 1, not all of them 0.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    w, x, y, z = (check_number("quaternion", v, -1.001, 1.001) for v in values)
-    if math.hypot(w, x, y, z) < 0.5:
-        raise ValueError(f"a rotation needs a unit quaternion, got {(w, x, y, z)}")
-    return w, x, y, z
-
-
 class Raster(NamedTuple):
     """A shape in its window, and how that window was reached.
 
@@ -144,17 +82,6 @@ class Raster(NamedTuple):
     def filled(self) -> Tensor:
         """Voxels inside either surface, boolean, shape `(d, h, w)`."""
         return (self.distance <= 0) | (self.outline <= 0)
-
-
-def rotation_and_displacement(how: Pose) -> tuple[Tensor, Tensor]:
-    """A pose as `mask.pose` takes it: shape `(3, 3)`, and `(3, k, k, k)` in mm."""
-    generator = torch.Generator().manual_seed(how.elastic_seed)
-    grid = (3, _ELASTIC_POINTS, _ELASTIC_POINTS, _ELASTIC_POINTS)
-    displacement = torch.randn(grid, generator=generator) * how.elastic_mm
-    rotation = rotation_matrix(torch.tensor(how.quaternion, dtype=torch.float64))
-    if how.flip:
-        rotation = rotation * torch.tensor([-1.0, 1.0, 1.0])
-    return rotation, displacement
 
 
 def rasterize(

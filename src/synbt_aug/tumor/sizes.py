@@ -53,21 +53,21 @@ class Sizes:
         # A slope everywhere, so that each rank has one size.
         self._share = _from_zero(share) + 1e-9 * np.arange(len(_LOG_MM))
 
-    def at(self, rank: float, most_mm: float = LARGEST_MM) -> float:
-        """The quantile of the diameters, cut off at 6 mm below and `most_mm` above.
+    def at(self, rank: float, max_mm: float = LARGEST_MM) -> float:
+        """The quantile of the diameters, cut off at 6 mm below and `max_mm` above.
 
         Args:
             rank: In [0, 1).
-            most_mm: At most this; where it is below 6 mm, 6 mm is what comes.
+            max_mm: At most this; where it is below 6 mm, 6 mm is what comes.
         """
-        if most_mm <= SMALLEST_MM:
+        if max_mm <= SMALLEST_MM:
             return SMALLEST_MM
-        found = math.exp(np.interp(rank * self._below(most_mm), self._share, _LOG_MM))
-        return min(max(found, SMALLEST_MM), most_mm)
+        found = math.exp(np.interp(rank * self._below(max_mm), self._share, _LOG_MM))
+        return min(max(found, SMALLEST_MM), max_mm)
 
-    def rank_of(self, diameter_mm: float, most_mm: float = LARGEST_MM) -> float:
-        """The inverse of `at` where `most_mm` is above 6 mm: the PIT of a size."""
-        return self._below(diameter_mm) / self._below(most_mm)
+    def rank_of(self, diameter_mm: float, max_mm: float = LARGEST_MM) -> float:
+        """The inverse of `at` where `max_mm` is above 6 mm: the PIT of a size."""
+        return self._below(diameter_mm) / self._below(max_mm)
 
     def _below(self, diameter_mm: float) -> float:
         return float(np.interp(math.log(diameter_mm), _LOG_MM, self._share))

@@ -43,12 +43,12 @@ def test_a_case_is_on_one_side_whatever_the_dataset(real: Path, painted: Path) -
 
 
 def test_no_more_windows_are_cut_than_asked_for(real: Path, painted: Path) -> None:
-    found = read_sets(real, painted, most_training=2, most_test=2)
+    found = read_sets(real, painted, max_training=2, max_test=2)
     assert len(found.training.real) == len(found.test.synthetic[SYNTHETIC]) == 2
 
 
 def test_with_a_generator_real_tumors_are_shown_in_two_more_ways(real: Path, painted: Path) -> None:
-    found = read_sets(real, painted, most_training=2, most_test=2, synthesizer=diffusion_painter())
+    found = read_sets(real, painted, max_training=2, max_test=2, synthesizer=diffusion_painter())
     for part in (found.training, found.test):
         assert part.rebuilt is not None
         control = part.synthetic["syntumor"]

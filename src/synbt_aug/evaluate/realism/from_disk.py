@@ -64,8 +64,8 @@ def read_sets(
     real: str | os.PathLike[str],
     synthetic: str | os.PathLike[str],
     *,
-    most_training: int = 400,
-    most_test: int = 200,
+    max_training: int = 400,
+    max_test: int = 200,
     synthesizer: TumorSynthesizer | None = None,
     seed: int = 0,
     on_case: Callable[[int, int], None] | None = None,
@@ -75,8 +75,8 @@ def read_sets(
     Args:
         real: A dataset in nnU-Net's raw or MAMA-MIA's layout.
         synthetic: Likewise.
-        most_training: Windows of each kind to learn from.
-        most_test: Windows of each kind to test on.
+        max_training: Windows of each kind to learn from.
+        max_test: Windows of each kind to test on.
         synthesizer: With networks; None leaves out what needs them.
         seed: Of the split and of what is left out.
         on_case: Called with (cases read, all cases).
@@ -85,7 +85,7 @@ def read_sets(
         SynBTError: If a dataset cannot be read, or one side has tumors of fewer than two cases
             for training or test.
     """
-    share = most_training / (most_training + most_test)
+    share = max_training / (max_training + max_test)
     kept: dict[str, tuple[CaseFiles, ...]] = {}
     skipped: list[str] = []
     for kind, folder in (("real", real), (SYNTHETIC, synthetic)):
@@ -100,7 +100,7 @@ def read_sets(
     training_names = _training_names(kept, share, seed)
     found: dict[tuple[str, bool], list[_Drawn]] = {}
     done, total = 0, sum(len(cases) for cases in kept.values())
-    most = {True: most_training, False: most_test}
+    most = {True: max_training, False: max_test}
     for kind, cases in kept.items():
         for case in _mixed(cases, seed):
             learns = case.name in training_names
