@@ -53,7 +53,8 @@ def decided(
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         wish = Wish(diameter_mm=diameter_mm)
-        (found,) = decide_all(ground, [wish], painter.bank, margin, generator)
+        fringe = painter.texture.replaces
+        (found,) = decide_all(ground, [wish], painter.bank, margin, generator, fringe=fringe)
         if isinstance(found, Plan):
             plans.append(found)
     return plans

@@ -270,6 +270,15 @@ class FailsFor(FlatTexture):
         return painted
 
 
+def rounded(measured: Any) -> Any:
+    """The same to 4 digits."""
+    if isinstance(measured, dict):
+        return {name: rounded(value) for name, value in measured.items()}
+    if isinstance(measured, list):
+        return [rounded(value) for value in measured]
+    return float(f"{measured:.4g}") if isinstance(measured, float) else measured
+
+
 @pytest.mark.parametrize(
     "how, failing",
     [("NaN", 0), ("an error", 0), ("out of memory", 1)],
@@ -298,7 +307,9 @@ def test_after_a_failure_the_core_and_an_injector_go_on_alike(how: str, failing:
     core, _ = paint(seen[failing], whole.recipe["seed"])
     kinds = [thing["kind"] for thing in drawn.recipe["tumors"]]
     assert kinds == ["tumor", "distractor"]
-    assert core.recipe == drawn.recipe and core.measured == drawn.measured
+    assert core.recipe == drawn.recipe
+    # Measured in a batch with others, sums are rounded otherwise.
+    assert rounded(core.measured) == rounded(drawn.measured)
     assert len(core.measured["left_out"]) == 1
     assert torch.equal(core.image, drawn.image) and torch.equal(core.tumor, drawn.tumor)
     assert torch.equal(beside.image, other.image), "one sample's failure is its own"

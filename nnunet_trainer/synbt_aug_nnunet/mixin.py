@@ -321,6 +321,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             self._synbt_spacing,
             HeldSites(sites, names),
             step_seed(settings.seed, self.fold, self.local_rank, self.current_epoch),
+            fringe=synthesizer.texture.replaces,
         )
 
     def _synbt_fit(

@@ -58,6 +58,7 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
         spacing: Voxel size along the patch's axes, in mm.
         sites: Of the cases.
         seed: Of the run, fold and rank; samples add numbers of nnU-Net's own generator.
+        fringe: Whether that texture takes the host's place (`Texture.replaces`).
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
         spacing: Spacing,
         sites: HeldSites,
         seed: int,
+        *,
+        fringe: bool,
     ) -> None:
         super().__init__()
         self.settings, self.bank, self.hole_margin_mm = settings, bank, hole_margin_mm
-        self.spacing, self.sites, self.seed = spacing, sites, seed
+        self.spacing, self.sites, self.seed, self.fringe = spacing, sites, seed, fringe
         most = settings.tumors if isinstance(settings.tumors, int) else settings.tumors[1]
         self.size = _BYTES * min(max(most, 1) + int(settings.multifocal > 0), 4)
         self._turns_left = 0
@@ -121,7 +124,7 @@ class DecideSample(BasicTransform):  # type: ignore[misc]
             further=len(settings.scans) - 2,
             earlier=settings.earlier,
         )
-        plans = drawn.decide(settings, ground, self.bank, self.hole_margin_mm)
+        plans = drawn.decide(settings, ground, self.bank, self.hole_margin_mm, fringe=self.fringe)
         if takes_turn:
             if not plans.plans:
                 return SamplePlans(why_not=NOT_DRAWN)

@@ -63,7 +63,8 @@ def decide_crop(
     margin = synthesizer.texture.hole_margin_mm
     ground = Ground.of(host, synthesizer.segmenter)
     with plain_torch((host.volume.image.device, synthesizer.device)):
-        decided = decide_all(ground, wishes, synthesizer.bank, margin, generator)
+        fringe = synthesizer.texture.replaces
+        decided = decide_all(ground, wishes, synthesizer.bank, margin, generator, fringe=fringe)
     plans = [one for one in decided if isinstance(one, Plan)]
     if not plans:
         reasons = [one.reason for one in decided if isinstance(one, LeftOut)]

@@ -277,7 +277,8 @@ class SynBTInjector:
             if sites is not None and (found := sites[k]) is not None:
                 ground = replace(ground, find_sites=partial(_known, found))
             hosts[k] = host
-            plans.append(drawn.decide(s, ground, synthesizer.bank, margin))
+            fringe = synthesizer.texture.replaces
+            plans.append(drawn.decide(s, ground, synthesizer.bank, margin, fringe=fringe))
         return hosts, plans
 
     def _count(self, plans: Sequence[SamplePlans], running: Mapping[int, Series]) -> None:

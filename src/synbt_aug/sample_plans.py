@@ -96,7 +96,13 @@ class Draw:
         return REAL_TUMOR if settings.only_tumor_free and has_tumor() else None
 
     def decide(
-        self, settings: InjectionSettings, ground: Ground, bank: TumorBank, hole_margin_mm: float
+        self,
+        settings: InjectionSettings,
+        ground: Ground,
+        bank: TumorBank,
+        hole_margin_mm: float,
+        *,
+        fringe: bool,
     ) -> SamplePlans:
         """Decide for the sample.
 
@@ -105,10 +111,12 @@ class Draw:
             ground: The sample as deciding sees it.
             bank: Templates.
             hole_margin_mm: Of the texture that will paint.
+            fringe: Whether it takes the host's place (`Texture.replaces`).
         """
         generator = torch.Generator().manual_seed(self.seed)
         wishes = settings.wishes(self.null, generator)
-        return SamplePlans(decide_all(ground, wishes, bank, hole_margin_mm, generator), self.seed)
+        decided = decide_all(ground, wishes, bank, hole_margin_mm, generator, fringe=fringe)
+        return SamplePlans(decided, self.seed)
 
 
 def ground_masks(settings: InjectionSettings, label: Tensor) -> tuple[Tensor, Tensor | None]:

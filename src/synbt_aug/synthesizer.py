@@ -172,15 +172,7 @@ class TumorSynthesizer:
         seed = check_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         request = Request(
-            kind,
-            tumors,
-            diameter_mm,
-            appearance,
-            multifocal,
-            distractors,
-            only_free_side,
-            curve,
-            fringe=self.texture.replaces,
+            kind, tumors, diameter_mm, appearance, multifocal, distractors, only_free_side, curve
         )
         host = volume if isinstance(volume, Host) else Host.of(volume, reference)
         if tumor_mask is None:
@@ -192,7 +184,14 @@ class TumorSynthesizer:
             wishes = request.draw_for(parts, generator)
         ground = Ground.of(host, self.segmenter)
         with self._plain(host):
-            decided = decide_all(ground, wishes, self.bank, self.texture.hole_margin_mm, generator)
+            decided = decide_all(
+                ground,
+                wishes,
+                self.bank,
+                self.texture.hole_margin_mm,
+                generator,
+                fringe=self.texture.replaces,
+            )
             series = Series(host, decided, ground)
             run(self.painter, [series], attempts=True)
         results = series.results()
@@ -210,7 +209,7 @@ class TumorSynthesizer:
         seed: int,
         reference: IntensityReference | None = None,
     ) -> Synthesis:
-        """Paint a tumor away, with what shows of it within 2.5 mm of its label.
+        """Paint a tumor away, with what shows of it within 2 mm of its label.
 
         Args:
             volume: The scan.

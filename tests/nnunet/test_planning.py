@@ -65,7 +65,7 @@ def decided(
 
 
 def decider(settings: InjectionSettings = ALWAYS, seed: int = 0) -> DecideSample:
-    return DecideSample(settings, small_bank(), 2.0, MM, Middle(), seed)  # type: ignore[arg-type]
+    return DecideSample(settings, small_bank(), 2.0, MM, Middle(), seed, fringe=True)  # type: ignore[arg-type]
 
 
 def label(value: int = 0) -> Tensor:

@@ -78,6 +78,8 @@ def decide_all(
     bank: TumorBank,
     hole_margin_mm: float,
     generator: torch.Generator,
+    *,
+    fringe: bool = False,
 ) -> tuple[Plan | LeftOut, ...]:
     """Decide what several wishes become in one host, together.
 
@@ -90,6 +92,8 @@ def decide_all(
         bank: Templates.
         hole_margin_mm: Of the texture.
         generator: On the CPU.
+        fringe: Whether strands and nodules leave the bodies of tumors that are posed: for textures
+            that take the host's place.
 
     Returns:
         Plans, and what is left out, in the order in which they are to be painted.
@@ -104,7 +108,7 @@ def decide_all(
             continue
         satellite = wish.satellite is not None
         try:
-            plan = decide(ground, wish, bank, hole_margin_mm, generator)
+            plan = decide(ground, wish, bank, hole_margin_mm, generator, fringe=fringe)
         except FAILURES as error:
             decided.append(LeftOut(failure_reason(error), wish.kind, satellite, error))
             continue
@@ -125,6 +129,8 @@ def decide(
     bank: TumorBank,
     hole_margin_mm: float,
     generator: torch.Generator,
+    *,
+    fringe: bool = False,
 ) -> Plan | str:
     """Decide what a wish becomes in this host.
 
@@ -134,6 +140,7 @@ def decide(
         bank: Templates.
         hole_margin_mm: Of the texture.
         generator: On the CPU.
+        fringe: As for `decide_all`.
 
     Returns:
         A plan, or the reason why nothing can be painted.
@@ -151,7 +158,7 @@ def decide(
             found = _recipe_of_distractor(ground, sites, seeds[0], generator)
         else:
             found = _recipe_of_template(
-                ground, sites, wish, bank, hole_margin_mm, seeds[0], generator
+                ground, sites, wish, bank, hole_margin_mm, seeds[0], generator, fringe
             )
         if isinstance(found, str):
             return found
@@ -216,6 +223,7 @@ def _recipe_of_template(
     margin_mm: float,
     seed: int,
     generator: torch.Generator,
+    fringed: bool,
 ) -> tuple[TumorRecipe, LabelShape] | str:
     """A recipe, and the shape that it gives."""
     if sites.reason is not None:
@@ -237,7 +245,7 @@ def _recipe_of_template(
         if wish.appearance.pre_contrast is None:
             appearance = _taking_up(appearance)
     recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
-    if not wish.fringe:
+    if not fringed or wish.kind != "tumor":
         return recipe, LabelShape.of(found.distance)
     fringe = draw_fringe(found.diameter_mm, appearance.category, generator)
     courses = courses_of(fringe, found.outline)

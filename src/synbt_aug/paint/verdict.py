@@ -48,7 +48,8 @@ class Verdict:
     def seen(self, k: int) -> Visibility:
         """How well tumor k shows as it was written. Waits for the device."""
         _, _, changed, _, share, contrast, ratio, _ = self._read[k]
-        return Visibility(share, contrast, ratio, changed)
+        # Weights of some thousand voxels may sum to a hair more than 1.
+        return Visibility(min(share, 1.0), contrast, ratio, changed)
 
     def complaint(self, k: int, kind: str, contrast_was_asked: bool) -> Complaint | None:
         """Why thing k may not stand; None where it may. Waits for the device.

@@ -223,7 +223,6 @@ class InjectionSettings:
             self.distractors,
             self.only_free_side,
             self.curve,
-            fringe=self.texture == "diffusion",
         )
 
     def wishes(self, null: float, generator: torch.Generator) -> list[Wish]:

@@ -16,10 +16,10 @@ from synbt_aug.grid.mask import bounding_box
 from synbt_aug.volume import Spacing
 
 #: What hangs on a tumor farther than this from its label, in mm, stays.
-REACH_MM = 2.5
+REACH_MM = 2.0
 
 #: From its surroundings (0) to the tumor (1): what enhances more belongs to it.
-_SHARE = 0.3
+_SHARE = 0.5
 
 #: Surroundings lie this far from the label, in mm.
 _AROUND_MM = (6.0, 12.0)

@@ -75,7 +75,6 @@ class Request:
         distractors: Expected number of benign things beside the tumors.
         only_free_side: Only into a breast without a real tumor.
         curve: Type of the tumors' kinetic curve in further phases; None draws it.
-        fringe: As for `Wish`.
 
     Raises:
         SynBTError: If a value is out of range.
@@ -89,7 +88,6 @@ class Request:
     distractors: float = 0.0
     only_free_side: bool = False
     curve: str | None = None
-    fringe: bool = False
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
@@ -132,7 +130,6 @@ class Request:
             mask,
             only_free_side=self.only_free_side,
             curve=self.curve,
-            fringe=self.fringe and self.kind == "tumor" and mask is None,
         )
 
     def _distractors(self, generator: torch.Generator) -> list[Wish]:

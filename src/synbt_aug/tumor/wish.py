@@ -31,7 +31,6 @@ class Wish:
             in place of a template and a site; needed for removals.
         only_free_side: Only into a breast without a real tumor.
         curve: Type of the kinetic curve in further phases; None draws it.
-        fringe: Whether strands and nodules leave the body of a tumor that is posed.
         group: It is the largest lesion of a multifocal group; `satellite_wishes` are the others.
         satellite: A further lesion of a group, with its template and place.
     """
@@ -44,7 +43,6 @@ class Wish:
     group: bool = False
     satellite: Satellite | None = None
     curve: str | None = None
-    fringe: bool = False
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
