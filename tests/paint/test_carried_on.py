@@ -56,3 +56,11 @@ def test_each_row_has_its_own_level() -> None:
     one = painted(shape(strand=True))
     window = carried_on(torch.cat([one, one + 3]), label)
     torch.testing.assert_close(window[1], window[0] + 3)
+
+
+def test_a_row_without_an_outline_stays_as_it_was_beside_one_that_has_it() -> None:
+    label = LabelShape.join([shape(strand=True), shape(strand=False)])
+    before = torch.cat([painted(shape(strand=True))] * 2)
+    after = carried_on(before, label)
+    assert torch.equal(after[1], before[1])
+    assert not torch.equal(after[0], before[0])

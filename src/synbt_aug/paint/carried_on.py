@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM, gaussian
-from synbt_aug.tumor.label_shape import LabelShape
+from synbt_aug.tumor.label_shape import OUTLINE_MM, LabelShape
 
 #: The outer part of a body whose level is carried on, in mm: not a dark core's.
 _EDGE_MM = 4.0
@@ -31,7 +31,7 @@ def carried_on(painted: Tensor, label: LabelShape) -> Tensor:
         label: Of the tumors, on the same device.
 
     Returns:
-        Same shape; what was passed where no tumor has an outline of its own.
+        Same shape; rows without an outline of their own as they were, whatever they lie beside.
     """
     if label.outline is None:
         return painted
@@ -41,4 +41,7 @@ def carried_on(painted: Tensor, label: LabelShape) -> Tensor:
     level = (blurred[:, :-1] + _MEAN_WEIGHT * mean) / (blurred[:, -1:] + _MEAN_WEIGHT)
     # A network was asked for a body that is half a blend larger.
     share = (label.distance - BLEND_HALF_WIDTH_MM).clamp(0, 1)[:, None]
+    # In a batch with others, a shape without an outline has its body's.
+    body = label.distance.clamp(-OUTLINE_MM, OUTLINE_MM).to(label.outline.dtype)
+    share = share * (label.outline != body).flatten(1).any(1).view(-1, 1, 1, 1, 1)
     return torch.where(share > 0, painted + share * (level - painted), painted)

@@ -180,7 +180,9 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     steps = np.maximum((length + np.where(own, 1.5, 0.0)) / _STEP_MM, 2).astype(int)
     turns = normal(int(steps.max()), count, 3)
     turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.5, 0.9)[None, :, None]
-    thick = np.where(own, 0.7 + 0.6 * uniform(count), 0.85 + 0.45 * -np.log(uniform(count)))
+    thick = np.where(
+        own, 0.7 + 0.6 * uniform(count), 0.85 + 0.45 * -np.log(uniform(count).clip(1e-6))
+    )
     knots = np.exp(0.4 * ndimage.gaussian_filter1d(normal(count, int(steps.max())), 1.5, axis=1))
     trail = []
     for turn in turns:
