@@ -197,7 +197,9 @@ class TumorInpainter:
         level, host = level_of(painted), level_of(inverse_knee(job.q))
         noise = measure_noise(host, known)
         zones = Zones.of(shape.distance[middle], shape.depth[middle], job.known[middle], sigmas)
-        new = corrected(level[middle], host[middle], noise.sd, zones, job.appearance)
+        new = corrected(
+            level[middle], host[middle], noise.sd, zones, job.appearance, job.noise_seeds
+        )
         has_label = torch.tensor([radius > 0 for radius in shape.radius_mm])
         where = job.hole[middle] & has_label.to(job.hole.device)[:, None, None, None]
         painted = painted.clone()

@@ -25,13 +25,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synbt_aug.texture.detail import detailed
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.visibility import share_shown
 from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
-#: of `tumor/zones.py` or of `signal/grain.py` changes.
-CORRECTION = 5
+#: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes.
+CORRECTION = 6
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -242,6 +243,7 @@ def corrected(
     noise_sd: Tensor,
     zones: Zones,
     appearances: Sequence[Appearance],
+    noise_seeds: Sequence[int] = (),
 ) -> Tensor:
     """Painted tumors, brought nearer to what was asked.
 
@@ -251,10 +253,16 @@ def corrected(
         noise_sd: Of the scan, in reference ranges, shape `(B, 2)`.
         zones: Of the shapes.
         appearances: One a row; what is None is left as it was painted.
+        noise_seeds: Of the detail, one a row; empty where none is to be added. Rows that no
+            heterogeneity is asked of get none.
 
     Returns:
         Like `painted`.
     """
+    request = Request.of(appearances, painted.device)
+    if noise_seeds:
+        heterogeneity = torch.where(request.asked[1], request.values[1], 0.0)
+        painted = detailed(painted, heterogeneity, noise_seeds)
     tumors = PaintedTumors(painted.flatten(2), host.flatten(2), noise_sd, zones)
-    gains = gains_towards(tumors, Request.of(appearances, painted.device))
+    gains = gains_towards(tumors, request)
     return tumors.under(gains).view_as(painted)

@@ -1,0 +1,68 @@
+"""Detail finer than a latent cell, drawn from a tumor's own seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from synbt_aug.grid.mask import gaussian_mean
+from synbt_aug.texture.detail import (
+    IN_POST,
+    IN_PRE_ALONE,
+    IN_PRE_WITH_POST,
+    MAX_AMOUNT,
+    TYPICAL_HETEROGENEITY,
+    detailed,
+)
+
+SIDE = 40
+PLAIN = torch.tensor([0.5, 2.0])[:, None, None, None].expand(2, SIDE, SIDE, SIDE)
+
+
+def log_factors(heterogeneity: float = TYPICAL_HETEROGENEITY, seed: int = 3) -> Tensor:
+    """Of pre and post, shape `(2, d, h, w)`."""
+    found = detailed(PLAIN[None], torch.tensor([[heterogeneity]]), [seed])
+    return (found[0] / PLAIN).log()
+
+
+def sd_of(*parts: tuple[float, ...]) -> float:
+    return float(torch.tensor([w for part in parts for w in part]).square().sum().sqrt())
+
+
+def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
+    pre, post = log_factors()
+    assert float(post.std()) == pytest.approx(sd_of(IN_POST), rel=0.1)
+    assert float(pre.std()) == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE), rel=0.1)
+
+
+def test_a_part_of_pre_goes_with_post() -> None:
+    shared = sum(a * b for a, b in zip(IN_PRE_WITH_POST, IN_POST, strict=True))
+    expected = shared / (sd_of(IN_POST) * sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE))
+    found = torch.corrcoef(log_factors().flatten(1))[0, 1]
+    assert float(found) == pytest.approx(expected, abs=0.08)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_detail_is_in_proportion_to_the_heterogeneity(share: float) -> None:
+    found = log_factors(share * TYPICAL_HETEROGENEITY)
+    assert torch.allclose(found, share * log_factors(), atol=2e-6)
+
+
+def test_no_request_has_more_than_the_most() -> None:
+    most = MAX_AMOUNT * TYPICAL_HETEROGENEITY
+    assert torch.equal(log_factors(2 * most), log_factors(most))
+
+
+def test_a_row_does_not_depend_on_its_batch() -> None:
+    asked = torch.tensor([[0.1], [0.25]])
+    both = detailed(PLAIN.expand(2, -1, -1, -1, -1), asked, [3, 4])
+    for row, seed in enumerate((3, 4)):
+        alone = detailed(PLAIN[None], asked[row : row + 1], [seed])
+        assert torch.allclose(both[row], alone[0], rtol=1e-6)
+    assert not torch.allclose(both[0], both[1], rtol=1e-2)
+
+
+def test_half_of_it_is_finer_than_a_latent_cell() -> None:
+    post = log_factors()[1]
+    assert float((post - gaussian_mean(post, 2.0)).var()) > 0.5 * float(post.var())
