@@ -73,7 +73,8 @@ def decided(painter: TumorSynthesizer, host: Host, diameter_mm: float) -> Plan:
     """What a worker would hand over."""
     ground = Ground.of(host, painter.segmenter)
     margin, generator = painter.texture.hole_margin_mm, torch.Generator().manual_seed(0)
-    (plan,) = decide_all(ground, [Wish(diameter_mm=diameter_mm)], painter.bank, margin, generator)
+    wishes, fringe = [Wish(diameter_mm=diameter_mm)], painter.texture.replaces
+    (plan,) = decide_all(ground, wishes, painter.bank, margin, generator, fringe=fringe)
     if not isinstance(plan, Plan):
         raise SystemExit(f"No tumor of {diameter_mm} mm was decided: {plan.reason}.")
     return plan

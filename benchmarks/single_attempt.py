@@ -42,7 +42,14 @@ def main() -> None:
         for j in range(given.tumors):
             generator = torch.Generator().manual_seed(100 * k + j)
             margin = painter.texture.hole_margin_mm
-            decided = decide_all(ground, [Wish()], painter.bank, margin, generator)
+            decided = decide_all(
+                ground,
+                [Wish()],
+                painter.bank,
+                margin,
+                generator,
+                fringe=painter.texture.replaces,
+            )
             series = Series(host, decided, ground)
             run(painter.painter, [series], attempts=False)
             (result,) = series.results()

@@ -254,7 +254,7 @@ def paint_each(
     for host, wish, seed in zip(hosts, wishes, seeds, strict=True):
         ground = Ground.of(host, synthesizer.segmenter)
         margin = synthesizer.texture.hole_margin_mm
-        decided = decide_all(ground, [wish], synthesizer.bank, margin, seeded(seed))
+        decided = decide_all(ground, [wish], synthesizer.bank, margin, seeded(seed), fringe=False)
         running.append(Series(host, decided, ground))
     run(synthesizer.painter, running, attempts=True)
     return [series.results()[0] for series in running]

@@ -25,7 +25,9 @@ def ground(blocked: Tensor | None = None, spacing: Spacing = (1.0, 1.0, 1.0)) ->
 
 
 def planned(where: Ground, *wishes: Wish) -> SamplePlans:
-    return SamplePlans(decide_all(where, wishes, small_bank(), 2.0, seeded(1)), seed=1)
+    return SamplePlans(
+        decide_all(where, wishes, small_bank(), 2.0, seeded(1), fringe=False), seed=1
+    )
 
 
 def no_shape(recipe: TumorRecipe) -> LabelShape:

@@ -40,7 +40,9 @@ class Failing(FlatTexture):
 def series(*wishes: Wish, seed: int = 0) -> Series:
     host = Host.of(breast(seed=seed))
     ground = ground_of(host)
-    return Series(host, decide_all(ground, wishes, small_bank(), 2.0, seeded(seed)), ground)
+    return Series(
+        host, decide_all(ground, wishes, small_bank(), 2.0, seeded(seed), fringe=False), ground
+    )
 
 
 @pytest.mark.parametrize("attempts", [True, False])

@@ -53,7 +53,9 @@ def running(
         host = Host.of(breast(spacing, seed=k))
         ground = ground_of(host)
         margin = synthesizer.texture.hole_margin_mm
-        decided = decide_all(ground, [Wish(mask=mask)], synthesizer.bank, margin, seeded(k))
+        decided = decide_all(
+            ground, [Wish(mask=mask)], synthesizer.bank, margin, seeded(k), fringe=False
+        )
         found.append(Series(host, decided, ground))
     return found
 

@@ -249,4 +249,5 @@ def test_a_tumor_does_not_depend_on_its_batch() -> None:
         one = slice(k, k + 1)
         zones = zones_of(distance)
         alone = corrected(levels[one], hosts[one], SILENT, zones, asked[one])
-        assert torch.allclose(together[one], alone, atol=1e-5)
+        # Rounding of other matrix products, carried through three rounds.
+        assert torch.allclose(together[one], alone, atol=1e-4)

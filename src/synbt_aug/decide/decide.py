@@ -79,7 +79,7 @@ def decide_all(
     hole_margin_mm: float,
     generator: torch.Generator,
     *,
-    fringe: bool = False,
+    fringe: bool,
 ) -> tuple[Plan | LeftOut, ...]:
     """Decide what several wishes become in one host, together.
 

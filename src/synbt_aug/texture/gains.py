@@ -61,8 +61,8 @@ _CALMER = 0.85
 
 #: Rounds of measuring and correcting: the gains act on each other. Spread widens a rim and a rim
 #: spreads: undamped the two swing.
-_ROUNDS = 4
-_DAMPING = 0.65
+_ROUNDS = 3
+_DAMPING = 0.78
 
 #: A contrast below this, in reference ranges, has no size to be scaled.
 _MIN_CONTRAST = 0.05
