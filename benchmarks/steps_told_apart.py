@@ -36,6 +36,10 @@ from synbt_aug.support.files import check_output_folder, read_json, write_json
 FIRST_SEED, FIRST_TEST_SEED = 1_180_000, 1_190_000
 SHAPE = (144, 136, 104)
 
+#: Wanted sizes of phantoms' tumors, taken in turn: of the sizes that phantoms draw by themselves,
+#: many are longer than a window shows.
+DIAMETERS_MM = (10.0, 14.0, 19.0, 25.0)
+
 
 def windows_of(seed: int, folder: Path, every: dict[int, Options]) -> dict[str, Windows] | None:
     """Windows of one phantom by set: "real", and each number of steps; None where one lacks."""
@@ -44,14 +48,15 @@ def windows_of(seed: int, folder: Path, every: dict[int, Options]) -> dict[str, 
     if nothing.is_file():
         return None
     if not all(path.is_file() for path in paths.values()):
-        phantom = make_phantom(seed, PhantomSettings(shape=SHAPE))
+        settings = PhantomSettings(shape=SHAPE, diameter_mm=DIAMETERS_MM[seed % len(DIAMETERS_MM)])
+        phantom = make_phantom(seed, settings)
         tumor = torch.from_numpy(phantom.tumor)
         volume = BreastVolume(stack(phantom), phantom.spacing, tumor=tumor)
         lesions = lesions_of(tumor, volume.spacing)[:2]
         if not lesions:
             write_json(nothing, {"real": 0})
             return None
-        twin = make_phantom(seed, PhantomSettings(shape=SHAPE, with_tumor=False))
+        twin = make_phantom(seed, replace(settings, with_tumor=False))
         free = BreastVolume(stack(twin), twin.spacing)
         scans = Scans(seed, volume, free, lesions, Host.of(volume))
         sets = {"real": cut_windows(scans.name, volume, lesions)}
@@ -114,6 +119,8 @@ def main() -> None:
             found.append(windows_of(first + k, folder, every))
             print(f"{part}: {k + 1} of {count} phantoms", file=sys.stderr)
         kept = [one for one in found if one is not None]
+        if not kept:
+            raise SystemExit(f"None of {count} phantoms for --{part} gave windows. Ask for more.")
         parts[part] = {name: join([one[name] for one in kept]) for name in kept[0]}
     train, test = parts["train"], parts["test"]
     settings = replace(CLASSIFIER_TRAINING, steps=given.classifier_steps)

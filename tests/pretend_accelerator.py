@@ -2,7 +2,9 @@
 
 A wrapper tensor says that it lives on another device, and works on the CPU. Each operation on it
 counts as a launch, unless it only looks at a tensor in another way; each that needs a value on the
-CPU counts as a wait. What mixes the two devices as CUDA would refuse to raises.
+CPU counts as a wait, and so does each copy to the device that is not asked for with
+`non_blocking=True`: CUDA finishes all that was launched before. What mixes the two devices as CUDA
+would refuse to raises.
 
     with PretendAccelerator() as there:
         result = function(there.put(images))
@@ -154,8 +156,8 @@ class PretendAccelerator(TorchDispatchMode):
         made = self._tensor(data, **options)
         if device is None or torch.device(device) != FAR:
             return made if device is None else made.to(device)
-        self.to_device += made.numel() * made.element_size()
-        return Far(made)
+        # torch.tensor copies what it made on the CPU, and knows no other way.
+        return self._copied(made, there=True, waits=True)
 
     def _cast(self, kind: str, *args: Any, **options: Any) -> Any:
         # torch has no autocast for a device that it does not know to calculate.
@@ -178,13 +180,16 @@ class PretendAccelerator(TorchDispatchMode):
         if not (touched or there):
             return func(*args, **kwargs)
         if name == "_to_copy" and device is not None and touched != there:
-            return self._copied(func(*inner_args, **inner), there)
+            waits = not kwargs.get("non_blocking", False)
+            return self._copied(func(*inner_args, **inner), there, waits)
         if name == "copy_" and isinstance(args[0], Far) != isinstance(args[1], Far):
-            self._copied(inner_args[1], isinstance(args[0], Far))
+            waits = not (args[2] if len(args) > 2 else kwargs.get("non_blocking", False))
+            self._copied(inner_args[1], isinstance(args[0], Far), waits)
             func(*inner_args, **inner)
             return args[0]
         self._refuse_mixed(name, leaves)
-        if touched and (name in _WAITING or self._picks_by_mask(name, args)):
+        picks = self._picks_by_mask(name, args) or self._copies_an_index(name, args)
+        if touched and (name in _WAITING or picks):
             self.waits.append(f"{name} at {_where()}")
         if not self._only_looks(func, name):
             self.launches += 1
@@ -198,10 +203,12 @@ class PretendAccelerator(TorchDispatchMode):
             return kwargs["out"]
         return tree_map_only(Tensor, lambda x: x if isinstance(x, Far) else Far(x), out)
 
-    def _copied(self, result: Tensor, there: bool) -> Tensor:
+    def _copied(self, result: Tensor, there: bool, waits: bool) -> Tensor:
         size = result.numel() * result.element_size()
         if there:
             self.to_device += size
+            if waits:
+                self.waits.append(f"copy to the device at {_where()}")
             return Far(result)
         self.to_host += size
         self.waits.append(f"copy to the host at {_where()}")
@@ -216,6 +223,13 @@ class PretendAccelerator(TorchDispatchMode):
             return False
         masks = (torch.bool, torch.uint8)
         return any(isinstance(i, Tensor) and i.dtype in masks for i in args[1])
+
+    @staticmethod
+    def _copies_an_index(name: str, args: Any) -> bool:
+        """Whether a tensor on the device is picked from by numbers that lie on the CPU."""
+        if not name.lstrip("_").startswith(("index.", "index_put")) and name != "index":
+            return False
+        return any(isinstance(i, Tensor) and not isinstance(i, Far) for i in args[1])
 
     @staticmethod
     def _refuse_mixed(name: str, leaves: list[Any]) -> None:

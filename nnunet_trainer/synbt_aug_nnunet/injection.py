@@ -28,6 +28,7 @@ from synbt_aug.report.sheets import preview
 from synbt_aug.runner import Fate
 from synbt_aug.sample_plans import NOT_DRAWN, REAL_TUMOR, SamplePlans
 from synbt_aug.signal.intensity import IntensityReference
+from synbt_aug.support.device import sent
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
@@ -94,7 +95,7 @@ class BatchInjection:
         """
         start = time.perf_counter()
         target, packed = packed_plans(batch)
-        data, target = _to(batch["data"], self.device), _to(target, self.device)
+        data, target = sent(batch["data"], self.device), sent(target, self.device)
         injected = None
         if self.injector is not None:
             keys = [str(key) for key in batch["keys"]]
@@ -281,10 +282,6 @@ class BatchInjection:
         self.iterations = 0
         self.seconds = dict.fromkeys(self.seconds, 0.0)
         return mean
-
-
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    return tensor.to(device, non_blocking=True)
 
 
 def _popped(counts: Counter[str]) -> Counter[str]:

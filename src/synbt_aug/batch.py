@@ -14,6 +14,7 @@ from synbt_aug.sample_plans import sample_volume
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.signal.subtraction import fit_channel, recomputed
+from synbt_aug.support.device import sent
 from synbt_aug.volume import BreastVolume, Spacing, check_type
 
 _WHO = "SynBTInjector"
@@ -112,7 +113,7 @@ class Batch:
             changed, seen = (scans != before).any(0), self._seen(k)
             for c in s.subtraction_channels:
                 old = self.images[k, c]
-                fit = fit_channel(old, before, seen.to(old.device))
+                fit = fit_channel(old, before, sent(seen, old.device))
                 images[k, c] = recomputed(old, fit, before, scans, changed)
         for c, scan in zip(s.scans, scans, strict=True):
             images[k, c] = scan
@@ -122,7 +123,7 @@ class Batch:
         seen = self.labels[k, 0] >= 0
         if self.valid is None:
             return seen
-        return seen & self.valid[k].to(device=seen.device, dtype=torch.bool)
+        return seen & sent(self.valid[k].to(torch.bool), seen.device)
 
 
 def check_label_type(labels: Tensor, tumor_label: int, who: str) -> None:

@@ -28,6 +28,7 @@ from synbt_aug.signal.grain import PAIR_STREAM, coloured, measure_noise
 from synbt_aug.signal.hole import HOLE_MARGIN_MM
 from synbt_aug.signal.intensity import IntensityReference, to_linear
 from synbt_aug.signal.noise import standard_normal
+from synbt_aug.support.device import sent
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.visibility import convincing, visibility_of, zones_of
@@ -109,7 +110,7 @@ class Mark:
         d, h, w = labels.shape
         there = labels[self.window.host_box((d, h, w))]
         label = self.label[self.window.inside_region((d, h, w))]
-        there.masked_fill_(label.to(there.device), value)
+        there.masked_fill_(sent(label, there.device), value)
 
     def on(self, image: Tensor) -> Synthesis:
         """The same in its host, of whose image this is the newest, shape `(2, D, H, W)`."""
@@ -142,7 +143,7 @@ class Footprint:
 
 def paint_and_write(windows: Cut, texture: Texture, device: torch.device) -> Written:
     """Let a texture paint windows of one shape on its device, and put them on the hosts' grids."""
-    painted = texture(windows.job(texture.hole_margin_mm).to(device)).to(windows.linear.device)
+    painted = sent(texture(windows.job(texture.hole_margin_mm).to(device)), windows.linear.device)
     return write(windows, carried_on(painted, windows.label), replaces=texture.replaces)
 
 
@@ -234,12 +235,12 @@ def footprint(hosts: Sequence[Host], plans: Sequence[Plan], distance: Tensor) ->
     on_host = to_region(distance, window)
     shifts = [plan.shift_mm for plan in plans]
     if any(shifts):
-        shift = torch.tensor(shifts).to(distance.device, non_blocking=True)
+        shift = sent(torch.tensor(shifts), distance.device)
         on_host = on_host - shift.view(-1, 1, 1, 1)
     free = torch.zeros_like(on_host, dtype=torch.bool)
     for row, host, plan in zip(free, hosts, plans, strict=True):
         if plan.free is not None:
-            row.copy_(plan.free, non_blocking=True)
+            row.copy_(sent(plan.free, row.device))
         else:
             row[plan.recipe.window.inside_region(host.volume.shape)] = True
     weight = blend_weight(on_host)
@@ -262,7 +263,7 @@ class _Scale:
         low = torch.tensor([lows for lows, _ in pairs])
         # Subtracted before float32 coarsens them.
         spans = [[h - low for low, h in zip(*pair, strict=True)] for pair in pairs]
-        low, span = (t.to(device)[..., None, None, None] for t in (low, torch.tensor(spans)))
+        low, span = (sent(t, device)[..., None, None, None] for t in (low, torch.tensor(spans)))
         return cls(low, span, torch.stack([host.floor for host in hosts]))
 
     def part(self, first: int, stop: int | None) -> _Scale:
@@ -339,7 +340,7 @@ def _look(
     zones = zones_of(windows.label.within(free & windows.label.judged), windows.known)
     shown, contrast, ratio = visibility_of(post.flatten(1), zones).unbind(1)
     known = torch.tensor([tumors, [plan.contrast_was_asked for plan in windows.plans]])
-    tumor, asked = known.to(share.device, non_blocking=True)
+    tumor, asked = sent(known, share.device)
     convinces = (labelled > 0) & convincing(shown, ratio, share, asked)
     stands = finite & torch.where(tumor, convinces, some)
     return _rows(finite, labelled, share, some, shown, contrast, ratio, stands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor
 
 from analytic import breast, ellipsoid, ground_of, seeded, small_bank, tiny_weights
-from pretend_accelerator import PretendAccelerator
+from pretend_accelerator import FAR, PretendAccelerator
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import Plan
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
+from synbt_aug.support.device import sent
 from synbt_aug.texture import TumorInpainter
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.write import write
@@ -109,6 +111,30 @@ def test_what_would_wait_is_counted() -> None:
         assert y[y > 3].shape == (4,) and len(there.waits) == 2
         assert torch.equal(y.cpu(), torch.arange(0.0, 12, 2).view(2, 3))
         assert len(there.waits) == 3 and there.to_host == 24
+
+
+@pytest.mark.parametrize(
+    ("copy_there", "waits"),
+    [
+        (lambda x, there: x.to(FAR), 1),
+        (lambda x, there: x.to(FAR, non_blocking=True), 0),
+        (lambda x, there: sent(x, FAR), 0),
+        (lambda x, there: torch.tensor([1.0, 2.0], device=FAR), 1),
+        (lambda x, there: there.copy_(x), 1),
+        (lambda x, there: there.copy_(x, non_blocking=True), 0),
+        (lambda x, there: there[torch.tensor([1, 0])], 1),
+        (lambda x, there: there[[1, 0]], 1),
+        (lambda x, there: there[1:], 0),
+    ],
+)
+def test_a_copy_to_the_device_waits_unless_it_is_told_not_to(
+    copy_there: Callable[[Tensor, Tensor], Tensor], waits: int
+) -> None:
+    with PretendAccelerator() as there:
+        old = there.put(torch.zeros(2))
+        there.reset()
+        assert copy_there(torch.ones(2), old).device == FAR
+        assert len(there.waits) == waits
 
 
 def test_what_cuda_would_refuse_is_refused() -> None:

@@ -9,7 +9,7 @@ from analytic import tiny_weights
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import shared_synthesizer
-from synbt_aug.support.device import check_device, multiplies_bfloat16
+from synbt_aug.support.device import check_device, multiplies_bfloat16, sent
 from synbt_aug.synthesizer import TumorSynthesizer
 
 MISSING = ["cuda:99", "meta", "hpu", "no such thing"]
@@ -32,6 +32,34 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(name: str) -> No
 def test_a_setting_that_names_a_missing_device_is_told_by_its_name(name: str) -> None:
     with pytest.raises(SynBTError, match=r"^generator_device needs "):
         shared_synthesizer(InjectionSettings(generator_device=name))
+
+
+def test_what_is_there_already_is_not_copied() -> None:
+    values = torch.ones(3)
+    assert sent(values, torch.device("cpu")) is values
+
+
+@pytest.mark.parametrize("values", [torch.ones(2, 3), torch.ones(2, 3).T, torch.ones(1).expand(4)])
+def test_a_gpu_gets_values_by_way_of_pinned_memory_and_is_not_waited_for(
+    values: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def pinned(given: torch.Tensor) -> torch.Tensor:
+        # Only memory that lies in one piece can be pinned.
+        assert given.is_contiguous() and torch.equal(given, values)
+        done.append("pinned")
+        return given
+
+    def copied(given: torch.Tensor, device: torch.device, **how: bool) -> torch.Tensor:
+        done.append(f"to {device}, {how}")
+        return given
+
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda given: False)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pinned)
+    monkeypatch.setattr(torch.Tensor, "to", copied)
+    sent(values, torch.device("cuda", 0))
+    assert done == ["pinned", "to cuda:0, {'non_blocking': True}"]
 
 
 @pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synbt_aug.support.device import sent
 from synbt_aug.volume import Spacing
 
 #: A part of a volume.
@@ -216,7 +217,7 @@ def gaussian_matrix(length: int, sigma: float, device: torch.device | None = Non
         -0.5 * (torch.arange(-math.ceil(4 * sigma), math.ceil(4 * sigma) + 1) / sigma) ** 2
     )
     matrix = kernel / float(full.sum())
-    return matrix if device is None else matrix.to(device)
+    return matrix if device is None else sent(matrix, device)
 
 
 def separable(volume: Tensor, matrices: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -248,7 +249,7 @@ def averaging_matrix(length: int, sigma: float, device: torch.device | None = No
     """As `gaussian_matrix`, with rows that sum to 1: nothing lies outside."""
     matrix = gaussian_matrix(length, sigma)
     matrix = matrix / matrix.sum(1, keepdim=True)
-    return matrix if device is None else matrix.to(device)
+    return matrix if device is None else sent(matrix, device)
 
 
 def gaussian_mean(volume: Tensor, sigma: float) -> Tensor:

@@ -9,6 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.grid.mask import distance_mm
+from synbt_aug.support.device import sent
 from synbt_aug.volume import Spacing
 
 #: The support ends this far from the label, or one voxel an axis.
@@ -35,7 +36,7 @@ def beside(label: Tensor, spacing: Spacing) -> Tensor:
     reach = [int(SUPPORT_MM / mm) for mm in spacing]
     axes = [torch.arange(-r, r + 1) * mm for r, mm in zip(reach, spacing, strict=True)]
     ball = sum(a.square() for a in torch.meshgrid(*axes, indexing="ij")) <= SUPPORT_MM**2 + 1e-6
-    kernel = torch.as_tensor(ball, dtype=torch.float32).to(label.device)[None, None]
+    kernel = sent(torch.as_tensor(ball, dtype=torch.float32), label.device)[None, None]
     near = F.conv3d(label[:, None].to(torch.float32), kernel, padding=tuple(reach))[:, 0]
     return (near > 0.5) | touching
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import separable
+from synbt_aug.support.device import sent
 from synbt_aug.volume import Spacing
 
 #: Sides that a window may have along each axis, in mm and voxels. The denoiser's latent sides
@@ -176,7 +177,7 @@ def cut(volume: Tensor, window: Window) -> Tensor:
     for axis, part in enumerate(box):
         host_mm, window_mm = _axis_positions(window, axis, part)
         matrix = _resampling(host_mm, window_mm, window.spacing[axis], 1.0)
-        matrices.append(matrix.to(volume.device))
+        matrices.append(sent(matrix, volume.device))
     there = volume[(..., *box)].to(torch.float32)
     return separable(there, (matrices[0], matrices[1], matrices[2]))
 
@@ -193,7 +194,7 @@ def resample_to_mm(volume: Tensor, spacing: Spacing, shape: tuple[int, int, int]
     for length, mm, wanted in zip(volume.shape[-3:], spacing, shape, strict=True):
         source = torch.arange(length, dtype=torch.float32) * mm
         target = torch.arange(wanted, dtype=torch.float32)
-        matrices.append(_resampling(source, target, mm, 1.0).to(volume.device))
+        matrices.append(sent(_resampling(source, target, mm, 1.0), volume.device))
     return separable(volume, (matrices[0], matrices[1], matrices[2]))
 
 
@@ -218,11 +219,11 @@ def cut_mask(mask: Tensor, window: Window) -> Tensor:
             result = result.narrow(axis, start, window.shape[axis])
             continue
         inside = (index >= 0) & (index < length)
-        result = result.index_select(axis, index.clamp(0, length - 1).to(mask.device))
+        result = result.index_select(axis, sent(index.clamp(0, length - 1), mask.device))
         if not bool(inside.all()):
             shape = [1, 1, 1]
             shape[axis] = window.shape[axis]
-            result = result & inside.view(shape).to(mask.device)
+            result = result & sent(inside.view(shape), mask.device)
     return result
 
 
@@ -237,8 +238,8 @@ def _between(side: int, mm: float, to_window: bool, device: torch.device) -> Ten
     host_mm = torch.arange(_voxels_under(side, mm), dtype=torch.float32) * mm
     window_mm = torch.arange(side, dtype=torch.float32)
     if to_window:
-        return _resampling(host_mm, window_mm, mm, 1.0).to(device)
-    return _resampling(window_mm, host_mm, 1.0, mm).to(device)
+        return sent(_resampling(host_mm, window_mm, mm, 1.0), device)
+    return sent(_resampling(window_mm, host_mm, 1.0, mm), device)
 
 
 def _voxels_under(side: int, mm: float) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.networks.plain_settings import from_plain
+from synbt_aug.support.device import sent
 from synbt_aug.support.number import check_number, check_whole
 
 Prediction = Literal["v", "noise"]
@@ -149,4 +150,4 @@ def _like(alpha_bar: Tensor, z: Tensor) -> Tensor:
     if not alpha_bar.ndim:
         # A number goes with tensors of any device, and needs no copy there.
         return alpha_bar
-    return alpha_bar.to(z.device).view(-1, *[1] * (z.ndim - 1))
+    return sent(alpha_bar, z.device).view(-1, *[1] * (z.ndim - 1))

@@ -14,6 +14,7 @@ from synbt_aug.grid.window import cut, cut_mask, inside_host
 from synbt_aug.host import Host
 from synbt_aug.signal.hole import tissue
 from synbt_aug.signal.intensity import knee, to_linear
+from synbt_aug.support.device import sent
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.label_shape import LabelShape
@@ -77,7 +78,7 @@ class Cut:
         kinds = [plan.recipe.kind for plan in self.plans]
         shows = [kind in ("tumor", "distractor") for kind in kinds]
         if not all(shows):
-            mask = mask & torch.tensor(shows, device=mask.device)[:, None, None, None]
+            mask = mask & sent(torch.tensor(shows), mask.device)[:, None, None, None]
         return PaintingJob(
             q=knee(self.linear),
             mask=mask,
@@ -97,7 +98,9 @@ class Cut:
         # A removal needs no tumor's signal, and may lie in a batch with windows that do.
         return torch.stack(
             [
-                torch.zeros_like(window) if signal is None else signal.to(window)
+                torch.zeros_like(window)
+                if signal is None
+                else sent(signal.to(window.dtype), window.device)
                 for window, signal in zip(self.linear, signals, strict=True)
             ]
         )

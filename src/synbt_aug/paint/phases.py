@@ -21,6 +21,7 @@ from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.mask import gaussian
 from synbt_aug.grid.window import to_region
 from synbt_aug.signal.noise import standard_normal
+from synbt_aug.support.device import sent
 
 #: How uneven a curve is inside a tumor: SD of the fraction, and the width of what varies, in mm.
 #: In the tumor of one real scan .06 to .07 at this width, the same pattern in all phases.
@@ -72,12 +73,13 @@ def mix_for(plans: Sequence[Plan], linear: Tensor, around: Tensor) -> Mix:
         return _ordinary(linear, around)
     count = linear.shape[1] - 2
     listed = [[1.0] * count if c is None else list(c.fractions) for c in curves]
-    fractions = torch.tensor(listed).to(linear.device)[..., None, None, None]
+    fractions = sent(torch.tensor(listed), linear.device)[..., None, None, None]
     of_post = fractions + UNEVEN_SD * _uneven(plans, linear.device)
     start = torch.zeros_like(fractions)
     if all(curve is not None for curve in curves):
         return Mix(start, 1 - of_post, of_post)
-    follows = torch.tensor([c is not None for c in curves]).to(linear.device).view(-1, 1, 1, 1, 1)
+    has_curve = torch.tensor([curve is not None for curve in curves])
+    follows = sent(has_curve, linear.device).view(-1, 1, 1, 1, 1)
     plain = _ordinary(linear, around)
     return Mix(
         torch.where(follows, start, plain.start),

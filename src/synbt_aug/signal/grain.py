@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian, gaussian_mean
+from synbt_aug.support.device import sent
 
 #: What varies within this many voxels is taken for noise.
 FINE_SIGMA = 0.8
@@ -161,4 +162,4 @@ def _blur_table(device: torch.device) -> tuple[Tensor, Tensor]:
         spectrum = response(sigma, _TAPS).square() * power
         found.append((spectrum * turn).sum() / spectrum.sum())
     correlation = torch.stack(found).to(torch.float32)
-    return correlation.to(device), _BLURS.to(torch.float32).to(device)
+    return sent(correlation, device), sent(_BLURS.to(torch.float32), device)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.support.device import sent
 from synbt_aug.volume import channel_name
 
 #: Percentile of the valid voxels that maps to -1.
@@ -159,7 +160,7 @@ def _what_came(values: object) -> str:
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1, 1)
+    return sent(torch.tensor(values, dtype=torch.float32), like.device).view(-1, 1, 1, 1)
 
 
 def _channel_reference(voxels: Tensor) -> Pair:

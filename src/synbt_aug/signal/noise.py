@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from synbt_aug.support.device import sent
+
 #: Constants of SplitMix64: the step between counters, and the factors of its finalizer.
 _STEP, _FACTORS, _SHIFTS = (
     0x9E3779B97F4A7C15,
@@ -43,7 +45,7 @@ def standard_normal(
     count = math.prod(shape)
     # Of a seed's hash: seeds that follow each other have nothing in common.
     starts = torch.tensor([[_signed(_mixed((seed ^ stream) % _WORD))] for seed in seeds])
-    z = torch.arange((count + 1) // 2, device=device) * _signed(_STEP) + starts.to(device)
+    z = torch.arange((count + 1) // 2, device=device) * _signed(_STEP) + sent(starts, device)
     for shift, factor in zip(_SHIFTS, _FACTORS):
         z.bitwise_xor_(_shifted(z, shift)).mul_(_signed(factor))
     z.bitwise_xor_(_shifted(z, _SHIFTS[-1]))

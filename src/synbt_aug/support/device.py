@@ -1,8 +1,9 @@
-"""Whether a device is there to calculate on, and what it is fast at."""
+"""Whether a device is there to calculate on, what it is fast at, and how values get there."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 
@@ -46,3 +47,21 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; what was launched there before is not waited for.
+
+    `values.to(device)` waits for it on CUDA, and so does `torch.tensor(values, device=device)`.
+    From ordinary memory a copy may wait all the same when it is larger than 64 KB: it goes by way
+    of pinned memory, which torch keeps until it was read.
+
+    Args:
+        values: On the CPU, or anywhere; what comes back to the CPU is waited for.
+        device: Where they are needed.
+    """
+    if values.device.type != "cpu" or device.type in ("cpu", "mps"):
+        return values.to(device)
+    if device.type == "cuda" and not values.is_pinned():
+        values = values.contiguous().pin_memory()
+    return values.to(device, non_blocking=True)

@@ -27,6 +27,7 @@ from synbt_aug.networks.precision import (
 from synbt_aug.signal.grain import measure_noise
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.signal.intensity import inverse_knee
+from synbt_aug.support.device import sent
 from synbt_aug.support.number import check_number, check_whole
 from synbt_aug.texture.gains import CORRECTION, corrected
 from synbt_aug.texture.job import PaintingJob
@@ -201,7 +202,7 @@ class TumorInpainter:
             level[middle], host[middle], noise.sd, zones, job.appearance, job.noise_seeds
         )
         has_label = torch.tensor([radius > 0 for radius in shape.radius_mm])
-        where = job.hole[middle] & has_label.to(job.hole.device)[:, None, None, None]
+        where = job.hole[middle] & sent(has_label, job.hole.device)[:, None, None, None]
         painted = painted.clone()
         painted[middle] = torch.where(where[:, None], linear_of(new), painted[middle])
         return painted

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synbt_aug.support.device import sent
 from synbt_aug.texture.detail import detailed
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.visibility import share_shown
@@ -89,7 +90,7 @@ class Request:
         rows = [(a.enhancement, a.heterogeneity, a.rim, a.pre_contrast) for a in appearances]
         asked = torch.tensor([[v is not None for v in row] for row in rows])
         values = torch.tensor([[1.0 if v is None else v for v in row] for row in rows])
-        return cls(values.T[..., None].to(device), asked.T[..., None].to(device))
+        return cls(sent(values.T[..., None], device), sent(asked.T[..., None], device))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM, signed_distance_mm
 from synbt_aug.signal.noise import standard_normal
+from synbt_aug.support.device import sent
 from synbt_aug.tumor.appearance import APPEARANCE_INPUTS, Appearance
 from synbt_aug.tumor.label_shape import LabelShape
 
@@ -57,11 +58,11 @@ class PaintingJob:
         """The same on another device."""
         return replace(
             self,
-            q=self.q.to(device),
-            mask=self.mask.to(device),
-            hole=self.hole.to(device),
-            known=self.known.to(device),
-            signal=None if self.signal is None else self.signal.to(device),
+            q=sent(self.q, device),
+            mask=sent(self.mask, device),
+            hole=sent(self.hole, device),
+            known=sent(self.known, device),
+            signal=None if self.signal is None else sent(self.signal, device),
             label=None if self.label is None else self.label.to(device),
         )
 
@@ -87,7 +88,7 @@ class PaintingJob:
         for row, (wish, described) in enumerate(zip(self.appearance, has_mask, strict=True)):
             if described:
                 values[row], known[row] = wish.to_model()
-        return values.to(self.q.device), known.to(self.q.device)
+        return sent(values, self.q.device), sent(known, self.q.device)
 
     def noise(self, channels: int, shape: Sequence[int]) -> Tensor:
         """Standard normal noise of each seed, shape `(B, channels, *shape)`."""

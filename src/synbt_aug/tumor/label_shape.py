@@ -13,6 +13,7 @@ from torch import Tensor
 from synbt_aug.grid.joint_window import widened
 from synbt_aug.grid.mask import around, equivalent_diameter_mm, signed_distance_mm
 from synbt_aug.grid.window import Shape
+from synbt_aug.support.device import sent
 
 #: Distances are cut off here, in mm: nothing that is painted or measured looks farther.
 FARTHEST_MM = 10.0
@@ -94,8 +95,7 @@ class LabelShape:
         for values, outside in self.fields():
             there = torch.full(values.shape, outside, dtype=values.dtype, device=device)
             for row, box in enumerate(boxes):
-                part = values[(row, *box)].contiguous()
-                there[(row, *box)] = part.to(device, non_blocking=True)
+                there[(row, *box)] = sent(values[(row, *box)], device)
             moved.append(there)
         return LabelShape(moved[0], moved[1], self.radius_mm, *moved[2:])
 
