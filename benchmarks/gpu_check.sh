@@ -5,20 +5,23 @@
 #   benchmarks/gpu_check.sh --dry-run [-o PAGE.md]     the same on a CPU, as little as possible
 #   benchmarks/gpu_check.sh --wheels WHEELS            where there is a network: fetch what is needed
 #
-# The machine needs Python 3.10 or newer with torch, and no network: WHEELS is a folder that was filled
-# by --wheels with the same Python and platform; leave -w out where all is installed. Nothing but a
-# temporary folder and PAGE.md is written. A part that fails or takes too long is told on the page.
+# The machine needs Python 3.10 or newer with torch and pip, and no network: WHEELS is a folder that was
+# filled by --wheels with the same version of Python and on the same platform; leave -w out where all is
+# installed. PYTHON names another python3. Nothing but a temporary folder and PAGE.md is written. A part
+# that fails or takes too long is told on the page, and the others run all the same.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
 wheels="" page=gpu-check.md dry=false fetch=""
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 while [ $# -gt 0 ]; do
   case $1 in
+    -w|-o|--wheels) [ $# -gt 1 ] || usage ;;&
     -w) wheels=$2; shift 2 ;;
     -o) page=$2; shift 2 ;;
     --dry-run) dry=true; shift ;;
     --wheels) fetch=$2; shift 2 ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) usage ;;
   esac
 done
 
@@ -37,49 +40,72 @@ END
 
 if [ -n "$fetch" ]; then
   mkdir -p "$fetch"
-  needed > "$fetch/requirements.txt"
-  # torch itself is on the machine, in whatever build fits its GPU: it is not carried.
-  "$python" -m pip download -q -d "$fetch" -r "$fetch/requirements.txt"
-  rm -f "$fetch"/torch-[0-9]* "$fetch"/nvidia_* "$fetch"/triton-* "$fetch"/cuda_*
+  needed > "$fetch/needed.txt"
+  # Every package with its version, found from metadata alone. torch, and what comes with it, is on the
+  # machine in whatever build fits its GPU: it is not carried.
+  "$python" -m pip install -q --dry-run --ignore-installed --report "$fetch/found.json" -r "$fetch/needed.txt"
+  "$python" - "$fetch" <<'END'
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+found = json.loads((folder / "found.json").read_text())["install"]
+names = [(one["metadata"]["name"], one["metadata"]["version"]) for one in found]
+there = ("torch", "triton", "nvidia", "cuda")
+kept = sorted(f"{n}=={v}" for n, v in names if not n.lower().startswith(there) or n.lower() == "torchio")
+(folder / "requirements.txt").write_text("\n".join(kept) + "\n")
+END
+  # Some are published as source alone: without a network they could not be built.
+  "$python" -m pip wheel -q --no-deps -w "$fetch" -r "$fetch/requirements.txt"
   echo "$(find "$fetch" -name '*.whl' | wc -l) wheels, $(du -sh "$fetch" | cut -f1) in $fetch"
   exit
 fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-if [ -n "$wheels" ]; then
-  "$python" -m venv --system-site-packages "$work/venv"
-  python=$work/venv/bin/python
-  # Whatever asks for torch finds the machine's own: nothing of it is replaced.
-  "$python" -m pip install -q --no-index --find-links "$wheels" -r "$wheels/requirements.txt"
-fi
 export PYTHONPATH=$root/src:$root/nnunet_trainer:$root/torchio_transform:$root/monai_transform:$root/pretrained
 export PYTHONDONTWRITEBYTECODE=1 PATH=$(dirname "$(command -v "$python")"):$PATH
+if [ -n "$wheels" ]; then
+  # Beside what is there, not instead: a new environment would not see the torch of another one.
+  "$python" -m pip install -q --no-index --no-deps --find-links "$wheels" --target "$work/packages" -r "$wheels/requirements.txt"
+  export PYTHONPATH=$PYTHONPATH:$work/packages PATH=$work/packages/bin:$PATH
+fi
+# Settings of the caller would change what is measured.
+for name in $(env | sed -n 's/^\(SYNBT_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 
-device=cuda tests=80 speed=120 overhead=230
-tiny=() iterations=(--iterations 15 --warm-up 3 --repeats 3 --cases 3) rounds=()
+# Seconds of each part: with a minute for all around them, under 8 minutes.
+device=cuda tests=80 speed=110 overhead=230
+quick=(--quick --rounds 3) tiny=() iterations=(--iterations 15 --warm-up 3 --repeats 3 --cases 3)
 if $dry; then
   device=cpu tests=600 speed=1200 overhead=1200
-  export SYNBT_GPU_TESTS_ON=cpu
-  tiny=(--tiny) iterations=(--iterations 2 --warm-up 1 --repeats 1 --workers 2 --cases 3) rounds=(--rounds 1)
+  export GPU_TESTS_ON=cpu
+  quick=(--quick --rounds 1) tiny=(--tiny)
+  iterations=(--iterations 2 --warm-up 1 --repeats 1 --workers 2 --cases 3)
 fi
 
-# One part of the page: its title, its limit in seconds, the command. What it prints is the text.
+# One part of the page: its title, whether its output is "markdown" or "plain", its limit in seconds, the command.
 part() {
-  local title=$1 limit=$2 start=$SECONDS state=0
-  shift 2
-  timeout "$limit" "$@" > "$work/part.txt" 2> "$work/errors.txt" || state=$?
+  local title=$1 kind=$2 limit=$3 start=$SECONDS state=0
+  shift 3
+  timeout -k 10 "$limit" "$@" > "$work/part.txt" 2> "$work/errors.txt" || state=$?
   {
     echo; echo "## $title"; echo
-    # Headings of a part go one level down.
-    sed 's/^#/##/' "$work/part.txt"
+    if [ $kind = plain ]; then
+      echo '```'; cat "$work/part.txt"; echo '```'
+    else
+      # The part has its title; its further headings go one level down.
+      sed -e '/^# /d' -e 's/^##/###/' "$work/part.txt" | cat -s
+    fi
     echo
-    if [ $state -eq 124 ]; then echo "Stopped after $limit s."; fi
-    if [ $state -ne 0 ]; then echo; echo '```'; tail -n 15 "$work/errors.txt"; echo '```'; fi
+    if [ $state -eq 124 ] || [ $state -eq 137 ]; then echo "Stopped after $limit s: what is above was done by then."; echo; fi
+    if [ $state -ne 0 ] && [ -s "$work/errors.txt" ]; then
+      echo '```'; tail -n 15 "$work/errors.txt" | cut -c1-300; echo '```'; echo
+    fi
     echo "Exit code $state after $((SECONDS - start)) s."
   } >> "$work/page.md"
   echo "$title: exit code $state after $((SECONDS - start)) s" >&2
 }
+
+# The page as far as it is, whatever ends this script.
+keep() { [ ! -s "$work/page.md" ] || cp "$work/page.md" "$page"; rm -rf "$work"; }
 
 {
   echo "# A look at synbt-aug on ${device/cuda/a GPU}"
@@ -96,9 +122,10 @@ if sys.argv[1] == "cuda":
 print(f"{os.cpu_count()} processors, Python {platform.python_version()}, torch {torch.__version__}.")
 END
 } > "$work/page.md"
-part "Tests" $tests "$python" -m pytest --rootdir "$root" -c "$root/pyproject.toml" -p no:cacheprovider -m gpu "$root/tests/test_on_gpu.py"
-part "Speed" $speed "$python" "$root/benchmarks/speed.py" --quick --device $device "${rounds[@]}"
-part "nnU-Net" $overhead "$python" "$root/benchmarks/nnunet_overhead.py" -o "$work/nnunet" --device $device "${tiny[@]}" "${iterations[@]}"
+trap keep EXIT
+part "Tests" plain $tests "$python" -m pytest --rootdir "$root" -c "$root/pyproject.toml" -p no:cacheprovider -vv -rs --tb=short -m gpu "$root/tests/test_on_gpu.py"
+part "Speed" markdown $speed "$python" "$root/benchmarks/speed.py" "${quick[@]}" --device $device
+part "Seconds of an iteration of nnU-Net" markdown $overhead "$python" "$root/benchmarks/nnunet_overhead.py" -o "$work/nnunet" --device $device --max-time $((overhead - 15)) "${tiny[@]}" "${iterations[@]}"
+echo >> "$work/page.md"
 echo "Written in $SECONDS s." >> "$work/page.md"
-cp "$work/page.md" "$page"
-cat "$page"
+cat "$work/page.md"

@@ -6,7 +6,8 @@
 Makes a few phantoms, lets nnU-Net plan and preprocess them, and trains. All trainers go in turn,
 as often as --repeats says, with two workers, which keep few networks busy, and with as many as
 nnU-Net likes. Warm-up iterations are not counted. Prints Markdown: the median over all iterations,
-and how far a repeat's own median lies from it at most. Needs the extra `nnunet`.
+and how far a repeat's own median lies from it at most. With --max-time no training is begun that
+would end after it, and what was measured until then is printed. Needs the extra `nnunet`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", nargs="+", default=["2", "all"])
+    parser.add_argument("--max-time", type=float, default=float("inf"), help="in seconds")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
+    start = time.perf_counter()
     folder = given.output.resolve()
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str(folder / name)
@@ -64,25 +67,31 @@ def main() -> None:
     os.environ |= {"nnUNet_compile": "f", "SYNBT_FIT_CASES": "0", "SYNBT_EXAMPLES": "0"}
     plans = prepare(folder, given.cases, given.tiny)
     seconds: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
-    for number in range(given.repeats):
-        for workers in given.workers:
-            for label in TRAINERS:
-                print(f"repeat {number + 1}, {workers} workers: {label}", file=sys.stderr)
-                taken = iterations(label, plans, workers, given)
-                seconds[label, workers].append(taken)
+    longest: dict[str, float] = defaultdict(float)
+    for number, workers, label in product(range(given.repeats), given.workers, TRAINERS):
+        begun = time.perf_counter()
+        if begun - start + longest[workers] > given.max_time:
+            print(f"left out: {label}, {workers} workers, repeat {number + 1}", file=sys.stderr)
+            continue
+        print(f"repeat {number + 1}, {workers} workers: {label}", file=sys.stderr)
+        seconds[label, workers].append(iterations(label, plans, workers, given))
+        longest[workers] = max(longest[workers], time.perf_counter() - begun)
     patch = plans["configurations"]["3d_fullres"]["patch_size"]
     where = torch.cuda.get_device_name() if given.device == "cuda" else "CPU"
     print(
         f"# Seconds of an iteration of nnU-Net\n\n{where}, torch {torch.__version__}, patches of "
-        f"{'x'.join(map(str, patch))}, {given.repeats} x {given.iterations} iterations, "
-        f"{os.cpu_count()} processors.\n\n| trainer | workers | s | +- | over nnUNetTrainer |"
-        f"\n|---|---|---|---|---|"
+        f"{'x'.join(map(str, patch))}, {given.iterations} iterations a training, "
+        f"{os.cpu_count()} processors, {time.perf_counter() - start:.0f} s.\n\n"
+        f"| trainer | workers | trainings | s | +- | over nnUNetTrainer |\n{'|---' * 6}|"
     )
     for (label, workers), repeats in seconds.items():
         middle = statistics.median(chain.from_iterable(repeats))
         spread = max(abs(statistics.median(one) - middle) for one in repeats)
         own = statistics.median(chain.from_iterable(seconds["nnUNetTrainer", workers]))
-        print(f"| {label} | {workers} | {middle:.3f} | {spread:.3f} | {middle / own - 1:+.1%} |")
+        print(
+            f"| {label} | {workers} | {len(repeats)} | {middle:.4f} | {spread:.4f} | "
+            f"{middle / own - 1:+.1%} |"
+        )
 
 
 def prepare(folder: Path, cases: int, tiny: bool) -> dict[str, Any]:

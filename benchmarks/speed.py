@@ -44,6 +44,7 @@ from synbt_aug.decide.plan import Plan
 from synbt_aug.host import Host
 from synbt_aug.networks import VQVAE, Denoiser
 from synbt_aug.networks.codebook import Codebook
+from synbt_aug.paint.together import batches, joined
 from synbt_aug.texture import TumorInpainter
 from synbt_aug.tissue.network import TissueNetwork
 
@@ -98,7 +99,7 @@ def main() -> None:
         "# Speed", "",
         f"{_machine(device)}, torch {torch.__version__}, one thread; weights "
         f"{painter.weights.digest[:12]}, {texture.steps} steps and {texture.precision} unless "
-        f"told; {rounds} rounds.",
+        f"told; {rounds} round{'s' if rounds > 1 else ''}.",
     )  # fmt: skip
     volume = phantom_volume(device)
     host = Host.of(volume)
@@ -107,7 +108,7 @@ def main() -> None:
     plans = decided(painter, host, None, range(16))
     _operations(page, painter, host, plans)
     _settings(page, make, host, rounds, device, unit, given.quick)
-    _batches(page, painter, host, rounds, device, unit)
+    _batches(page, painter, host, plans, rounds, device, unit)
     _whole_volume(page, painter, device, unit, given.quick)
     _stages(page, painter, volume, device)
     counted = (
@@ -137,10 +138,12 @@ def _cpu_lines() -> list[str]:
 
 
 def _paint(painter: TumorSynthesizer, host: Host, plans: list[Plan]) -> None:
-    ready = [painter.painter.ready(plan) for plan in plans]
-    written = painter.painter.paint([host] * len(plans), ready)
-    for k in range(len(plans)):
-        written.image(k, written.verdict.stands[k])
+    """Paint plans into copies of one host, as a batch would be painted on the host's device."""
+    ready = {k: painter.painter.ready(plan) for k, plan in enumerate(plans)}
+    for group in batches([host] * len(plans), ready, painter.device):
+        written = painter.painter.paint([host] * len(group), joined([ready[k] for k in group]))
+        for k in range(len(group)):
+            written.image(k, written.verdict.stands[k])
 
 
 def _fresh(
@@ -182,10 +185,14 @@ def _calls(
             continue
         calls[f"SynBT, {name}, everything included"] = _fresh(painter, volume, size)
         calls[f"SynBT, {name}, sites known"] = _known(painter, host, size)
-    analytic = TumorSynthesizer(painter.weights, texture="syntumor", tissue=painter.segmenter)
+    analytic = TumorSynthesizer(
+        painter.weights, texture="syntumor", device=device, tissue=painter.segmenter
+    )
     calls["SynTumor's texture, default, sites known"] = _known(analytic, host, None)
     if painter.bank.has_signal:
-        paste = TumorSynthesizer(painter.weights, texture="copy_paste", tissue=painter.segmenter)
+        paste = TumorSynthesizer(
+            painter.weights, texture="copy_paste", device=device, tissue=painter.segmenter
+        )
         calls["copy-paste, default, sites known"] = _known(paste, host, None)
     # Default sizes differ much: each round draws another.
     found = medians(calls, rounds, device)
@@ -193,7 +200,7 @@ def _calls(
     rows = []
     for name, call in calls.items():
         memory = f"{peak_mb(call, device):.0f}" if name.startswith(("SynBT", "Syn", "copy")) else ""
-        rows.append([name, f"{found[name]:.3f}", f"{found[name] / unit:.2f}", memory])
+        rows.append([name, f"{found[name]:.4f}", f"{found[name] / unit:.2f}", memory])
     page.table(
         "One call on two channels of 128x192x192",
         ["call", "s", "x RandomAffine", "memory at most, MB"],
@@ -250,7 +257,9 @@ def _settings(
     settings = [("fp32", 4), ("bf16", 4), ("bf16", 2), ("bf16", 1)]
     if not quick:
         settings[1:1] = [("fp32", 2), ("fp32", 1)]
-    painters = {f"{p}, {n} steps": make(precision=p, steps=n) for p, n in settings}
+    painters = {
+        f"{p}, {n} step{'s' if n > 1 else ''}": make(precision=p, steps=n) for p, n in settings
+    }
     plans = decided(next(iter(painters.values())), host, 18.0, [3])
     calls = {name: partial(_paint, one, host, plans) for name, one in painters.items()}
     found = medians(calls, rounds, device)
@@ -258,7 +267,7 @@ def _settings(
     page.table(
         f"Painting and writing one 18 mm tumor, decided before (window {shape})",
         ["networks", "s", "x RandomAffine"],
-        [[name, f"{value:.3f}", f"{value / unit:.2f}"] for name, value in found.items()],
+        [[name, f"{value:.4f}", f"{value / unit:.2f}"] for name, value in found.items()],
     )
 
 
@@ -266,23 +275,22 @@ def _batches(
     page: Page,
     painter: TumorSynthesizer,
     host: Host,
+    plans: list[Plan],
     rounds: int,
     device: torch.device,
     unit: float,
 ) -> None:
-    """Windows of one shape at once."""
-    plans = decided(painter, host, 18.0, [3])
-    calls = {str(n): partial(_paint, painter, host, plans * n) for n in (1, 4, 8)}
+    """Windows of one shape at once, and of the shapes that default sizes take."""
+    alike = decided(painter, host, 18.0, [3])
+    together = {f"{n} of 18 mm": alike * n for n in (1, 4, 8)}
+    together[f"{len(plans[:8])} of default sizes"] = plans[:8]
+    calls = {name: partial(_paint, painter, host, some) for name, some in together.items()}
     found = medians(calls, max(rounds // 2, 1), device)
-    rows = [
-        [
-            name,
-            f"{value / int(name):.3f}",
-            f"{value / int(name) / unit:.2f}",
-            f"{peak_mb(calls[name], device):.0f}",
-        ]
-        for name, value in found.items()
-    ]
+    rows = []
+    for name, value in found.items():
+        each = value / len(together[name])
+        memory = f"{peak_mb(calls[name], device):.0f}"
+        rows.append([name, f"{each:.4f}", f"{each / unit:.2f}", memory])
     page.table(
         "The same, several at once",
         ["tumors", "s a tumor", "x RandomAffine", "memory at most, MB"],
@@ -304,8 +312,8 @@ def _whole_volume(
         memory = max(memory, peak_mb(stage, device)) if not quick else memory
         value = count * seconds(stage, device)
         total += value
-        rows.append([f"{name}, {count} x", f"{value:.2f}", f"{value / unit:.1f}"])
-    rows.append(["together", f"{total:.2f}", f"{total / unit:.1f}"])
+        rows.append([f"{name}, {count} x", f"{value:.3f}", f"{value / unit:.1f}"])
+    rows.append(["together", f"{total:.3f}", f"{total / unit:.1f}"])
     title = f"The paper's whole volume, {texture.precision}, without the search for codes"
     page.table(title, ["stage", "s", "x RandomAffine"], rows)
     if not quick:
@@ -327,8 +335,8 @@ def _stages(
         for _ in range(count):
             call()
     total = (now(device) - start) / count
-    rows = [[name, f"{1e3 * stages.seconds[name] / count:.0f}"] for name in STAGES] + [
-        ["the whole call", f"{1e3 * total:.0f}"]
+    rows = [[name, f"{1e3 * stages.seconds[name] / count:.1f}"] for name in STAGES] + [
+        ["the whole call", f"{1e3 * total:.1f}"]
     ]
     page.table(
         "Where the time of a call goes, default sizes, everything included",

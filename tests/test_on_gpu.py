@@ -1,6 +1,6 @@
 """What holds on a GPU as on a CPU; skipped without one.
 
-`SYNBT_GPU_TESTS_ON=cpu` runs the same tests on the CPU, to see that they can be run.
+`GPU_TESTS_ON=cpu` runs the same tests on the CPU, to see that they can be run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
 
-PLACE = os.environ.get("SYNBT_GPU_TESTS_ON", "cuda")
+PLACE = os.environ.get("GPU_TESTS_ON", "cuda")
 
 pytestmark = [
     pytest.mark.gpu,
@@ -31,6 +31,13 @@ pytestmark = [
         PLACE == "cuda" and not torch.cuda.is_available(), reason="needs a GPU that torch can use"
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def exact() -> Iterator[None]:
+    """float32 as on a CPU: cuDNN's TF32 keeps 10 bits of each factor."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 @contextmanager
