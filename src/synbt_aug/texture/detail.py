@@ -16,6 +16,7 @@ from torch import Tensor
 
 from synbt_aug.grid.mask import averaging_matrix
 from synbt_aug.signal.noise import standard_normal
+from synbt_aug.support.device import sent
 
 #: Blurs of white noise that the detail is a sum of, in mm.
 SIGMAS_MM = (0.5, 1.1, 2.4)
@@ -62,11 +63,11 @@ def _blurs(length: int, device: torch.device) -> Tensor:
     for sigma in SIGMAS_MM:
         blur = averaging_matrix(length, sigma)
         rows.append(blur / blur.square().sum(1, keepdim=True).sqrt())
-    return torch.stack([*rows, *rows]).to(device)
+    return sent(torch.stack([*rows, *rows]), device)
 
 
 @lru_cache(maxsize=4)
 def _mix(device: torch.device) -> Tensor:
     """Weights of the fields in pre and post, shape `(2, F)`."""
     none = (0.0,) * len(SIGMAS_MM)
-    return torch.tensor([IN_PRE_WITH_POST + IN_PRE_ALONE, IN_POST + none]).to(device)
+    return sent(torch.tensor([IN_PRE_WITH_POST + IN_PRE_ALONE, IN_POST + none]), device)
