@@ -1,4 +1,4 @@
-"""The last part of the shipped denoiser: trained on with phantoms of version 2, in boxes.
+"""The last parts of the shipped denoiser: trained on with phantoms of today, in boxes.
 
     synbt phantom -o COHORT -n 200
     python pretrained/tune_denoiser.py COHORT -o FOLDER --max-time 65m

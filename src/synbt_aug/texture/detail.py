@@ -23,13 +23,13 @@ SIGMAS_MM = (0.5, 1.1, 2.4)
 
 #: SD of the logarithm of the levels, by blur: in post; in pre, of what goes with post and of what
 #: does not. By the slices of 101 patients, as docs/lab-book.md tells.
-IN_POST = (0.07, 0.085, 0.07)
-IN_PRE_WITH_POST = (0.02, 0.03, 0.03)
-IN_PRE_ALONE = (0.045, 0.07, 0.075)
+IN_POST = (0.055, 0.075, 0.07)
+IN_PRE_WITH_POST = (0.015, 0.03, 0.03)
+IN_PRE_ALONE = (0.025, 0.065, 0.075)
 
 #: The heterogeneity that has this much detail; others have it in proportion, up to a limit.
 TYPICAL_HETEROGENEITY = 0.19
-MAX_AMOUNT = 1.5
+MAX_AMOUNT = 1.2
 
 #: Tells this noise from the denoiser's and from the scan's, of the same seed.
 DETAIL_STREAM = 0xDE7A11
