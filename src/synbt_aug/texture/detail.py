@@ -21,15 +21,18 @@ from synbt_aug.support.device import sent
 #: Blurs of white noise that the detail is a sum of, in mm.
 SIGMAS_MM = (0.5, 1.1, 2.4)
 
-#: SD of the logarithm of the levels, by blur: in post; in pre, of what goes with post and of what
-#: does not. By the slices of 101 patients, as docs/lab-book.md tells.
+#: Root mean square of the logarithm of the levels, by blur: in post; in pre, of what goes with post
+#: and of what does not. By the slices of 101 patients, as docs/lab-book.md tells.
 IN_POST = (0.055, 0.075, 0.07)
 IN_PRE_WITH_POST = (0.015, 0.03, 0.03)
 IN_PRE_ALONE = (0.025, 0.065, 0.075)
 
-#: The heterogeneity that has this much detail; others have it in proportion, up to a limit.
+#: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
+#: blur of the field that it follows, in mm. Even detail looks like a sponge.
+PATCHINESS, PATCH_MM = 0.3, 3.5
+
+#: From this heterogeneity on there is that much detail; below it is in proportion.
 TYPICAL_HETEROGENEITY = 0.19
-MAX_AMOUNT = 1.2
 
 #: Tells this noise from the denoiser's and from the scan's, of the same seed.
 DETAIL_STREAM = 0xDE7A11
@@ -47,12 +50,15 @@ def detailed(painted: Tensor, heterogeneity: Tensor, noise_seeds: Sequence[int])
         Same shape.
     """
     shape, device = painted.shape[2:], painted.device
-    white = standard_normal(noise_seeds, (2 * len(SIGMAS_MM), *shape), device, DETAIL_STREAM)
+    count = 2 * len(SIGMAS_MM)
+    white = standard_normal(noise_seeds, (count + 1, *shape), device, DETAIL_STREAM)
     along_d, along_h, along_w = (_blurs(n, device) for n in shape)
     fields = along_h[:, None] @ (white @ along_w[:, None].transpose(-1, -2))
     fields = (along_d @ fields.flatten(3)).unflatten(3, shape[1:])
-    amount = (heterogeneity / TYPICAL_HETEROGENEITY).clamp(0, MAX_AMOUNT)
-    factor = (_mix(device) @ fields.flatten(2)) * amount[:, None]
+    fields = fields.flatten(2)
+    strength = (PATCHINESS * fields[:, count:] - PATCHINESS**2).exp()
+    amount = (heterogeneity / TYPICAL_HETEROGENEITY).clamp(0, 1)
+    factor = (_mix(device) @ fields[:, :count]) * (strength * amount[:, None])
     return painted * factor.exp().view_as(painted)
 
 
@@ -60,10 +66,10 @@ def detailed(painted: Tensor, heterogeneity: Tensor, noise_seeds: Sequence[int])
 def _blurs(length: int, device: torch.device) -> Tensor:
     """Blurs along one axis that keep the SD of white noise, one a field, shape `(F, n, n)`."""
     rows = []
-    for sigma in SIGMAS_MM:
+    for sigma in (*SIGMAS_MM, *SIGMAS_MM, PATCH_MM):
         blur = averaging_matrix(length, sigma)
         rows.append(blur / blur.square().sum(1, keepdim=True).sqrt())
-    return sent(torch.stack([*rows, *rows]), device)
+    return sent(torch.stack(rows), device)
 
 
 @lru_cache(maxsize=4)
