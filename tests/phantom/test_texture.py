@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from synbt_aug.phantom.texture import (
     Grid,
@@ -15,7 +16,9 @@ from synbt_aug.phantom.texture import (
     distance_inside_mm,
     foam,
     grain,
+    sample,
     smooth_noise,
+    upsample,
 )
 
 
@@ -100,3 +103,20 @@ def test_grain_has_unit_variance_and_the_width_asked_for_on_any_voxels() -> None
             beside = (field.narrow(dim, 0, n - 1) * field.narrow(dim, 1, n - 1)).mean()
             # Noise under a Gaussian of SD s correlates over d by exp(-d^2 / (4 s^2)).
             assert float(beside) == pytest.approx(np.exp(-(step**2) / 4), abs=0.08)
+
+
+@pytest.mark.parametrize(("coarse", "fine"), [((3, 5, 2), (17, 1, 40)), ((4, 4, 4), (4, 9, 3))])
+def test_upsampling_is_that_of_torch(coarse: tuple[int, ...], fine: tuple[int, ...]) -> None:
+    field = torch.randn(coarse, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(field[None, None], size=fine, mode="trilinear", align_corners=True)
+    torch.testing.assert_close(upsample(field, fine), expected[0, 0], rtol=0, atol=1e-5)
+
+
+def test_a_list_of_points_reads_what_the_grid_reads() -> None:
+    textures = torch.randn(2, 6, 6, 6, generator=torch.Generator().manual_seed(0))
+    x, y, z = torch.meshgrid(*(torch.linspace(-1.2, 1.2, n) for n in (4, 5, 3)), indexing="ij")
+    whole = sample(textures, x, y, z)
+    listed = sample(textures, x.flatten(), y.flatten(), z.flatten())
+    assert whole.shape == (2, 4, 5, 3)
+    assert torch.equal(whole.flatten(1), listed)
+    assert torch.equal(sample(textures[0], x, y, z), whole[0])

@@ -1,21 +1,30 @@
-"""Points into voxels."""
+"""Vessels through the breast, and veins under its skin."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from scipy import ndimage
 
 from synbt_aug.phantom.anatomy import build_anatomy
 from synbt_aug.phantom.settings import PhantomSettings
-from synbt_aug.phantom.texture import Grid, Randomness
-from synbt_aug.phantom.vessels import path_under_skin, splat
+from synbt_aug.phantom.texture import Randomness
+from synbt_aug.phantom.tissue import Tissue
+from synbt_aug.phantom.vessels import grow_vessels, path_under_skin
 
 
-def test_the_largest_of_several_weights_stays_and_outside_is_dropped() -> None:
-    grid = Grid((8, 8, 8), (2.0, 1.0, 1.0))
-    points = np.array([[4.2, 3.0, 3.0], [3.6, 3.1, 2.9], [100.0, 0.0, 0.0]])
-    volume = splat(grid, points, np.array([0.3, 0.8, 1.0]))
-    assert np.float32(0.8) == volume[2, 3, 3]
-    assert int((volume > 0).sum()) == 1
+def test_a_breast_holds_vessels_that_run_on_without_beads() -> None:
+    settings = PhantomSettings(shape=(64, 72, 64), spacing=(1.5, 1.5, 1.5))
+    source = Randomness.stages(1_000_731, 1)[0]
+    torso = build_anatomy(settings, source).torso
+    fat = torch.full(settings.shape, int(Tissue.FAT), dtype=torch.int8)
+    shown = grow_vessels(torso, fat, source).numpy() > 0.05
+    parts, _ = ndimage.label(shown, np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    # Five vessels or more with their branches, and hardly anything beside them.
+    assert sizes.sum() > 500
+    assert sizes[sizes >= 20].sum() > 0.97 * sizes.sum()
+    assert (fat.numpy()[shown] == Tissue.VESSEL).any()
 
 
 def test_a_vein_runs_for_centimetres_at_its_depth_below_the_skin() -> None:

@@ -59,10 +59,13 @@ def displaced(image: Tensor, dim: int, voxels: Tensor) -> Tensor:
     part = voxels / steps
     for _ in range(steps):
         n = image.shape[dim]
-        after = image.index_select(dim, torch.arange(1, n + 1).clamp_max(n - 1))
-        before = image.index_select(dim, torch.arange(-1, n - 1).clamp_min(0))
-        slope, bend = (after - before) / 2, (after + before) / 2 - image
-        image = image + part * (slope + part * bend)
+        ends = (image.narrow(dim, 0, 1), image, image.narrow(dim, n - 1, 1))
+        padded = torch.cat(ends, dim)
+        before, after = padded.narrow(dim, 0, n), padded.narrow(dim, 2, n)
+        # image + part * (slope + part * bend), twice slope and bend, in few passes of memory.
+        slope = after - before
+        bend = (after + before).sub_(image, alpha=2)
+        image = torch.addcmul(image, part, bend.mul_(part).add_(slope), value=0.5)
     return image
 
 
@@ -78,17 +81,17 @@ class Scanner:
         self._grid = grid
         self._breast = anatomy.breast.numpy()
         self._heart = (anatomy.labels == Tissue.BLOOD).float()
-        drawn_snr = math.exp(rnd.uniform(math.log(9), math.log(30)))
+        drawn_snr = math.exp(rnd.uniform(math.log(8), math.log(26)))
         self.snr = settings.snr or drawn_snr
         self._mean = math.exp(rnd.uniform(math.log(45), math.log(450)))
         self._gain = self._noise_sd = 0.0
 
         front = min(b.nipple[1] for b in anatomy.torso.breasts)
         _, y, _ = grid.axes()
-        falloff = ((y - front).clamp_min(0) / rnd.uniform(62, 130)).clamp_max(2.0)
-        wavy = rnd.uniform(0.05, 0.16) * grid.smooth_noise(58, generator=rnd.fields)
+        falloff = ((y - front).clamp_min(0) / rnd.uniform(110, 260)).clamp_max(2.0)
+        wavy = rnd.uniform(0.03, 0.12) * grid.smooth_noise(58, generator=rnd.fields)
         self._coil = torch.exp(wavy - 0.95 * falloff)
-        self._coil *= 1 + rnd.uniform(0, 0.5) * torch.exp(-anatomy.torso.skin_depth / 9)
+        self._coil *= 1 + rnd.uniform(0, 0.35) * torch.exp(-anatomy.torso.skin_depth / 9)
 
         # In-plane resolution 0.6-1.1 mm; slices along z (axial) or x (sagittal, one breast).
         sagittal = rnd.chance(0.4) and len(anatomy.torso.breasts) == 1
@@ -104,7 +107,7 @@ class Scanner:
         self._sigma = (sigma[0] / grid.spacing[0], sigma[1] / grid.spacing[1],
                        sigma[2] / grid.spacing[2])  # fmt: skip
         # Scanners sharpen, and a cut k-space rings: negative lobes around edges.
-        self._sharpen = rnd.uniform(0.1, 1.1) if rnd.chance(0.65) else 0.0
+        self._sharpen = rnd.uniform(0.3, 1.3) if rnd.chance(0.8) else 0.0
         self._ghost = rnd.uniform(0, 0.018) if rnd.chance(0.7) else 0.0
 
     def calibrate(self, signal: Tensor) -> None:

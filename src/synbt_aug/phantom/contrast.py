@@ -17,7 +17,7 @@ from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 from synbt_aug.phantom.uptake import LesionUptake
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.008, 0.015, 0.026, 0.048)
+BACKGROUND_KTRANS = (0.007, 0.013, 0.023, 0.042)
 BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 # How often fat suppression fails in a corner of the field.
 CORNER_SHARE = 0.25
@@ -172,14 +172,14 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
     """
     grid = anatomy.torso.grid
     texture = 1 + 0.04 * grid.smooth_noise(3, generator=rnd.fields)
-    strength = min(max(rnd.lognormal(0.19, 0.45), 0.06), 0.36)
+    strength = min(max(rnd.lognormal(0.16, 0.45), 0.05), 0.36)
     box = bounding_box(anatomy.breast)
     if box is not None:
         inner = grid.crop(box)
-        coarse = inner.smooth_noise((2.6, 7, 2.6), generator=rnd.fields)
+        coarse = inner.smooth_noise((2.6, 4, 2.6), generator=rnd.fields)
         white = torch.randn(inner.shape, generator=rnd.fields)
         sx, sy, sz = grid.spacing
-        streaks = blur(white, (0.4 / sx, 1.1 / sy, 0.4 / sz))
+        streaks = blur(white, (0.4 / sx, 0.6 / sy, 0.4 / sz))
         fibres = 0.6 * coarse + 0.75 * streaks / float(streaks.numpy().std(dtype=np.float64))
         where = 0.3 + 0.7 * anatomy.breast[box]
         texture[box] += strength * fibres.clamp(-2.5, 3) * where
@@ -191,24 +191,23 @@ def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
     """Fibres that run outwards and upwards along the chest, with fat between bundles."""
     muscle = (anatomy.labels == Tissue.MUSCLE) & (anatomy.torso.chest_depth > 0)
     box = bounding_box(muscle)
-    slope, strength = rnd.uniform(-0.25, 0.25), rnd.uniform(0.03, 0.14)
+    slope, strength = rnd.uniform(-0.25, 0.25), rnd.uniform(0.02, 0.09)
     coarse = torch.randn(2, 10, 90, 20, generator=rnd.fields)
     if box is None:
         return
-    x, _, z = anatomy.torso.grid.crop(box).axes()
-    depth = anatomy.torso.chest_depth[box]
+    where = muscle[box]
+    x, z = (c.expand(where.shape)[where] for c in anatomy.torso.grid.crop(box).axes()[::2])
+    depth = anatomy.torso.chest_depth[box][where]
     # A knot each 25 mm along the fibres, 1.4 mm in depth and 10 mm across.
-    thin, thick = 1.8 * sample(
-        coarse, ((x + slope * z) / 125).expand_as(depth), depth / 64 - 1, (z - slope * x) / 100
-    )
+    thin, thick = 1.8 * sample(coarse, (x + slope * z) / 125, depth / 64 - 1, (z - slope * x) / 100)
     bundles = 1 + strength * (thin + 0.6 * thick)
-    texture[box] *= torch.where(muscle[box], bundles.clamp(0.3, 1.8), 1.0)
+    texture[box][where] *= bundles.clamp(0.3, 1.8)
 
 
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.045, 0.85), 0.008), 0.45)
+    level = min(max(rnd.lognormal(0.03, 1.15), 0.004), 0.45)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:
@@ -216,7 +215,7 @@ def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tens
     patches = 0.5 * torch.sigmoid((failed - 2.6) * 5)
     if rnd.chance(CORNER_SHARE):
         patches = patches + _bright_corner(anatomy, rnd)
-    return (level * (1 + 0.2 * drift) + patches).clamp(0.02, 1.0)
+    return (level * (1 + 0.15 * drift) + patches).clamp(0.004, 1.0)
 
 
 def _bright_corner(anatomy: Anatomy, rnd: Randomness) -> Tensor:
@@ -226,4 +225,4 @@ def _bright_corner(anatomy: Anatomy, rnd: Randomness) -> Tensor:
     middle = (rnd.uniform(-15, 15), torso.chest_y + rnd.uniform(-10, 15))
     end = rnd.uniform(0.2, 0.6) * torso.grid.extent_mm[2] * (1 if rnd.chance(0.3) else -1)
     away = (x - middle[0]) ** 2 + (y - middle[1]) ** 2 + (0.7 * (z - end)) ** 2
-    return rnd.uniform(0.15, 0.6) * torch.exp(-away / (2 * rnd.uniform(18, 40) ** 2))
+    return rnd.uniform(0.1, 0.45) * torch.exp(-away / (2 * rnd.uniform(15, 32) ** 2))

@@ -8,6 +8,7 @@ that gives the wanted glandular fraction; sheets and strands are added as partia
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,22 +16,23 @@ import torch
 from torch import Tensor
 
 from synbt_aug.phantom.stroma import long_strands
-from synbt_aug.phantom.texture import Grid, Randomness, bounding_box, foam, sample
+from synbt_aug.phantom.texture import Randomness, bounding_box, foam, sample
 from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.phantom.torso import Breast, Torso
 
 Box = tuple[slice, slice, slice]
+Noise = Callable[[float], Tensor]
 
 # Share of the breast, by BI-RADS density, that looks right (not the measured means).
-GLAND_FRACTION = {"a": (0.02, 0.08), "b": (0.07, 0.20), "c": (0.18, 0.42), "d": (0.40, 0.72)}
+GLAND_FRACTION = {"a": (0.015, 0.05), "b": (0.035, 0.11), "c": (0.10, 0.26), "d": (0.28, 0.55)}
 
 
 # How far the gland's border runs out in wisps along the ducts, and how soft it is, in units of
 # the potential (which falls by 1 from the middle of the gland to its border).
 WISPS = (0.1, 0.5)
 # Partial volume of gland in thin sheets and in long strands of the fat.
-SHEETS, LONG_STRANDS = (0.3, 0.8), (0.4, 1.0)
-SOFTNESS = (0.14, 0.45)
+SHEETS, LONG_STRANDS = (0.15, 0.65), (0.45, 1.0)
+SOFTNESS = (0.11, 0.45)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,18 @@ class Gland:
 
 
 @dataclass(frozen=True)
+class _Places:
+    """Positions in mm of the N voxels that may hold gland, and noise of a cell size there."""
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    noise: Noise
+
+
+@dataclass(frozen=True)
 class _Flow:
-    """Coordinates that follow the ducts; `scale` times a length across them is mm."""
+    """Coordinates that follow the ducts, shape `(N,)`; `scale` times a length across is mm."""
 
     across: tuple[Tensor, Tensor]  # unit of mm half way into the breast
     along: Tensor  # distance from the nipple, mm
@@ -83,10 +95,23 @@ def _grow(
     fraction: float,
     rnd: Randomness,
 ) -> Gland:
-    """Gland of one breast, in the box around it."""
+    """Gland of one breast, in the box around it.
+
+    All but `lobes` and `grain` is worked out for the voxels `inside` alone, as lists.
+    """
     grid = torso.grid.crop(box)
     g = rnd.fields
-    flow = _flow(grid, breast, rnd)
+    voxels = torch.nonzero(inside.reshape(-1))[:, 0]
+
+    def listed(field: Tensor) -> Tensor:
+        return field.expand(inside.shape).reshape(-1)[voxels]
+
+    def noise(cell_mm: float) -> Tensor:
+        return listed(grid.smooth_noise(cell_mm, generator=g))
+
+    x, y, z = (listed(c) for c in grid.axes())
+    places = _Places(x, y, z, noise)
+    flow = _flow(places, breast)
 
     def walls(cell_mm: float, stretch: float) -> Tensor:
         """Distance in mm to the walls of lobules stretched along the ducts."""
@@ -108,65 +133,65 @@ def _grow(
     lobes = grid.smooth_noise(24, generator=g, octaves=2)
     # Finer octaves are the stronger ones: real tissue loses power only as k^-2.2.
     grain = grid.smooth_noise((5, 8, 5), generator=g, octaves=3, persistence=1.2)
-    envelope = _envelope(grid, breast)
+    envelope = _envelope(places, breast)
     potential = (
         1.7 * envelope
-        + rnd.uniform(0.45, 0.9) * lobes
+        + rnd.uniform(0.45, 0.9) * listed(lobes)
         + 0.8 * torch.exp(-large / 2.2)
         - 0.55 * (large / 6).clamp_max(1.2)
         + rnd.uniform(0.1, 0.5) * (torch.exp(-small / 1.0) - 0.8 * (small / 2.5).clamp_max(1))
         + rnd.uniform(0.15, 0.5) * (1 - 2 * first.abs())
         + 0.6 * torch.exp(-flow.along / 16)
-        + 0.07 * grain
+        + 0.07 * listed(grain)
         + rnd.uniform(*WISPS) * (wisp + 0.5 * teeth)
     )
-    depth, skin = torso.chest_depth[box], torso.skin_depth[box]
+    depth, skin = listed(torso.chest_depth[box]), listed(torso.skin_depth[box])
     potential -= 1.6 * torch.exp(-skin / 4.5)
-    potential -= 1.5 * torch.sigmoid((depth - fascia[box[0], :, box[2]] + 5) / 2.5)
-    potential -= 9 * (breast.radial[box] - 0.85).clamp_min(0)
-    values = potential[inside]
-    level = torch.quantile(values[:: max(1, len(values) // 100_000)], 1 - fraction)
+    potential -= 1.5 * torch.sigmoid((depth - listed(fascia[box[0], :, box[2]]) + 5) / 2.5)
+    potential -= 9 * (listed(breast.radial[box]) - 0.85).clamp_min(0)
+    level = torch.quantile(potential[:: max(1, len(voxels) // 100_000)], 1 - fraction)
     softness = min(max(rnd.lognormal(*SOFTNESS), 0.06), 0.4)
     solid = torch.sigmoid((potential - level) / softness)
-    labels[box][(solid > 0.5) & inside] = Tissue.GLAND
     lobule = solid
     # Fat between the ducts streaks the gland.
     streak = torch.sigmoid(2.5 * streak - rnd.uniform(0.5, 2.5))
     solid = solid * (1 - rnd.uniform(0.1, 0.6) * streak)
 
-    ligaments = _ligaments(grid, flow, large, small, first, second, rnd)
+    ligaments = _ligaments(noise, flow, large, small, first, second, rnd)
     # Sparse in the fat under the skin, dense towards the gland.
     gate = 0.3 + 0.7 * torch.sigmoid((envelope + 0.5) * 5)
     # Fat holds fine stroma throughout.
-    stroma = rnd.uniform(0.01, 0.16) * (1 + 0.9 * fibres).clamp_min(0)
+    stroma = rnd.uniform(0.0, 0.10) * (1 + 0.9 * fibres).clamp_min(0)
     weight = torch.maximum(solid, rnd.uniform(0.2, 0.7) * gate * ligaments)
     sheets = torch.maximum(
-        _sheet(grid, flow, broad_sheet, 28, rnd), _sheet(grid, flow, fine_sheet, 64, rnd)
+        _sheet(noise, flow, broad_sheet, 28, rnd), _sheet(noise, flow, fine_sheet, 64, rnd)
     )
     weight = torch.maximum(weight, rnd.uniform(*SHEETS) * sheets)
-    strands = long_strands(grid, np.array(breast.nipple), inside, rnd)
+    strands = listed(long_strands(grid, np.array(breast.nipple), inside, rnd))
     weight = torch.maximum(weight, rnd.uniform(*LONG_STRANDS) * strands)
-    weight = (weight + stroma * (1 - weight)) * inside
-    return Gland(box, weight, lobule, lobes, grain)
+    weight = weight + stroma * (1 - weight)
+
+    def on_grid(values: Tensor) -> Tensor:
+        field = torch.zeros(inside.shape, dtype=values.dtype)
+        field.view(-1)[voxels] = values
+        return field
+
+    labels[box][on_grid(lobule > 0.5)] = Tissue.GLAND
+    return Gland(box, on_grid(weight), on_grid(lobule), lobes, grain)
 
 
-def _flow(grid: Grid, breast: Breast, rnd: Randomness) -> _Flow:
+def _flow(places: _Places, breast: Breast) -> _Flow:
     """Ducts converge on the nipple and run almost side by side deep in the breast."""
-    x, y, z = grid.axes()
-    warp = [
-        4.0 * grid.smooth_noise(24, generator=rnd.fields)
-        + 1.5 * grid.smooth_noise(9, generator=rnd.fields)
-        for _ in range(2)
-    ]
-    dx, dz = x - breast.nipple[0] + warp[0], z - breast.nipple[2] + warp[1]
-    dy = (y - breast.nipple[1]).expand(grid.shape)
+    warp = [4.0 * places.noise(24) + 1.5 * places.noise(9) for _ in range(2)]
+    dx, dz = places.x - breast.nipple[0] + warp[0], places.z - breast.nipple[2] + warp[1]
+    dy = places.y - breast.nipple[1]
     rho = (dx**2 + dy**2 + dz**2).clamp_min(4).sqrt()
     scale = ((rho + 45) / 100).clamp_min(0.55)
     return _Flow((dx / scale, dz / scale), rho, scale)
 
 
 def _tracts(flow: _Flow, generator: torch.Generator, knots: int, count: int) -> Tensor:
-    """Unit-variance noise that is drawn out along the ducts, shape `(count, X, Y, Z)`.
+    """Unit-variance noise that is drawn out along the ducts, shape `(count, N)`.
 
     There are `knots` over 200 units across.
     """
@@ -176,7 +201,7 @@ def _tracts(flow: _Flow, generator: torch.Generator, knots: int, count: int) -> 
 
 
 def _ligaments(
-    grid: Grid,
+    noise: Noise,
     flow: _Flow,
     large: Tensor,
     small: Tensor,
@@ -187,7 +212,7 @@ def _ligaments(
     """Sheets between lobules, sheets along the ducts, and strands where two of these meet."""
 
     def patchy(cell_mm: float, share: float) -> Tensor:
-        return torch.sigmoid(5 * (grid.smooth_noise(cell_mm, generator=rnd.fields) + share))
+        return torch.sigmoid(5 * (noise(cell_mm) + share))
 
     thick = rnd.uniform(0.45, 0.85)
     # One knot of the tracts spans 200 / 28 units, so a step of 1 in the noise is about 4 of them.
@@ -201,17 +226,16 @@ def _ligaments(
     return torch.maximum(total, torch.maximum(strands, crossings))
 
 
-def _sheet(grid: Grid, flow: _Flow, tracts: Tensor, knots: int, rnd: Randomness) -> Tensor:
+def _sheet(noise: Noise, flow: _Flow, tracts: Tensor, knots: int, rnd: Randomness) -> Tensor:
     """Thin sheets along the ducts, through fat and gland: long fine lines in any slice."""
     off = 4.0 * 28 / knots * flow.scale * tracts.abs()
-    patches = grid.smooth_noise(26, generator=rnd.fields)
-    here = torch.sigmoid(4 * (patches - rnd.uniform(-1.0, 0.4)))
+    here = torch.sigmoid(4 * (noise(26) - rnd.uniform(-1.0, 0.4)))
     return torch.exp(-((off / rnd.uniform(0.35, 0.6)) ** 2)) * here
 
 
-def _envelope(grid: Grid, breast: Breast) -> Tensor:
+def _envelope(places: _Places, breast: Breast) -> Tensor:
     """1 in the middle of the gland, 0 at its usual border, negative outside."""
-    x, y, z = grid.axes()
+    x, y, z = places.x, places.y, places.z
     mid_x = 0.55 * breast.nipple[0] + 0.45 * breast.center[0] + 7 * breast.side
     mid_z = 0.55 * breast.nipple[2] + 0.45 * breast.center[1] + 7
     return 1 - torch.sqrt(

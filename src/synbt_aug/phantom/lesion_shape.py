@@ -71,15 +71,15 @@ def mass_shape(
 
 #: What leaves the body, by margin.
 FRINGE = {
-    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=20.0, duct_share=0.45),
-    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=16.0, duct_share=0.45),
-    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=5.0, duct_share=0.1),
+    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=27.0, duct_share=0.45),
+    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=22.0, duct_share=0.45),
+    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=8.0, duct_share=0.1),
 }
 
 
 def _halo(surface: Tensor, rnd: Randomness) -> Tensor:
     """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
-    share = rnd.uniform(0.12, 0.42)
+    share = rnd.uniform(0.2, 0.55)
     return share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
 
 

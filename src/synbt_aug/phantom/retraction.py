@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,45 +44,64 @@ def retract(anatomy: Anatomy, site: np.ndarray, radius_mm: float, rnd: Randomnes
     grid = torso.grid.crop(box)
     still = (torso.skin_depth[box] / SKIN_MM - 0.3).clamp(0, 1)
     still = still * (torso.chest_depth[box] < anatomy.fascia[box[0], :, box[2]] - 3)
-    source = _sources(grid, site, reach, strength, still, folds)
+    pull = _pull(grid, site, reach, strength, still, folds)
 
-    glands = tuple(_pulled(gland, box, source, still) for gland in anatomy.glands)
+    glands = tuple(_pulled(gland, box, pull) for gland in anatomy.glands)
     vessels = anatomy.vessel_weight.clone()
-    vessels[box] = _read(vessels[box], source)
+    vessels[box] = pull.of(vessels[box])
     labels = anatomy.labels.clone()
-    soft = [int(t) for t in (Tissue.FAT, Tissue.GLAND, Tissue.VESSEL)]
+    soft = torch.tensor([int(t) for t in (Tissue.FAT, Tissue.GLAND, Tissue.VESSEL)])
     there = labels[box]
-    moved = _read(there.float(), source, mode="nearest").to(labels.dtype)
-    both = torch.isin(there, torch.tensor(soft)) & torch.isin(moved, torch.tensor(soft))
+    moved = pull.of(there.float(), mode="nearest").to(labels.dtype)
+    both = torch.isin(there, soft) & torch.isin(moved, soft)
     labels[box] = torch.where(both, moved, there)
     return replace(anatomy, glands=glands, vessel_weight=vessels, labels=labels)
 
 
-def _sources(
+@dataclass(frozen=True)
+class _Pull:
+    """Which voxels of a box change, and where their tissue comes from.
+
+    Args:
+        voxels: Index into the flattened box, shape `(N,)`.
+        source: Position as `grid_sample` wants it, shape `(N, 3)`.
+    """
+
+    voxels: Tensor
+    source: Tensor
+
+    def of(self, field: Tensor, mode: str = "bilinear") -> Tensor:
+        """A field of the box after the pull; a new tensor."""
+        read = F.grid_sample(
+            field[None, None], self.source[None, None, None],
+            mode=mode, padding_mode="border", align_corners=True,
+        )  # fmt: skip
+        after = field.clone(memory_format=torch.contiguous_format)
+        after.view(-1)[self.voxels] = read.reshape(-1)
+        return after
+
+
+def _pull(
     grid: Grid, site: np.ndarray, reach: float, strength: float, still: Tensor, folds: Tensor
-) -> Tensor:
-    """Where each voxel's tissue comes from, as `grid_sample` wants it; `still` 0 moves nothing."""
+) -> _Pull:
+    """`still` is 0 where nothing moves, 1 where nothing holds; shape of the grid."""
+    voxels = torch.nonzero(still.reshape(-1) > 0)[:, 0]
     offsets = torch.stack(
-        torch.broadcast_tensors(*(c - float(s) for c, s in zip(grid.axes(), site))), dim=-1
+        [(c - float(s)).expand(still.shape).reshape(-1)[voxels] for c, s in zip(grid.axes(), site)],
+        dim=-1,
     )
     away = offsets.norm(dim=-1).clamp_min(1e-3)
-    direction = offsets / away[..., None]
+    direction = offsets / away[:, None]
     uneven = (1 + 0.7 * sample(folds, *direction.unbind(-1))).clamp(0, 2)
     share = (strength * uneven).clamp_max(0.6) * torch.exp(0.5 - 0.5 * (away / reach) ** 2)
-    from_mm = offsets * (share * still)[..., None]
+    from_mm = offsets * (share * still.reshape(-1)[voxels])[:, None]
     size = torch.tensor([float(max(n - 1, 1) * s) for n, s in zip(grid.shape, grid.spacing)])
-    ramps = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in grid.shape]
-    here = torch.stack(torch.meshgrid(*ramps, indexing="ij"), dim=-1)
-    return (here + 2 * from_mm / size).flip(-1)[None]
+    first = torch.tensor([float(c.reshape(-1)[0]) - float(s) for c, s in zip(grid.axes(), site)])
+    here = 2 * (offsets - first) / size - 1
+    return _Pull(voxels, (here + 2 * from_mm / size).flip(-1))
 
 
-def _read(field: Tensor, source: Tensor, mode: str = "bilinear") -> Tensor:
-    return F.grid_sample(
-        field[None, None], source, mode=mode, padding_mode="border", align_corners=True
-    )[0, 0]
-
-
-def _pulled(gland: Gland, box: tuple[slice, slice, slice], source: Tensor, still: Tensor) -> Gland:
+def _pulled(gland: Gland, box: tuple[slice, slice, slice], pull: _Pull) -> Gland:
     """The gland of one breast; what lies outside its box counts as nothing."""
     shared = [
         (max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(gland.box, box, strict=True)
@@ -91,13 +110,12 @@ def _pulled(gland: Gland, box: tuple[slice, slice, slice], source: Tensor, still
         return gland
     mine = tuple(slice(s - g.start, e - g.start) for (s, e), g in zip(shared, gland.box))
     theirs = tuple(slice(s - b.start, e - b.start) for (s, e), b in zip(shared, box))
-    moved = still[theirs] > 0
 
     def pulled(field: Tensor) -> Tensor:
-        whole = torch.zeros(still.shape)
+        whole = torch.zeros([b.stop - b.start for b in box])
         whole[theirs] = field[mine]
         after = field.clone()
-        after[mine] = torch.where(moved, _read(whole, source)[theirs], field[mine])
+        after[mine] = pull.of(whole)[theirs]
         return after
 
     return replace(gland, weight=pulled(gland.weight), lobule=pulled(gland.lobule))

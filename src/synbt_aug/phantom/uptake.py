@@ -9,14 +9,14 @@ from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
 from synbt_aug.phantom.lesion import Growth
-from synbt_aug.phantom.texture import Grid, Randomness, foam, grain
+from synbt_aug.phantom.texture import Grid, Randomness, bounding_box, foam, grain
 
 # kep (per min) and ve by curve type: kep sets when the curve turns, ve how high it gets.
 KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.05, 0.11)}
 VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
-LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.62, 0.42, (0.15, 1.8)
+LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.66, 0.42, (0.15, 1.8)
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((18.0, 0.55), (7.0, 0.35))
@@ -41,7 +41,7 @@ class LesionUptake:
         uneven = coarse + FINE_UNEVENNESS * grain(grid, FINE_MM, generator=g)
         # A tumor that the gland outshines would not have been found.
         level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
-        septa = _septa(grid, rnd)
+        septa = _septa(growth, grid, rnd)
         edge = _edge(growth, grid, rnd)
         relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.7, 0.9)) * (1 - septa)
         # Weak and strong parts differ in how much they hold; how fast it turns over stays theirs.
@@ -54,24 +54,34 @@ class LesionUptake:
         self.void = _clips(growth, grid, rnd)
 
 
-def _septa(grid: Grid, rnd: Randomness) -> Tensor:
+def _septa(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     """Share (0..1) of uptake missing in thin walls between nodules of 5-11 mm."""
-    x, y, z = grid.axes()
+    tumor = growth.weight > 0
     warp = [1.5 * grid.smooth_noise(8, generator=rnd.fields) for _ in range(3)]
-    walls = foam(
-        int(rnd.numbers.integers(3)), rnd.uniform(5, 11), x + warp[0], y + warp[1], z + warp[2],
-        rnd.numbers.uniform(-0.5, 0.5, 3),
-    )  # fmt: skip
-    here = torch.sigmoid(2 * grid.smooth_noise(14, generator=rnd.fields))
+    x, y, z = ((c + w)[tumor] for c, w in zip(grid.axes(), warp))
+    variant, cell_mm = int(rnd.numbers.integers(3)), rnd.uniform(5, 11)
+    walls = foam(variant, cell_mm, x, y, z, rnd.numbers.uniform(-0.5, 0.5, 3))
+    here = torch.sigmoid(2 * grid.smooth_noise(14, generator=rnd.fields))[tumor]
     thick = rnd.uniform(0.6, 1.3)
-    return rnd.uniform(0.0, 0.6) * here * torch.exp(-((walls / thick) ** 2))
+    share = torch.zeros(grid.shape)
+    share[tumor] = rnd.uniform(0.0, 0.6) * here * torch.exp(-((walls / thick) ** 2))
+    return share
 
 
 def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
-    depth = ndimage.distance_transform_edt(growth.weight.numpy() > 0.5, sampling=grid.spacing)
+    depth = torch.zeros(grid.shape)
+    box = bounding_box(growth.weight > 0.5)
+    if box is not None:
+        # A margin of one voxel: a tumor that fills the box has its surface there.
+        wider = tuple(
+            slice(max(b.start - 1, 0), min(b.stop + 1, n)) for b, n in zip(box, grid.shape)
+        )
+        inside = growth.weight[wider].numpy() > 0.5
+        found = ndimage.distance_transform_edt(inside, sampling=grid.spacing)
+        depth[wider] = torch.from_numpy(found.astype(np.float32))
     here = 1 + 0.8 * grid.smooth_noise(12, generator=rnd.fields)
-    return rnd.normal(-0.03, 0.24) * here * torch.exp(torch.from_numpy(-depth / 2.0).float())
+    return rnd.normal(-0.03, 0.24) * here * torch.exp(-depth / 2.0)
 
 
 def _clips(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor | None:

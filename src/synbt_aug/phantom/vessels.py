@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synbt_aug.phantom.strands import STEP_MM as TUBE_STEP_MM
 from synbt_aug.phantom.strands import follow, tube_weight
-from synbt_aug.phantom.texture import Grid, Randomness, blur
+from synbt_aug.phantom.texture import Randomness
 from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.phantom.torso import Breast, Torso
 
@@ -23,21 +23,12 @@ VEIN_RADIUS_MM = (0.3, 1.3)
 VEIN_FILL = (0.25, 1.0)
 
 
-def splat(grid: Grid, points_mm: np.ndarray, weight: np.ndarray) -> Tensor:
-    """Write each point's weight into its voxel; where several meet, the largest stays."""
-    volume = np.zeros(grid.shape, np.float32)
-    index = np.round(grid.index(points_mm)).astype(int)
-    ok = ((index >= 0) & (index < np.array(grid.shape))).all(axis=1)
-    np.maximum.at(volume, tuple(index[ok].T), np.asarray(weight, np.float32)[ok])
-    return torch.from_numpy(volume)
-
-
 def grow_vessels(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     """Draw vessels into `labels`; returns their partial volume, shape of the grid."""
     points: list[np.ndarray] = []
-    weights: list[np.ndarray] = []
+    radii: list[np.ndarray] = []
     for breast in torso.breasts:
-        for _ in range(int(rnd.numbers.integers(5, 11))):
+        for _ in range(int(rnd.numbers.integers(7, 14))):
             angle = rnd.uniform(0, 2 * np.pi)
             start = np.array(
                 [
@@ -50,16 +41,15 @@ def grow_vessels(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
             goal[1] += rnd.uniform(6, 30)
             goal += rnd.numbers.normal(0, 10, 3)
             stop = start + (goal - start) * rnd.uniform(0.5, 0.95)
-            _walk(start, stop, rnd.uniform(0.35, 1.0), 0, points, weights, rnd)
+            _walk(start, stop, rnd.uniform(0.3, 0.9), 0, points, radii, rnd)
     if not points:
         return torch.zeros(torso.grid.shape)
-    lines = splat(torso.grid, np.concatenate(points), np.concatenate(weights))
     veins = [v for breast in torso.breasts for v in _veins(torso, breast, rnd)]
     tissue = (labels == Tissue.FAT) | (labels == Tissue.GLAND)
-    weight = (blur(lines, (0.8, 0.8, 0.8)) * 4.2).clamp(0, 1)
+    weight = tube_weight(torso.grid, np.concatenate(points), np.concatenate(radii))
     if veins:
-        paths, radii = zip(*veins)
-        tubes = tube_weight(torso.grid, np.concatenate(paths), np.concatenate(radii))
+        paths, widths = zip(*veins)
+        tubes = tube_weight(torso.grid, np.concatenate(paths), np.concatenate(widths))
         tubes = tubes * rnd.uniform(*VEIN_FILL)
         weight = torch.maximum(weight, tubes)
     weight = weight * (tissue & (torso.skin_depth > 1))
@@ -129,7 +119,7 @@ def _walk(
     radius: float,
     generation: int,
     points: list[np.ndarray],
-    weights: list[np.ndarray],
+    radii: list[np.ndarray],
     rnd: Randomness,
 ) -> None:
     """One wavering vessel and, at random, its branches (two generations)."""
@@ -144,9 +134,9 @@ def _walk(
     heading /= np.linalg.norm(heading, axis=1, keepdims=True)
     path = start + STEP_MM * np.cumsum(heading, axis=0)
     points.append(path)
-    weights.append(radius * (1 - 0.55 * np.arange(count) / count))
+    radii.append(radius * (1 - 0.55 * np.arange(count) / count))
     if generation == 2:
         return
     for i in np.flatnonzero(rnd.numbers.random(count) < 0.018):
         branch = (rnd.numbers.normal(size=3) * 0.7 + heading[i]) * rnd.uniform(10, 26)
-        _walk(path[i], path[i] + branch, 0.65 * radius, generation + 1, points, weights, rnd)
+        _walk(path[i], path[i] + branch, 0.65 * radius, generation + 1, points, radii, rnd)
