@@ -62,12 +62,17 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PYTHONPATH=$root/src:$root/nnunet_trainer:$root/torchio_transform:$root/monai_transform:$root/pretrained
-export PYTHONDONTWRITEBYTECODE=1 PATH=$(dirname "$(command -v "$python")"):$PATH
+export PYTHONDONTWRITEBYTECODE=1
 if [ -n "$wheels" ]; then
-  # Beside what is there, not instead: a new environment would not see the torch of another one.
-  "$python" -m pip install -q --no-index --no-deps --find-links "$wheels" --target "$work/packages" -r "$wheels/requirements.txt"
-  export PYTHONPATH=$PYTHONPATH:$work/packages PATH=$work/packages/bin:$PATH
+  # An environment that finds the machine's torch behind its own packages, wherever that one lies: with
+  # --system-site-packages it would not see the torch of another environment.
+  "$python" -m venv --without-pip "$work/venv"
+  site=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  "$python" -m pip install -q --no-index --no-deps --find-links "$wheels" --target "$site" -r "$wheels/requirements.txt"
+  "$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])' > "$site/machine.pth"
+  python=$work/venv/bin/python
 fi
+export PATH=$(dirname "$(command -v "$python")"):$PATH
 # Settings of the caller would change what is measured.
 for name in $(env | sed -n 's/^\(SYNBT_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 

@@ -1,4 +1,4 @@
-"""Seconds of one iteration of nnU-Net: its own trainer, ours without tumors, and at p = .5 and 1.
+"""Seconds of an iteration of nnU-Net: its own trainer, ours without tumors, at p = .5 and 1, ahead.
 
     python benchmarks/nnunet_overhead.py -o FOLDER                  # default plans, on a GPU
     python benchmarks/nnunet_overhead.py -o FOLDER --tiny --iterations 3 --warm-up 1 --repeats 1
@@ -36,12 +36,16 @@ from synbt_aug.phantom import PhantomSettings
 DATASET = "Dataset990_Overhead"
 FIRST_SEED = 1_210_000
 
-#: Trainers by their name in the table, with the probability that they are given.
-TRAINERS = {
-    "nnUNetTrainer": ("nnUNetTrainer", None),
-    "SynBT, p = 0": ("nnUNetTrainerSynBT_p0", None),
-    "SynBT, p = .5": ("nnUNetTrainerSynBT", "0.5"),
-    "SynBT, p = 1": ("nnUNetTrainerSynBT", "1"),
+#: Trainers by their name in the table, with the settings that they are given.
+TRAINERS: dict[str, tuple[str, dict[str, str]]] = {
+    "nnUNetTrainer": ("nnUNetTrainer", {}),
+    "SynBT, p = 0": ("nnUNetTrainerSynBT_p0", {}),
+    "SynBT, p = .5": ("nnUNetTrainerSynBT", {"SYNBT_PROBABILITY": "0.5"}),
+    "SynBT, p = 1": ("nnUNetTrainerSynBT", {"SYNBT_PROBABILITY": "1"}),
+    "SynBT, p = 1, looking ahead": (
+        "nnUNetTrainerSynBT",
+        {"SYNBT_PROBABILITY": "1", "SYNBT_LOOKAHEAD": "true"},
+    ),
 }
 
 
@@ -102,13 +106,13 @@ def prepare(folder: Path, cases: int, tiny: bool) -> dict[str, Any]:
         seeds = range(FIRST_SEED, FIRST_SEED + cases)
         raw = folder / "raw" / DATASET
         write_phantom_cohort(raw, seeds, settings=PhantomSettings(shape=shape), workers=1)
-        number = str(int(DATASET[7:10]))
-        plan = ["nnUNetv2_plan_and_preprocess", "-d", number, "-c", "3d_fullres"]
-        command = Path(sys.executable).parent / plan[0]
+        # As the command nnUNetv2_plan_and_preprocess, which need not be on the path.
+        plan = "from nnunetv2.experiment_planning import plan_and_preprocess_entrypoints as entry\n"
+        plan += "if __name__ == '__main__':\n    entry.plan_and_preprocess_entry()\n"
+        (folder / "plan.py").write_text(plan, encoding="utf-8")
+        command = [sys.executable, str(folder / "plan.py"), "-d", str(int(DATASET[7:10]))]
         subprocess.run(
-            [str(command) if command.is_file() else plan[0], *plan[1:], "-npfp", "2", "-np", "2"],
-            check=True,
-            stdout=sys.stderr,
+            [*command, "-c", "3d_fullres", "-npfp", "2", "-np", "2"], check=True, stdout=sys.stderr
         )
     name = "nnUNetPlans"
     if tiny:
@@ -127,11 +131,13 @@ def iterations(
 
     from synbt_aug_nnunet import trainers
 
-    name, probability = TRAINERS[label]
+    name, settings = TRAINERS[label]
     kind = nnUNetTrainer if name == "nnUNetTrainer" else getattr(trainers, name)
     folder = given.output.resolve() / "preprocessed" / DATASET
     described = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    chosen = {"SYNBT_PROBABILITY": probability, "nnUNet_n_proc_DA": None}
+    chosen: dict[str, str | None] = {
+        "SYNBT_PROBABILITY": None, "SYNBT_LOOKAHEAD": None, "nnUNet_n_proc_DA": None, **settings
+    }  # fmt: skip
     if workers != "all":
         chosen["nnUNet_n_proc_DA"] = workers
     device = torch.device(given.device)
