@@ -17,6 +17,7 @@ from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import Plan
 from synbt_aug.host import Host
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.lookahead import Lookahead
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.support.device import multiplies_bfloat16
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -111,3 +112,22 @@ def test_a_batch_there_is_labelled_as_the_same_batch_here() -> None:
         assert done[place].images.device.type == place
     assert int(done["cpu"].labels.sum()) > 0
     assert torch.equal(done[PLACE].labels.cpu(), done["cpu"].labels)
+
+
+def test_looking_ahead_there_paints_the_same_tumors() -> None:
+    images = torch.stack([breast(seed=k).image for k in range(2)]).to(PLACE)
+    labels = torch.zeros((2, 1, *images.shape[2:]), dtype=torch.int16, device=PLACE)
+    injector = SynBTInjector(
+        InjectionSettings(probability=1.0, diameter_mm=14.0, steps=2), painter(PLACE)
+    )
+
+    def inject(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        done = injector(images, labels, generator=seeded(seed))
+        return done.images, done.labels
+
+    plain = [inject(seed) for seed in range(3)]
+    ahead = Lookahead(range(3), inject, torch.device(PLACE))
+    for one, other in zip(plain, ahead, strict=True):
+        # A step of training that lasts.
+        (images @ images.transpose(-1, -2)).sum()
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

@@ -26,6 +26,7 @@ from synbt_aug.data.channels import channel_names
 from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import Fit, FitCase, measure_fit, spread_first
 from synbt_aug.injector import SynBTInjector
+from synbt_aug.lookahead import Lookahead
 from synbt_aug.settings.dataset import unpainted_line
 from synbt_aug.shared_synthesizer import check_files
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -46,10 +47,11 @@ from synbt_aug_nnunet.injection import BatchInjection, save_examples
 from synbt_aug_nnunet.planning import DecideSample, packed_plans, step_seed
 from synbt_aug_nnunet.results import refuse_other_settings, write_record
 from synbt_aug_nnunet.series import recognised_subtractions
-from synbt_aug_nnunet.settings import TrainerSettings, gather_settings
+from synbt_aug_nnunet.settings import DURATIONS, TrainerSettings, gather_settings
 from synbt_aug_nnunet.site_maps import MOST_CASES, HeldSites, WithSites, case_sites
 
-_DURATIONS = ("num_epochs", "num_iterations_per_epoch", "num_val_iterations_per_epoch")
+#: Marks a batch that needs nothing but training.
+_IS_READY = "synbt_is_ready"
 
 
 class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
@@ -68,6 +70,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
     synbt_fixed: ClassVar[Mapping[str, Any]] = {}
 
     synbt_settings: TrainerSettings
+    dataloader_train: Any
     _synbt_augmentation: SplitAugmentation
     _synbt_injection: BatchInjection
     _synbt_step: int
@@ -79,7 +82,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         """Read and check the settings, then as nnU-Net does."""
         if not self.was_initialized:
             self.synbt_settings = gather_settings(self.dataset_json, self._synbt_promised())
-            for name in _DURATIONS:
+            for name in DURATIONS:
                 if getattr(self.synbt_settings, name) is not None:
                     setattr(self, name, getattr(self.synbt_settings, name))
             check_plan(
@@ -155,6 +158,13 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         self._synbt_step = 0
         self._synbt_watch = ShareWatch()
         self._synbt_examples_left = settings.examples if lead else 0
+        if settings.lookahead:
+            self.dataloader_train = Lookahead(
+                self.dataloader_train,
+                self._synbt_ready,
+                self._synbt_place,
+                goes_on=lambda: self._synbt_step < self.num_iterations_per_epoch,
+            )
         if lead and self.current_epoch == 0:
             write_record(
                 Path(self.output_folder),
@@ -182,6 +192,10 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
 
     def train_step(self, batch: dict[str, Any]) -> Any:
         """Inject, finish the augmentation, then as nnU-Net does."""
+        return super().train_step(batch if _IS_READY in batch else self._synbt_ready(batch))
+
+    def _synbt_ready(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A loader's batch with tumors, augmented; in a thread where `lookahead` is on."""
         seed = step_seed(
             self.synbt_settings.seed, self.fold, self.local_rank, self.current_epoch,
             self._synbt_step,
@@ -207,11 +221,14 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             )
         # What was painted is in the batch: its hosts are not kept while the network trains.
         del injected
-        return super().train_step(ready)
+        return {**ready, _IS_READY: True}
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
         """As nnU-Net does, and a line on what was injected."""
         super().on_train_epoch_end(train_outputs)
+        if isinstance(self.dataloader_train, Lookahead):
+            # None is begun behind an epoch's last, unless the loop is another one than nnU-Net's.
+            self.dataloader_train.settle()
         self._synbt_step = 0
         if self._synbt_injection.iterations == 0:
             raise SynBTError(
@@ -228,6 +245,13 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
         self.print_to_log_file(counts.line(self.synbt_settings.probability, milliseconds))
         if warning := self._synbt_watch.warning(counts):
             self.print_to_log_file(warning)
+
+    def on_train_end(self) -> None:
+        """End the thread that looks ahead; then as nnU-Net does with its own loader."""
+        if isinstance(ahead := self.dataloader_train, Lookahead):
+            ahead.close()
+            self.dataloader_train = ahead.batches
+        super().on_train_end()
 
     @classmethod
     def _synbt_promised(cls) -> dict[str, Any]:

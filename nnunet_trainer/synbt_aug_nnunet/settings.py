@@ -16,12 +16,15 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate import FIT_CASES
 from synbt_aug.settings.dataset import settings_for
 from synbt_aug.settings.injection import InjectionSettings
-from synbt_aug.settings.reading import TRAINER_SETTINGS
 from synbt_aug.support.number import check_whole
 
 #: Settings that change where and how fast, what is shown or what is let through, but not what is
 #: learned.
-_FREE = ("generator_device", "fit_cases", "examples", "unpainted_channels")
+_FREE = ("generator_device", "fit_cases", "examples", "lookahead", "unpainted_channels")
+
+
+#: Settings that take the place of the base trainer's numbers.
+DURATIONS = ("num_epochs", "num_iterations_per_epoch", "num_val_iterations_per_epoch")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class TrainerSettings(InjectionSettings):
         fit_cases: Cases measured for the fit verdict at the start; 0 leaves it out, fewer than 3
             leave it undecided.
         examples: Pictures of injected patches that are saved beside the results.
+        lookahead: Whether a thread paints the next batch while the network trains on this one,
+            with the same tumors; on a GPU on a stream of its own. Off: it was not yet run on one.
 
     Raises:
         SynBTError: If a value is out of range.
@@ -45,10 +50,13 @@ class TrainerSettings(InjectionSettings):
     num_val_iterations_per_epoch: int | None = None
     fit_cases: int = FIT_CASES
     examples: int = 4
+    lookahead: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in TRAINER_SETTINGS:
+        if not isinstance(self.lookahead, bool):
+            raise SynBTError(f"lookahead needs true or false, got {self.lookahead!r}.")
+        for name in (*DURATIONS, "fit_cases", "examples"):
             value, least = getattr(self, name), 0 if name in ("fit_cases", "examples") else 1
             if value is not None:
                 object.__setattr__(self, name, check_whole(name, value, least))

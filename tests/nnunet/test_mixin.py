@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -505,3 +507,44 @@ def test_the_same_seed_draws_the_same_tumors_and_ranks_draw_others() -> None:
     }
     assert len(seeds) == 2 * 2 * 3 * 5
     assert step_seed(0, 1, 2, 3, 4) == step_seed(0, 1, 2, 3, 4) < 2**63
+
+
+# --- looking ahead ---
+
+
+def two_epochs(trainer: Any) -> tuple[list[float], list[str]]:
+    """Losses of two epochs of two iterations, and the log's lines on what was injected."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        trainer.on_train_start()
+        torch.manual_seed(2)
+        np.random.seed(2)  # noqa: NPY002 (nnU-Net draws from it)
+        trainer.num_iterations_per_epoch = 2
+        losses = []
+        for _ in range(2):
+            done = [trainer.train_step(next(trainer.dataloader_train)) for _ in range(2)]
+            trainer.on_train_epoch_end(done)
+            # What validation draws comes between the epochs, with and without.
+            losses += [*(float(one["loss"]) for one in done), float(torch.rand(()))]
+            trainer.current_epoch += 1
+        trainer.on_train_end()
+    return losses, re.findall(r"SynBT: painted .*; injection", log_of(trainer))
+
+
+def test_looking_ahead_trains_on_the_same_tumors_bit_by_bit(
+    nnunet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNBT_PROBABILITY", "1")
+    monkeypatch.setenv("SYNBT_DIAMETER_MM", "9")
+    monkeypatch.setenv("SYNBT_EXAMPLES", "0")
+    found = []
+    for lookahead in ("false", "true"):
+        monkeypatch.setenv("SYNBT_LOOKAHEAD", lookahead)
+        trainer = nnunet(Dataset(batch_size=1))
+        found.append(two_epochs(trainer))
+        # nnU-Net ends its own loader.
+        assert type(trainer.dataloader_train).__name__ == "SingleThreadedAugmenter"
+        shutil.rmtree(trainer.output_folder)
+    (losses, lines), (losses_ahead, lines_ahead) = found
+    assert losses == losses_ahead and len(set(losses)) == 6
+    assert lines == lines_ahead and len(lines) == 2

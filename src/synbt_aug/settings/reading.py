@@ -22,6 +22,7 @@ TRAINER_SETTINGS = (
     "num_val_iterations_per_epoch",
     "fit_cases",
     "examples",
+    "lookahead",
 )
 
 #: Variables that are no settings: the start-up hook's, the command line's, the user folder's, the
