@@ -59,8 +59,9 @@ class _SideStream:
     """A stream of CUDA beside the caller's."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
         self.stream = torch.cuda.Stream(device)
+        # With its number: "cuda" means another device in another thread.
+        self.device = self.stream.device
 
     def after_caller(self) -> None:
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
