@@ -97,7 +97,7 @@ part() {
       echo '```'; cat "$work/part.txt"; echo '```'
     else
       # The part has its title; its further headings go one level down.
-      sed -e '/^# /d' -e 's/^##/###/' "$work/part.txt" | cat -s
+      sed -e '/^# /d' -e 's/^##/###/' "$work/part.txt"
     fi
     echo
     if [ $state -eq 124 ] || [ $state -eq 137 ]; then echo "Stopped after $limit s: what is above was done by then."; echo; fi
@@ -105,7 +105,7 @@ part() {
       echo '```'; tail -n 15 "$work/errors.txt" | cut -c1-300; echo '```'; echo
     fi
     echo "Exit code $state after $((SECONDS - start)) s."
-  } >> "$work/page.md"
+  } | cat -s >> "$work/page.md"
   echo "$title: exit code $state after $((SECONDS - start)) s" >&2
 }
 
