@@ -10,6 +10,10 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_check.sh"
 
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.is_file(), reason="benchmarks are in the repository alone"
+)
+
 PRETEND = """#!/bin/sh
 case "$*" in
   *pytest*) echo "one test"; echo "it broke" >&2; exit 3 ;;
