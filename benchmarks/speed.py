@@ -225,6 +225,9 @@ def _operations(page: Page, painter: TumorSynthesizer, host: Host, plans: list[P
     for name, size in SIZES.items():
         some = plans if size is None else decided(painter, host, size, range(8))
         shapes = [plan.recipe.window.shape for plan in some]
+        if not shapes:
+            rows.append([f"window, {name}: finds no room in this phantom", "", "", ""])
+            continue
         for steps in (4, 2, 1):
             mean = statistics.fmean(operations(shape, steps) for shape in shapes)
             voxels = statistics.fmean(shape[0] * shape[1] * shape[2] for shape in shapes)
