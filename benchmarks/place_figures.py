@@ -3,15 +3,17 @@
     python benchmarks/place_figures.py -n 60 --per-host 8 [--bank bank.npz] [--known]
 
 In tumor-free phantoms from 1,300,000 on tumors are decided by the defaults. Prints Markdown: how
-each statistic of their places, by the phantoms' own tissues, lies to the bank's (quantiles and the
-Kolmogorov-Smirnov distance), and the same of diameters and appearances; how many looks 24 tumors
-have; and the time of a decision, sites known, on one thread. `--known` takes the phantoms' own
-tissues for the sites, too, in place of the segmenter's.
+each statistic of their places lies to the bank's (quantiles and the Kolmogorov-Smirnov distance),
+and the same of diameters and appearances; how many looks 24 tumors have; and the time of a
+decision, sites known, on one thread. Places are measured as a bank's are, by the tissues that the
+sites come from: the segmenter's, or with `--known` the phantoms' own, for a bank of such. Beside
+each distance stands that of two halves of the bank's cases, which is what chance gives.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from pathlib import Path
@@ -25,14 +27,15 @@ from synbt_aug import BreastVolume
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import Plan
+from synbt_aug.grid.window import Shape
 from synbt_aug.host import Host
 from synbt_aug.phantom import PhantomSettings, make_phantom
-from synbt_aug.tissue import TissueMap, tissue_labels
+from synbt_aug.tissue import TissueMap, tissue_labels, to_grid
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
-from synbt_aug.tissue.sites import find_sites
+from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank, load_bank
-from synbt_aug.tumor.places import STATISTICS, places_of
+from synbt_aug.tumor.places import STATISTICS, own_place
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Spacing
 from synbt_aug.weights import load_without_networks
@@ -52,14 +55,34 @@ def known_tissues(labels: Tensor) -> Segments:
     return segment
 
 
-def place_of(plan: Plan, tissues: TissueMap) -> np.ndarray:
-    """How a decided tumor lies by known tissues, in the order of `STATISTICS`."""
-    mask = plan.distance <= 0
-    generator = torch.Generator().manual_seed(0)
-    sites = find_sites(tissues)
-    found = places_of(mask, plan.recipe.window.centre, sites, tissues.shape, generator)
-    assert found is not None
-    return found[0].float().numpy()
+def place_of(plan: Plan, sites: SiteMap, shape: Shape, spacing: Spacing) -> np.ndarray:
+    """How a decided tumor lies, in the order of `STATISTICS`, measured as a bank's tumors are."""
+    assert sites.landmarks is not None
+    inside = plan.distance <= 0
+    window = plan.recipe.window
+    tumor = torch.zeros(shape, dtype=torch.bool)
+    # Phantoms are at 1 mm: the window's voxels are the host's.
+    tumor[window.host_box(shape)] = inside[window.inside_region(shape)]
+    taken = to_grid(tumor[None], spacing)[0] > 1e-4
+    landmarks = sites.landmarks.without(taken.numpy(), sites.grid_mm)
+    return own_place(inside, window.centre, sites, landmarks, shape)
+
+
+def by_chance(bank: TumorBank, column: int) -> float:
+    """KS of a statistic of places between two halves of the bank's cases, mean of 50 divisions."""
+    cases: dict[str, list[float]] = {}
+    for one in bank.templates:
+        if one.places is not None and not math.isnan(value := float(one.places[0, column])):
+            cases.setdefault(one.group or one.source, []).append(value)
+    names, numbers, found = sorted(cases), np.random.default_rng(0), []
+    if len(names) < 2:
+        return math.nan
+    for _ in range(50):
+        numbers.shuffle(names)
+        halves = (names[::2], names[1::2])
+        first, second = ([v for name in half for v in cases[name]] for half in halves)
+        found.append(ks_2samp(first, second).statistic)
+    return float(np.mean(found))
 
 
 def decided(
@@ -69,11 +92,10 @@ def decided(
     phantom = make_phantom(seed, PhantomSettings(with_tumor=False))
     image = torch.from_numpy(np.stack([phantom.pre, phantom.post[0]])).float()
     labels = torch.from_numpy(tissue_labels(phantom.labels, phantom.breast))
-    truth = known_tissues(labels)
-    segmenter = truth if known else load_segmenter()
+    segmenter = known_tissues(labels) if known else load_segmenter()
     host = Host.of(BreastVolume(image, phantom.spacing))
     ground = Ground.of(host, segmenter)
-    ground.find_sites(False)
+    sites = ground.sites()
     found = []
     for k in range(each):
         generator = torch.Generator().manual_seed(1000 * seed + k)
@@ -81,20 +103,22 @@ def decided(
         plan = decide(ground, Wish(), bank, HOLE_MARGIN_MM, generator)
         seconds = time.process_time() - started
         if isinstance(plan, Plan):
-            tissues = truth(image[0], phantom.spacing)
-            found.append((plan, place_of(plan, tissues), seconds))
+            where = place_of(plan, sites, ground.shape, ground.spacing)
+            found.append((plan, where, seconds))
     return found
 
 
-def row(name: str, bank: np.ndarray, drawn: np.ndarray) -> str:
-    """Quantiles of both, and how far apart they are."""
+def row(name: str, bank: np.ndarray, drawn: np.ndarray, chance: float = math.nan) -> str:
+    """Quantiles of both, how far apart they are, and how far chance alone takes them."""
     bank, drawn = bank[~np.isnan(bank)], drawn[~np.isnan(drawn)]
     if not len(bank):
-        return f"| {name} | not known | | |"
+        return f"| {name} | not known | | | |"
     both = (
         " / ".join(f"{v:.3g}" for v in np.percentile(part, QUANTILES)) for part in (bank, drawn)
     )
-    return f"| {name} | {' | '.join(both)} | {ks_2samp(bank, drawn).statistic:.3f} |"
+    distance = ks_2samp(bank, drawn).statistic
+    beside = "" if math.isnan(chance) else f"{chance:.3f}"
+    return f"| {name} | {' | '.join(both)} | {distance:.3f} | {beside} |"
 
 
 def main() -> None:
@@ -114,11 +138,12 @@ def main() -> None:
             places.append(place)
             seconds.append(took)
     print(f"{len(bank)} templates; {len(plans)} tumors in {options.n} phantoms\n")
-    print(f"| {' / '.join(map(str, QUANTILES))} % | bank | drawn | KS |\n|---|---|---|---|")
+    print(f"| {' / '.join(map(str, QUANTILES))} % | bank | drawn | KS | of halves |")
+    print("|---|---|---|---|---|")
     told = [t.places[0].float().numpy() for t in bank.templates if t.places is not None]
     for k, name in enumerate(STATISTICS):
         own = np.array([one[k] for one in told])
-        print(row(name, own, np.array([one[k] for one in places])))
+        print(row(name, own, np.array([one[k] for one in places]), by_chance(bank, k)))
     sizes = np.array([plan.recipe.diameter_mm for plan in plans])
     print(row("diameter_mm", np.array(bank.diameters_mm), sizes))
     for name in LOOKS:

@@ -3,11 +3,11 @@
     python pretrained/grow_bank.py --seeds 0:300 -o first.npz
     python pretrained/grow_bank.py --seeds 300:920 --varied --join first.npz -o bank.npz
 
-gave the bank that is shipped. Shape, appearance and how the tumors lay in their breasts (by the
-phantoms' own tissues), no voxels. Each phantom leaves a part in
-`bank.parts`, so that a run that was stopped goes on where it was; the parts may be deleted once
-the bank is written. About 2 s of one core a phantom and 1.1 templates. Seeds of 1,000,000 and
-above are for testing only.
+give the bank that is shipped. Shape, appearance and how the tumors lay in their breasts, no voxels.
+Tissues are those that the shipped segmenter finds, as it does where tumors are painted: by known
+ones tumors lie otherwise. Each phantom leaves a part in `bank.parts`, so that a run that was
+stopped goes on where it was; the parts may be deleted once the bank is written. About 2 s of one
+core a phantom and 1.1 templates. Seeds of 1,000,000 and above are for testing only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from synbt_aug.data.bank import templates_of
 from synbt_aug.data.phantom_cohort import FIRST_TEST_SEED
@@ -30,10 +29,10 @@ from synbt_aug.phantom import PhantomSettings, make_phantom
 from synbt_aug.signal.intensity import measure_reference
 from synbt_aug.support.files import check_output_folder, written_whole
 from synbt_aug.support.workers import each_done
-from synbt_aug.tissue import TissueMap, tissue_labels
+from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
 from synbt_aug.tumor.bank import TumorBank, build_bank, join_banks, load_bank
 from synbt_aug.tumor.template import Template
-from synbt_aug.volume import BreastVolume, Spacing
+from synbt_aug.volume import BreastVolume
 
 #: Fields of view in voxels of 1 mm, by the seed's last digit: six of ten as phantoms are made
 #: otherwise, a cube, two with both breasts as a rule, and a small one.
@@ -51,6 +50,11 @@ def settings_of(seed: int, varied: bool) -> PhantomSettings:
     return PhantomSettings(shape=VARIED_FIELDS[seed % 10]) if varied else PhantomSettings()
 
 
+@cache
+def _segmenter() -> TissueSegmenter:
+    return load_segmenter()
+
+
 def templates_of_phantom(seed: int, settings: PhantomSettings) -> tuple[Template, ...]:
     """The templates of one phantom, a group where it has several lesions."""
     phantom = make_phantom(seed, settings)
@@ -58,13 +62,8 @@ def templates_of_phantom(seed: int, settings: PhantomSettings) -> tuple[Template
     volume = BreastVolume(
         torch.from_numpy(scans), phantom.spacing, tumor=torch.from_numpy(phantom.tumor)
     )
-    labels = torch.from_numpy(tissue_labels(phantom.labels, phantom.breast))
-
-    def known(pre: Tensor, spacing: Spacing, valid: Tensor | None = None) -> TissueMap:
-        return TissueMap.of_labels(labels, spacing)
-
     reference = measure_reference(volume.image)
-    return templates_of(volume, reference, f"phantom_{seed:07d}", segmenter=known)
+    return templates_of(volume, reference, f"phantom_{seed:07d}", segmenter=_segmenter())
 
 
 def write_part(folder: Path, seed: int, varied: bool) -> None:

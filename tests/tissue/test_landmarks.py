@@ -83,6 +83,20 @@ def test_gland_in_the_place_of_a_tumor_is_as_around_it() -> None:
     assert beside[0] < 0.3 < beside[1] < 0.7 < beside[2]
 
 
+def test_gland_is_what_is_likelier_than_not() -> None:
+    unsure = tissue_map(tissues()).probability.clone()
+    breast = unsure[TissueLabel.FAT] + unsure[TissueLabel.GLAND]
+    sure = breast > 0.99
+    unsure[TissueLabel.GLAND] = breast * (0.3 + 0.4 * (unsure[TissueLabel.GLAND] >= 0.5))
+    unsure[TissueLabel.FAT] = breast - unsure[TissueLabel.GLAND]
+    found, known = find_sites(TissueMap(unsure, ONE, MM)).landmarks, landmarks(tissues())
+    assert found is not None and found.start == known.start
+    box = tuple(slice(s, s + n) for s, n in zip(found.start, found.gland.shape, strict=True))
+    differs = (found.gland != known.gland) & sure[box]
+    assert not bool(differs.any())
+    assert set(found.gland.unique().tolist()) == {0.0, 1.0}
+
+
 def test_landmarks_are_known_of_tissues_alone() -> None:
     assert (
         find_sites(TissueMap.of_labels(torch.zeros(ONE, dtype=torch.uint8), MM)).landmarks is None

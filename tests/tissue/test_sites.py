@@ -125,6 +125,83 @@ def test_gland_too_near_the_skin_leaves_the_fat() -> None:
     assert sites.reason is None and bool((sites.weight[sites.allowed] > 0).all())
 
 
+# --- what the signal says of gland
+
+
+def estimated(labels: Tensor, known: bool = False) -> TissueMap:
+    """Tissues whose gland is believed to lie 12 mm beside where it does, and with doubt."""
+    believed = labels.clone()
+    gland = labels == TissueLabel.GLAND
+    believed[gland] = TissueLabel.FAT
+    moved = torch.roll(gland, 12, 1) & (labels != TissueLabel.SKIN)
+    believed[moved] = TissueLabel.GLAND
+    probability = tissue_map(believed).probability.clone()
+    fat, share = probability[TissueLabel.FAT], probability[TissueLabel.GLAND]
+    breast = fat + share
+    probability[TissueLabel.GLAND] = 0.2 * breast + 0.5 * share
+    probability[TissueLabel.FAT] = breast - probability[TissueLabel.GLAND]
+    return TissueMap(probability, ONE, MM, known)
+
+
+def seen(labels: Tensor) -> Tensor:
+    """Pre and post in which gland shows, with noise."""
+    gland = grid(labels == TissueLabel.GLAND)
+    clear = torch.stack([0.2 + 0.2 * gland, 0.25 + 0.35 * gland])
+    noise = torch.randn(clear.shape, generator=torch.Generator().manual_seed(0))
+    return clear * (0.1 * noise).exp()
+
+
+def test_gland_that_shows_is_what_draws_tumors() -> None:
+    labels = tissues()
+    gland = grid(labels == TissueLabel.GLAND)
+    blind, sighted = (find_sites(estimated(labels), level) for level in (None, seen(labels)))
+    for sites, low, high in ((blind, 0.0, 0.75), (sighted, 0.9, 1.0)):
+        assert sites.landmarks is not None
+        start = sites.landmarks.start
+        box = tuple(slice(s, s + n) for s, n in zip(start, sites.landmarks.gland.shape))
+        assert low <= float(sites.landmarks.gland[gland[box]].float().mean()) <= high
+    assert float(sighted.weight[gland].sum()) > float(blind.weight[gland].sum())
+
+
+def test_known_tissues_are_not_corrected() -> None:
+    labels = tissues()
+    blind, sighted = (
+        find_sites(estimated(labels, known=True), level) for level in (None, seen(labels))
+    )
+    assert blind.landmarks is not None and sighted.landmarks is not None
+    assert torch.equal(blind.landmarks.gland, sighted.landmarks.gland)
+
+
+def test_an_ignored_tumor_leaves_its_place_free_and_is_no_vessel() -> None:
+    labels, strand = tissues(), ellipsoid(ONE, (38, 62, 40), (12, 2, 2))
+    level = seen(labels)
+    level[1][grid(strand)] += 2.0
+    taken, free = (
+        find_sites(tissue_map(labels), level, **{k: strand}) for k in ("occupied", "ignored")
+    )
+    there = grid(strand)
+    assert bool(there.any()) and not bool(taken.allowed[there].any())
+    assert bool(free.allowed[there].all()) and bool((free.weight[there] > 0).all())
+    as_vessel = find_sites(tissue_map(labels), level)
+    assert bool((as_vessel.weight[there] == 0).any())
+
+
+# --- doubt
+
+
+@pytest.mark.parametrize("behind, allowed", [(0.0, True), (0.05, False), (0.3, False)])
+def test_what_may_lie_behind_the_breast_is_no_site(behind: float, allowed: bool) -> None:
+    probability = tissue_map().probability.clone()
+    place = (slice(14, 18), slice(24, 28), slice(18, 22))
+    assert bool(find_sites(tissue_map()).allowed[place].all())
+    probability[(slice(None), *place)] = 0
+    probability[(int(TissueLabel.BEHIND), *place)] = behind
+    probability[(int(TissueLabel.FAT), *place)] = 1 - behind
+    found = find_sites(TissueMap(probability, ONE, MM))
+    assert bool(found.allowed[place].all()) == allowed
+    assert allowed or not bool(found.allowed[place].any())
+
+
 # --- views
 
 

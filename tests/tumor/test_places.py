@@ -10,7 +10,14 @@ from analytic import ball, seeded
 from breast_of_formulas import ONE, tissue_map, tissues
 from synbt_aug.tissue import TissueLabel
 from synbt_aug.tissue.sites import SiteMap, find_sites
-from synbt_aug.tumor.places import ELSEWHERE, STATISTICS, border_of, places_of, statistics_at
+from synbt_aug.tumor.places import (
+    ELSEWHERE,
+    STATISTICS,
+    border_of,
+    own_place,
+    places_of,
+    statistics_at,
+)
 from synbt_aug.tumor.room import footprint_of, room_of
 
 GRID_MM = (2.0, 2.0, 2.0)
@@ -62,6 +69,10 @@ def test_a_tumor_s_places_are_its_own_and_others_where_it_fits() -> None:
     places = places_of(ball(14, 6.0), (30.0, 40.0, 40.0), sites(), ONE, seeded())
     assert places is not None and places.shape == (1 + ELSEWHERE, len(STATISTICS))
     own, others = places[0].float(), places[1:].float()
+    found = sites()
+    assert found.landmarks is not None
+    alone = own_place(ball(14, 6.0), (30.0, 40.0, 40.0), found, found.landmarks, ONE)
+    assert alone == pytest.approx(own.numpy(), rel=1e-3)
     assert own[0] == pytest.approx(18, abs=2) and own[1] == pytest.approx(30, abs=2)
     # All of the shape lies 2 mm below the skin and 4 mm before the chest.
     assert float(others[:, 0].min()) >= 6 and float(others[:, 1].min()) >= 8

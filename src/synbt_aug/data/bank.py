@@ -159,7 +159,8 @@ def _cut_templates(
     if segmenter is not None:
         spacing = (1.0, 1.0, 1.0)
         tissue_map = segmenter(linear[0], spacing, case.valid)
-        locate = _locates(tissue_map, case.tumor > 0, case.valid, (0, 0, 0), case.name)
+        level = (to_grid(linear, spacing) + 1) / 2
+        locate = _locates(tissue_map, level, case.tumor > 0, case.valid, (0, 0, 0), case.name)
     cut = _cut_all(linear, q, case.valid, case.tumor, case.name, voxels, locate, follow)
     return _Cut(cut) if cut else _Cut(refused=refusals(case.tumor))
 
@@ -214,7 +215,8 @@ def templates_of(
     if segmenter is not None and bool(tumor.any()):
         d, h, w = (part.start for part in box)
         tissue_map = segmenter(volume.image[0], volume.spacing, volume.valid)
-        locate = _locates(tissue_map, volume.tumor, volume.valid, (d, h, w), source)
+        level = (to_linear(to_grid(volume.image[:2], volume.spacing), reference.pair) + 1) / 2
+        locate = _locates(tissue_map, level, volume.tumor, volume.valid, (d, h, w), source)
     follow = _follows(in_time(linear, volume.earlier)) if volume.further else None
     pair = linear[:2]
     return _cut_all(pair, knee(pair), valid, tumor, source, voxels, locate, follow)
@@ -261,6 +263,7 @@ def _follows(series: Tensor) -> Follows:
 
 def _locates(
     tissues: TissueMap,
+    level: Tensor,
     tumor: Tensor,
     valid: Tensor | None,
     start: tuple[int, int, int],
@@ -270,12 +273,13 @@ def _locates(
 
     Args:
         tissues: Of the case.
+        level: As for `find_sites`.
         tumor: All its tumors, on the case's own grid.
         valid: Its voxels with signal.
         start: Voxel of the case under the first one at 1 mm.
         source: The case's name; gives the seed.
     """
-    sites = find_sites(tissues, valid=valid)
+    sites = find_sites(tissues, level, valid=valid, ignored=tumor)
     if sites.landmarks is not None:
         taken = to_grid(tumor[None], tissues.spacing)[0] > 1e-4
         hidden = sites.landmarks.without(taken.cpu().numpy(), sites.grid_mm)

@@ -34,7 +34,9 @@ class Landmarks(NamedTuple):
         start: The box's first voxel on the working grid.
         distance_mm: To skin (the breast's surface towards the air), chest wall and nipple, float16,
             shape `(3, d, h, w)`; NaN where there is none in view.
-        gland: Share of fibroglandular tissue, float16, shape `(d, h, w)`.
+        gland: 1 where fibroglandular tissue is likelier than not, else 0, float16, shape
+            `(d, h, w)`; in between where a tumor was taken out. Not the probability: a doubt spread
+            over all of a breast is no preference, and known tissues are to give the same numbers.
         post: Level of the post-contrast scan above `low` over the reference range, float16, same
             shape; NaN outside the breasts. None where only tissues are known.
     """
@@ -79,7 +81,7 @@ def find_landmarks(
 
     Args:
         labels: The likeliest tissue on the working grid, values of `TissueLabel`.
-        gland: Share of fibroglandular tissue in the box.
+        gland: Probability of fibroglandular tissue in the box.
         inside: Breast in the box, boolean.
         box: Of the breasts.
         grid_mm: Size of the grid's voxels, in mm.
@@ -104,7 +106,7 @@ def find_landmarks(
     return Landmarks(
         start,
         torch.from_numpy(distances),
-        torch.from_numpy(gland.astype(np.float16)),
+        torch.from_numpy((gland >= 0.5).astype(np.float16)),
         None if level is None else torch.from_numpy(level),
     )
 

@@ -9,6 +9,7 @@ the place of all this but the tumors.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from synbt_aug.tissue.body import body_mask
 from synbt_aug.tissue.cleaning import MAYBE_BEHIND, Breast, clean
 from synbt_aug.tissue.enhancing import enhancing_structures
+from synbt_aug.tissue.gland_by_signal import gland_by_signal
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.landmarks import Landmarks, find_landmarks
 from synbt_aug.tissue.sides import sides
@@ -63,18 +65,21 @@ def find_sites(
     occupied: Tensor | None = None,
     valid: Tensor | None = None,
     real_tumor: Tensor | None = None,
+    ignored: Tensor | None = None,
 ) -> SiteMap:
     """Find where a tumor may sit.
 
     Args:
         tissue: Of the scan.
         level: Signal of pre and post above `low` over the reference range on the tissue's
-            grid, `(to_linear(to_grid(image)) + 1) / 2`, shape `(2, d, h, w)`. None looks for no
-            vessels and nodes.
+            grid, `(to_linear(to_grid(image)) + 1) / 2`, shape `(2, d, h, w)`. It corrects the
+            fibroglandular tissue of a network, and shows vessels and nodes. None does neither.
         occupied: Existing tumors and other forbidden places, boolean, shape `(D, H, W)`.
         valid: Voxels that carry signal, boolean, shape `(D, H, W)`; None means all.
         real_tumor: Boolean, shape `(D, H, W)`; breasts that hold any of it are left out. None
             leaves none out.
+        ignored: Tumors whose places are free; what they look like tells nothing. Boolean, shape
+            `(D, H, W)`.
 
     Returns:
         A site map; where there is nowhere to go, its `reason` says why.
@@ -97,6 +102,13 @@ def find_sites(
         return place.nowhere("the breast in view has no fibroglandular tissue")
     box = box_of(breast.inside)
     breast = Breast(breast.inside[box], breast.outside[box], breast.gland[box])
+    taken = None if occupied is None else place.any_of(occupied)
+    seen = None if level is None else level[(slice(None), *box)].cpu().numpy()
+    aside = taken if ignored is None else place.any_of(ignored)
+    if seen is not None and not tissue.known:
+        hidden = None if aside is None else aside[box]
+        gland = gland_by_signal(breast.gland, breast.inside, seen, place.grid_mm, hidden)
+        breast = replace(breast, gland=gland)
     behind = breast.outside & (probability[TissueLabel.BEHIND][box] > MAYBE_BEHIND)
     before_wall, depth = (
         depth_inside(~part, place.grid_mm) - min(place.grid_mm) / 2
@@ -112,14 +124,14 @@ def find_sites(
         allowed &= _free_side(breast.inside, depth, place.any_of(real_tumor)[box], place.grid_mm)
         if not allowed.any():
             return place.nowhere("there is no breast in view without a real tumor")
-    taken = None if occupied is None else place.any_of(occupied)
     # A tumor that is there counts as gland, but draws no other one to its border.
     gland = breast.gland if taken is None else np.where(taken[box], 0, breast.gland)
     weight = _weight(gland, allowed, place.grid_mm)
-    seen = None
-    if level is not None:
+    if seen is not None:
         around = _smooth(breast.gland, place.grid_mm)
-        seen = level[(slice(None), *box)].cpu().numpy()
+        if ignored is not None and aside is not None:
+            # Nothing rises in a tumor's place: it is no vessel.
+            seen = np.where(aside[box], seen[:1], seen)
         structures, nodes = enhancing_structures(seen, breast.inside, around, place.grid_mm)
         allowed &= ~nodes
         weight[structures | ~allowed] = 0

@@ -68,6 +68,7 @@ class TissueMap:
         probability: By `TissueLabel`, shape `(5, d, h, w)`, float32, summing to 1 in a voxel.
         shape: The host's voxels along D, H and W.
         spacing: The host's voxel size, in mm.
+        known: Whether these are tissues that are known, and no estimate.
 
     Raises:
         SynBTError: If there are not five tissues.
@@ -76,6 +77,7 @@ class TissueMap:
     probability: Tensor
     shape: tuple[int, int, int]
     spacing: Spacing
+    known: bool = False
 
     def __post_init__(self) -> None:
         if self.probability.ndim != 4 or self.probability.shape[0] != len(TissueLabel):
@@ -94,7 +96,7 @@ class TissueMap:
         """
         one_hot = torch.stack([labels == value for value in TissueLabel]).to(torch.float32)
         d, h, w = labels.shape
-        return cls(to_grid(one_hot, spacing), (d, h, w), spacing)
+        return cls(to_grid(one_hot, spacing), (d, h, w), spacing, known=True)
 
     @property
     def labels(self) -> Tensor:

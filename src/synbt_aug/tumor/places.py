@@ -58,15 +58,28 @@ def places_of(
     if sites.landmarks is None:
         return None
     room = room_of(sites, shape)
-    own, footprint = _on_grid(room, mask, middle)
+    _, footprint = _on_grid(room, mask, middle)
     border = border_of(footprint, sites.grid_mm)
     found = np.full((1 + ELSEWHERE, len(STATISTICS)), np.nan, np.float32)
-    found[:1] = statistics_at(sites.landmarks, own[None], border)
+    found[0] = own_place(mask, middle, sites, sites.landmarks, shape)
     others = np.array(list(_elsewhere(room, footprint, generator)), np.int64)
     if len(others):
         index = np.stack(np.unravel_index(others, room.kind.shape), 1)
         found[1 : 1 + len(others)] = statistics_at(sites.landmarks, index, border)
     return torch.from_numpy(found).half()
+
+
+def own_place(
+    mask: Tensor,
+    middle: tuple[float, float, float],
+    sites: SiteMap,
+    landmarks: Landmarks,
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """How a tumor lies, by `STATISTICS`, shape `(4,)`; arguments as for `places_of`."""
+    own, footprint = _on_grid(room_of(sites, shape), mask, middle)
+    border = border_of(footprint, sites.grid_mm)
+    return np.asarray(statistics_at(landmarks, own[None], border)[0])
 
 
 def border_at(
