@@ -53,6 +53,24 @@ def test_nothing_asked_of_the_appearance_gives_one_about_the_template_s() -> Non
         assert not one.contrast_was_asked
 
 
+def test_twenty_four_tumors_have_as_many_looks_and_are_as_bright_as_the_bank_s() -> None:
+    # Five templates, whose surroundings are not known: their brightness is what carries over.
+    bright = (0.6, 0.9, 1.2, 1.5, 1.8)
+    one = small_bank().templates[0]._replace(surroundings=None)
+    bank = TumorBank(
+        tuple(one._replace(appearance=replace(one.appearance, enhancement=e)) for e in bright)
+    )
+    ground = ground_of(Host.of(breast()))
+    plans = [decide(ground, OF_12_MM, bank, MARGIN, seeded(seed)) for seed in range(24)]
+    looks = [plan.recipe.appearance for plan in plans if isinstance(plan, Plan)]
+    assert len({tuple(look.to_dict().values()) for look in looks}) == 24
+    drawn = sorted(look.enhancement or 0.0 for look in looks)
+    assert drawn[12] == pytest.approx(1.2, rel=0.25)
+    # Spread as the bank's are, and not all about one.
+    assert drawn[3] < 0.9 and drawn[-4] > 1.5
+    assert not {look.enhancement for look in looks} & set(bright)
+
+
 def test_a_tumor_is_as_much_brighter_than_its_surroundings_as_its_template_was() -> None:
     templates = [t._replace(surroundings=None) for t in small_bank().templates]
     dark = TumorBank(tuple(t._replace(surroundings=(0.1, 0.1)) for t in templates))
