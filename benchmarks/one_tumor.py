@@ -23,8 +23,11 @@ import torch
 import torchio
 
 from synbt_aug import BreastVolume, TumorSynthesizer
+from synbt_aug.decide.decide import decide_all
+from synbt_aug.decide.ground import Ground
 from synbt_aug.host import Host
 from synbt_aug.phantom import make_phantom
+from synbt_aug.runner import Series, run
 from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tumor.wish import Wish
 
@@ -40,6 +43,17 @@ def cpu_seconds(call: Callable[..., object], *args: object, **options: object) -
     start = time.process_time()
     call(*args, **options)
     return time.process_time() - start
+
+
+def paint(
+    painter: TumorSynthesizer, host: Host, ground: Ground, diameter_mm: float | None, seed: int
+) -> None:
+    """Decide, paint and write one tumor, all attempts, in a host whose sites are known."""
+    margin, fringe = painter.texture.hole_margin_mm, painter.texture.replaces
+    generator = torch.Generator().manual_seed(seed)
+    wishes = [Wish(diameter_mm=diameter_mm)]
+    decided = decide_all(ground, wishes, painter.bank, margin, generator, fringe=fringe)
+    run(painter.painter, [Series(host, decided, ground)], attempts=True)
 
 
 def main() -> None:
@@ -60,9 +74,8 @@ def main() -> None:
         name: TumorSynthesizer(options.weights, steps=options.steps, precision=name)
         for name in options.precisions
     }
-    known = {name: Host.of(BreastVolume(image, phantom.spacing, tumor=tumor)) for name in painters}
-    for name, painter in painters.items():
-        known[name].sites_by(painter.segmenter)
+    host = Host.of(BreastVolume(image, phantom.spacing, tumor=tumor))
+    known = {name: Ground.of(host, painter.segmenter) for name, painter in painters.items()}
     before, seconds = resident_mb(), defaultdict(list)
     for seed in range(options.rounds + 1):
         subject = torchio.Subject(image=torchio.ScalarImage(tensor=image.clone()))
@@ -73,9 +86,8 @@ def main() -> None:
                 seconds[f"{label}, {name}"].append(
                     cpu_seconds(painter, volume, seed=seed, diameter_mm=size)
                 )
-                generator = torch.Generator().manual_seed(seed)
                 seconds[f"{label}, {name}, sites known"].append(
-                    cpu_seconds(painter.paint, [known[name]], [Wish(diameter_mm=size)], [generator])
+                    cpu_seconds(paint, painter, host, known[name], size, seed)
                 )
     unit = statistics.median(seconds["RandomAffine"][1:])
     print(f"{options.steps} steps, {options.rounds} rounds, torch {torch.__version__}")
