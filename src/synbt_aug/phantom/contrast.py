@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,8 +17,12 @@ from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 from synbt_aug.phantom.uptake import LesionUptake
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.007, 0.013, 0.023, 0.042)
+BACKGROUND_KTRANS = (0.004, 0.007, 0.013, 0.026)
 BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
+# Water between fat cells, of a fat voxel, and its uptake (Ktrans per min), both lognormal: median,
+# sigma and range. Dark tissue around patients' tumors gains half of its signal early, an eighth of
+# what the tumor gains; fat alone would gain nothing.
+FAT_WATER, FAT_KTRANS = (0.09, 0.6, (0.02, 0.3)), (0.04, 0.7, (0.004, 0.2))
 # How often fat suppression fails in a corner of the field.
 CORNER_SHARE = 0.25
 
@@ -73,7 +77,9 @@ class SignalModel:
         self._anatomy = anatomy
         self._protocol = protocol
         self._tofts = ToftsModel(times_s, protocol.dose, protocol.delay_s)
-        self._table = _vary(tissue_table(protocol.field_tesla), rnd)
+        self._table = _with_water_in_fat(_vary(tissue_table(protocol.field_tesla), rnd), rnd)
+        self._water_t1 = self._table.t1.clone()
+        self._water_t1[Tissue.FAT] = self._table.t1[Tissue.GLAND]
         base = anatomy.labels.clone()
         for painted_later in (Tissue.GLAND, Tissue.VESSEL, Tissue.SKIN):
             base[base == painted_later] = Tissue.FAT
@@ -103,7 +109,7 @@ class SignalModel:
         """Noise-free signal without lesions, before coil, blur and motion."""
         anatomy, table = self._anatomy, self._table
         uptake = self._concentration(phase, table.ktrans, table.ve, table.vp)
-        water = self._spgr(uptake, table.t1, table.density, table.t2_star)
+        water = self._spgr(uptake, self._water_t1, table.density, table.t2_star)
         water = water * (1 - table.fat_fraction)
         water[Tissue.AIR] = 0
         # Tissues behind the breast are labels: their borders are softened like all others.
@@ -163,6 +169,15 @@ def _vary(table: TissueTable, rnd: Randomness) -> TissueTable:
     )  # fmt: skip
 
 
+def _with_water_in_fat(table: TissueTable, rnd: Randomness) -> TissueTable:
+    """The vessels and the stroma that fat holds, which take up contrast where fat does not."""
+    fat_fraction, ktrans, ve = table.fat_fraction.clone(), table.ktrans.clone(), table.ve.clone()
+    fat_fraction[Tissue.FAT] = 1 - rnd.lognormal(*FAT_WATER)
+    ktrans[Tissue.FAT] = rnd.lognormal(*FAT_KTRANS)
+    ve[Tissue.FAT] = table.ve[Tissue.GLAND]
+    return replace(table, fat_fraction=fat_fraction, ktrans=ktrans, ve=ve)
+
+
 def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
     """Factor on the signal: grain finer than any structure drawn elsewhere.
 
@@ -207,7 +222,7 @@ def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.03, 1.15), 0.004), 0.45)
+    level = min(max(rnd.lognormal(0.026, 1.15), 0.004), 0.45)
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:

@@ -49,9 +49,11 @@ class Randomness:
         """One number from a normal distribution."""
         return float(self.numbers.normal(mean, sd))
 
-    def lognormal(self, median: float, sigma: float) -> float:
-        """One number whose logarithm is normal with SD `sigma`."""
-        return median * math.exp(self.normal(0.0, sigma))
+    def lognormal(
+        self, median: float, sigma: float, within: tuple[float, float] = (0.0, math.inf)
+    ) -> float:
+        """One number whose logarithm is normal with SD `sigma`, clipped to `within`."""
+        return min(max(median * math.exp(self.normal(0.0, sigma)), within[0]), within[1])
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""

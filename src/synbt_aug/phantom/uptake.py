@@ -16,13 +16,13 @@ KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.0
 VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
-LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.66, 0.42, (0.15, 1.8)
+LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.70, 0.42, (0.15, 1.8)
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((18.0, 0.55), (7.0, 0.35))
 FINE_MM, FINE_UNEVENNESS = 0.9, 0.65
 
-MIN_OVER_GLAND = 3.5  # of the uptake
+MIN_OVER_GLAND = 5.5  # of the uptake
 
 CLIP_SHARE = 0.35
 CLIP_RADIUS_MM = (1.0, 2.2)
