@@ -110,6 +110,15 @@ def test_references_follow_powers_of_two_bitwise(power: int) -> None:
     assert after.high == tuple(scale * v for v in before.high)
 
 
+@pytest.mark.parametrize(
+    "dtype", [torch.int16, torch.uint8, torch.int32, torch.float32, torch.float64, torch.bfloat16]
+)
+def test_a_type_that_holds_the_signal_moves_no_reference(dtype: torch.dtype) -> None:
+    # Of 12 values that all of these types hold.
+    image = torch.randint(0, 12, (2, 12, 13, 14), generator=seeded()) * 16
+    assert measure_reference(image.to(dtype)) == measure_reference(image)
+
+
 def test_voxels_without_signal_do_not_count() -> None:
     image = breast().image
     padded = torch.zeros(2, 80, 72, 72)

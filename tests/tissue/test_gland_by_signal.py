@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from synbt_aug.tissue import gland_by_signal as gland_by_signal_module
 from synbt_aug.tissue.gland_by_signal import gland_by_signal
 
 SIDE = 32
@@ -84,3 +85,25 @@ def test_what_is_darker_than_fat_is_no_gland_where_gland_is_bright() -> None:
 def test_outside_the_breast_there_is_no_gland() -> None:
     assert not gland_by_signal(np.ones((SIDE,) * 3), INSIDE, level(), MM)[~INSIDE].any()
     assert not gland_by_signal(BELIEVED, INSIDE, level(), MM)[~INSIDE].any()
+
+
+def test_an_eighth_of_the_voxels_tells_what_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert np.count_nonzero(INSIDE) >= gland_by_signal_module._ENOUGH_VOXELS
+    thin = gland_by_signal(BELIEVED, INSIDE, level(), MM)
+    monkeypatch.setattr(gland_by_signal_module, "_ENOUGH_VOXELS", SIDE**3)
+    whole = gland_by_signal(BELIEVED, INSIDE, level(), MM)
+    assert not np.array_equal(thin, whole)
+    assert abs(dice(thin) - dice(whole)) < 0.01
+    assert ((thin >= 0.5) == (whole >= 0.5)).mean() > 0.995
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8])
+def test_between_every_second_voxel_it_is_linear(length: int) -> None:
+    line = np.arange(length, dtype=np.float32)
+    values = line[None, :, None, None] + 10 * line[None, None, :, None] + np.zeros((2, 1, 1, 3))
+    found = gland_by_signal_module._between(values[:, ::2, ::2, ::2], values.shape)
+    assert found.shape == values.shape
+    # Beyond the last that is known it stays as it is.
+    known = 1 if length == 1 else length - 1 + length % 2
+    assert np.allclose(found[:, :known, :known], values[:, :known, :known])
+    assert np.allclose(found[:, -1, 0], found[:, 2 * ((length - 1) // 2), 0])

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytic import seeded
 from synbt_aug.errors import SynBTError
 from synbt_aug.tissue import TissueLabel, TissueMap, grid_shape, to_grid
 
@@ -33,6 +35,20 @@ def test_whole_factors_give_means_of_blocks() -> None:
     volume = torch.arange(64.0).view(1, 4, 4, 4)
     coarse = to_grid(volume, (1.0, 1.0, 1.0))
     assert coarse[0, 0, 0, 0] == volume[0, :2, :2, :2].mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("factors", [(2, 2, 2), (1, 2, 4), (3, 1, 1)])
+def test_blocks_of_any_sides_and_type_are_averaged(
+    factors: tuple[int, int, int], dtype: torch.dtype
+) -> None:
+    # More planes than are taken at once, and some of them empty.
+    d, h, w = (n * f for n, f in zip((19, 5, 6), factors, strict=True))
+    volume = torch.randint(0, 200, (1, d, h, w), generator=seeded()).to(dtype)
+    volume[:, d // 4 : -d // 4] = 0
+    f_d, f_h, f_w = factors
+    coarse = to_grid(volume, (2.0 / f_d, 2.0 / f_h, 2.0 / f_w))
+    torch.testing.assert_close(coarse, F.avg_pool3d(volume.float(), factors))
 
 
 def test_coarse_slices_are_interpolated_to_the_grid() -> None:

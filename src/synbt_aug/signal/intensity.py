@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -164,8 +165,8 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
 
 
 def _channel_reference(voxels: Tensor) -> Pair:
-    """`low` and `high` of one channel's voxels, shape `(n,)`, float64."""
-    ordered = voxels.sort().values
+    """`low` and `high` of one channel's voxels, shape `(n,)`, any real dtype."""
+    ordered = sorted_values(voxels).to(torch.float64)
     low = ordered[int(LOW_PERCENTILE / 100 * (len(ordered) - 1))].item()
     above = ordered - low
     # One step, not a fixed point: where noise is strong, "above a quarter of its own median"
@@ -174,6 +175,17 @@ def _channel_reference(voxels: Tensor) -> Pair:
     body = above[int(torch.searchsorted(above, BODY_SHARE * bright, right=True)) :]
     median = body[(len(body) - 1) // 2].item() if len(body) else 0.0
     return low, low + HIGH_MEDIANS * median
+
+
+def sorted_values(values: Tensor) -> Tensor:
+    """In ascending order, shape `(n,)`, in their own dtype; as fast as there is a way to.
+
+    torch sorts short integers 15 times as fast as floats on a CPU, numpy floats 2 to 4 times as
+    fast as torch.
+    """
+    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(np.sort(values.numpy()))
+    return values.sort().values
 
 
 def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityReference:
@@ -199,7 +211,7 @@ def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityRe
             )
         # An odd step does not lock to a row length that is a power of two.
         step = max(1, len(voxels) // _SAMPLE) | 1
-        low, high = _channel_reference(voxels[::step].to(torch.float64))
+        low, high = _channel_reference(voxels[::step])
         if not high > low:
             raise SynBTError(
                 f"Intensity references need signal, but the {channel_name(number)} channel is "

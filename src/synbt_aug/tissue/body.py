@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from synbt_aug.tissue.masks import filled, opened
+
 
 def otsu_threshold(values: np.ndarray, bins: int = 128) -> float:
     """Threshold between two classes of values.
@@ -38,13 +40,12 @@ def body_mask(level: np.ndarray) -> np.ndarray:
     # finds the gland, on a logarithmic one below the body's median it finds the body.
     logs = np.log(np.clip(level, 0, None) + 0.02)
     dim = logs[level < 0.4]
-    if dim.size < 64 or np.quantile(level, 0.02) > 0.12:
+    if dim.size < 64 or np.count_nonzero(level <= 0.12) < 0.02 * level.size:
         return np.ones(level.shape, dtype=bool)
     threshold = min(max(otsu_threshold(dim), np.log(0.08)), np.log(0.20))
-    body = ndimage.binary_opening(logs > threshold)
+    body = opened(logs > threshold)
     parts, count = ndimage.label(body)
     if count > 1:
         sizes = np.bincount(parts.ravel())[1:]
-        body = np.isin(parts, np.flatnonzero(sizes >= 0.05 * sizes.max()) + 1)
-    filled: np.ndarray = ndimage.binary_fill_holes(body)
-    return filled
+        body = np.append(False, sizes >= 0.05 * sizes.max())[parts]
+    return filled(body)

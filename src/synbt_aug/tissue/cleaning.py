@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from synbt_aug.tissue.labels import TissueLabel
+from synbt_aug.tissue.masks import dilated, enclosed, eroded
 
 #: Margins are kept from voxels that are breast with less probability than this: where the
 #: network is in doubt about the chest wall, it may lie there.
@@ -73,7 +74,13 @@ def clean(
     if body is not None:
         found &= body
     voxel_cm3 = math.prod(grid_mm) / 1000
-    inside = _behind_skin(_large_parts(found, voxel_cm3), probability.argmax(0))
+    parts, count = ndimage.label(found)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1) * voxel_cm3
+    sizes[0] = 0
+    large = sizes >= max(SMALLEST_SHARE * sizes.max(), SMALLEST_CM3)
+    if np.count_nonzero(large) > 1:
+        large = _behind_skin(parts, large, probability.argmax(0))
+    inside: np.ndarray = large[parts]
     if not inside.any():
         return Breast(inside, ~inside, np.zeros_like(gland))
     holes = _holes(inside, voxel_cm3)
@@ -87,45 +94,33 @@ def clean(
     return Breast(inside, outside, np.where(inside & ~holes, gland, 0).astype(np.float32))
 
 
-def _large_parts(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:
-    parts, count = ndimage.label(mask)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1) * voxel_cm3
-    sizes[0] = 0
-    large = sizes >= max(SMALLEST_SHARE * sizes.max(), SMALLEST_CM3)
-    kept: np.ndarray = large[parts]
-    return kept
-
-
-def _behind_skin(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The parts that skin covers; all where it covers none, as in a crop inside a breast.
+def _behind_skin(parts: np.ndarray, large: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Those of several large parts that skin covers; all where it covers none, as in a crop.
 
     Skin is that before the largest body of air: a network may draw some around a heart, too,
     towards the dark lung.
+
+    Args:
+        parts: Numbers of the parts by voxel, shape `(d, h, w)`.
+        large: Which of them may be breast, boolean, by number.
+        labels: The likeliest tissue, shape `(d, h, w)`.
     """
-    parts, count = ndimage.label(mask)
-    if count < 2:
-        return mask
     bodies, number = ndimage.label(labels == TissueLabel.BACKGROUND)
     sizes = np.bincount(bodies.ravel(), minlength=number + 1)
     sizes[0] = 0
-    in_front = ndimage.binary_dilation((bodies > 0) & (bodies == sizes.argmax()), None, _TO_SKIN)
+    in_front = dilated((bodies > 0) & (bodies == sizes.argmax()), _TO_SKIN)
     skin = (labels == TissueLabel.SKIN) & in_front
-    surface = mask & ~ndimage.binary_erosion(mask, border_value=1)
-    covered = surface & ndimage.binary_dilation(skin, iterations=_TO_SKIN)
-    whole, behind = (np.bincount(parts[m], minlength=count + 1) for m in (surface, covered))
-    kept = behind >= LEAST_SKIN_SHARE * np.maximum(whole, 1)
-    kept[0] = False
-    found: np.ndarray = kept[parts] if kept.any() else mask
-    return found
+    mask = large[parts]
+    surface = mask & ~eroded(mask, beyond=True)
+    covered = surface & dilated(skin, _TO_SKIN)
+    whole, behind = (np.bincount(parts[m], minlength=len(large)) for m in (surface, covered))
+    kept: np.ndarray = large & (behind >= LEAST_SKIN_SHARE * np.maximum(whole, 1))
+    return kept if kept.any() else large
 
 
 def _holes(mask: np.ndarray, voxel_cm3: float) -> np.ndarray:
     """Small parts of the rest that nothing joins to the end of the volume."""
-    parts, count = ndimage.label(~mask)
-    small = np.bincount(parts.ravel(), minlength=count + 1) * voxel_cm3 <= LARGEST_HOLE_CM3
-    small[0] = False
-    for axis in range(3):
-        for end in (0, -1):
-            small[np.take(parts, end, axis)] = False
+    parts, sizes = enclosed(mask)
+    small = (sizes > 0) & (sizes * voxel_cm3 <= LARGEST_HOLE_CM3)
     holes: np.ndarray = small[parts]
     return holes

@@ -11,6 +11,8 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from synbt_aug.tissue.masks import dilated
+
 #: Wider things are no vessels or nodes, in mm.
 WIDEST_MM = 9.0
 
@@ -57,13 +59,25 @@ def enhancing_structures(
     sides = [2 * round(WIDEST_MM / (2 * mm)) + 1 for mm in grid_mm]
     if not inside.any() or all(side == 1 for side in sides):
         return nothing, nothing
-    top = rise - ndimage.grey_opening(rise, sides)
+    top = rise - _extremes(_extremes(rise, sides, np.minimum), sides, np.maximum)
     values = top[inside]
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     least = max(LEAST_RISE, middle + LEAST_SD * spread, float(np.quantile(values, 1 - MOST_SHARE)))
     found = inside & (top > least * (1 + GLAND_SHINES * around_gland))
     return found, _nodes(found, around_gland, grid_mm) & inside
+
+
+def _extremes(values: np.ndarray, sides: list[int], extreme: np.ufunc) -> np.ndarray:
+    """The extreme of a box around each voxel; one after the other they are an opening."""
+    for axis, side in enumerate(sides):
+        found = values.copy()
+        old, new = np.moveaxis(values, axis, 0), np.moveaxis(found, axis, 0)
+        for k in range(1, min(side // 2, len(old) - 1) + 1):
+            extreme(new[k:], old[:-k], out=new[k:])
+            extreme(new[:-k], old[k:], out=new[:-k])
+        values = found
+    return values
 
 
 def _nodes(
@@ -85,5 +99,4 @@ def _nodes(
         nodes[k] = compact and float(around_gland[box][here].mean()) < NODE_GLAND
     if not nodes.any():
         return np.zeros_like(found)
-    grown: np.ndarray = ndimage.binary_dilation(nodes[parts])
-    return grown
+    return dilated(nodes[parts])

@@ -8,6 +8,7 @@ normal classes of log signal over the level of the fat around, estimated from th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,10 @@ _LEAST_APART = 0.5
 
 #: Voxels of either tissue that an estimate needs.
 _LEAST_VOXELS = 50.0
+
+#: Breasts of so many voxels are estimated from every second one along each axis: in 12 phantoms of
+#: five protocols mean Dice with the true gland is .718, by other eighths .719 to .720, by all .719.
+_ENOUGH_VOXELS = 20_000
 
 #: Smallest level of which a logarithm is taken, over the reference range; least SD of a class.
 _DARKEST, _LEAST_SD = 0.02, 0.02
@@ -82,29 +87,73 @@ def gland_by_signal(
         IEEE Transactions on Medical Imaging 18, 1999: classes, bias field and atlas in turn.
     """
     seen = inside if ignored is None else inside & ~ignored
-    prior = gland.clip(_LEAST_PRIOR, 1 - _LEAST_PRIOR)
-    log_odds = np.log(prior / (1 - prior))
-    log_level = np.log(np.maximum(level, _DARKEST)).astype(np.float32)
     found = np.where(inside, gland, 0).astype(np.float32)
-    for step in range(_ROUNDS):
-        over_fat = log_level - _level_around(log_level, np.where(seen, 1 - found, 0), grid_mm)
-        classes = _classes(over_fat[:, seen], found[seen])
-        last = step == _ROUNDS - 1
-        if classes is None or (last and classes.apart < _LEAST_APART):
-            return np.where(inside, gland, 0).astype(np.float32)
-        share = _PRIOR if last else _PRIOR_WHILE_FITTING
-        evidence = _log_ratio(classes, over_fat[:, seen])
-        odds = evidence + share * log_odds[seen] + (1 - share) * np.log(classes.odds)
-        found[seen] = 1 / (1 + np.exp(-odds.clip(-30, 30)))
+    log_level = np.log(np.maximum(level, _DARKEST)).astype(np.float32)
+    # What holds for all of a breast is estimated from an eighth of it as well.
+    step = 2 if np.count_nonzero(seen) >= _ENOUGH_VOXELS else 1
+    thin = (slice(None, None, step),) * 3
+    apart_mm = [step * mm for mm in grid_mm]
+    fitted = _fit(found[thin], seen[thin], log_level[(slice(None), *thin)], apart_mm)
+    if fitted is None:
+        return found
+    classes, around = fitted
+    if step > 1:
+        around = _between(around, level.shape)
+    over_fat = log_level[:, seen] - around[:, seen]
+    found[seen] = _share_of_gland(classes, over_fat, found[seen], _PRIOR)
     return found
 
 
-def _level_around(
-    values: np.ndarray, weight: np.ndarray, grid_mm: tuple[float, float, float]
+def _fit(
+    gland: np.ndarray, seen: np.ndarray, log_level: np.ndarray, grid_mm: Sequence[float]
+) -> tuple[_Classes, np.ndarray] | None:
+    """The two classes, and the level of the fat around each voxel, `(channels, d, h, w)`.
+
+    None where the signal does not part them.
+    """
+    believed, here = gland[seen], log_level[:, seen]
+    found, weight = believed, np.zeros_like(gland)
+    for left in reversed(range(_ROUNDS)):
+        weight[seen] = 1 - found
+        around = _level_around(log_level, weight, grid_mm)
+        over_fat = here - around[:, seen]
+        classes = _classes(over_fat, found)
+        if classes is None:
+            break
+        if left:
+            found = _share_of_gland(classes, over_fat, believed, _PRIOR_WHILE_FITTING)
+        elif classes.apart >= _LEAST_APART:
+            return classes, around
+    return None
+
+
+def _share_of_gland(
+    classes: _Classes, over_fat: np.ndarray, believed: np.ndarray, share: float
 ) -> np.ndarray:
+    """Probability of gland for levels over fat `(channels, n)`, with a share of the prior."""
+    prior = believed.clip(_LEAST_PRIOR, 1 - _LEAST_PRIOR)
+    odds = _log_ratio(classes, over_fat) + share * np.log(prior / (1 - prior))
+    odds += (1 - share) * np.log(classes.odds)
+    return np.asarray(1 / (1 + np.exp(-odds.clip(-30, 30))), np.float32)
+
+
+def _between(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Every second voxel along each axis to all of them, linearly, up to `shape`."""
+    for axis, length in enumerate(shape[1:], 1):
+        every = np.moveaxis(values, axis, 0)
+        all_of = np.empty((length, *every.shape[1:]), values.dtype)
+        all_of[::2] = every
+        inner = (every[1:] + every[:-1]) / 2
+        all_of[1 : 2 * len(inner) : 2] = inner
+        if length % 2 == 0:
+            all_of[-1] = every[-1]
+        values = np.moveaxis(all_of, 0, axis)
+    return values
+
+
+def _level_around(values: np.ndarray, weight: np.ndarray, grid_mm: Sequence[float]) -> np.ndarray:
     """Weighted mean of each channel within the reach of `FIELD_MM`."""
     sigma = [FIELD_MM / mm for mm in grid_mm]
-    weight = weight.astype(np.float32)
     total, *sums = (
         ndimage.gaussian_filter(part, sigma, truncate=2.0)
         for part in (weight, *(channel * weight for channel in values))

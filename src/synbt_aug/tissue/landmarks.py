@@ -6,6 +6,7 @@ in a host that is painted speak the same language.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from synbt_aug.grid.mask import separable
 from synbt_aug.tissue.labels import TissueLabel
+from synbt_aug.tissue.masks import dilated
 from synbt_aug.tissue.sides import sides
 
 #: Distances are cut off here, in mm.
@@ -55,17 +58,20 @@ class Landmarks(NamedTuple):
         """
         box = tuple(slice(s, s + n) for s, n in zip(self.start, self.gland.shape, strict=True))
         # Its border is half tumor, half what is around.
-        hidden = ndimage.binary_dilation(tumor[box])
+        hidden = torch.from_numpy(dilated(tumor[box]))
         if not hidden.any():
             return self
-        known = (~hidden).astype(np.float32)
-        sigma = [_FILL_MM / mm for mm in grid_mm]
-        share, weight = (
-            ndimage.gaussian_filter(part, sigma, truncate=6.0)
-            for part in (self.gland.float().numpy() * known, known)
+        gland, known = self.gland.float(), (~hidden).float()
+        # Where it is hidden alone is the mean wanted.
+        first, last = (end(hidden.nonzero(), 0) for end in (torch.amin, torch.amax))
+        there = tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+        d, h, w = (
+            torch.from_numpy(_blur(n, _FILL_MM / mm)[part])
+            for n, mm, part in zip(hidden.shape, grid_mm, there, strict=True)
         )
-        fill = share / np.maximum(weight, 1e-6)
-        gland = torch.where(torch.from_numpy(hidden), torch.from_numpy(fill), self.gland.float())
+        share, weight = separable(torch.stack([gland * known, known]), (d, h, w))
+        fill = share / weight.clamp_min(1e-6)
+        gland[there] = torch.where(hidden[there], fill, gland[there])
         return self._replace(gland=gland.half())
 
 
@@ -93,7 +99,7 @@ def find_landmarks(
     skin, chest = (_distance_to(part, grid_mm) for part in (air, behind))
     nipple = np.full(seen.shape, np.nan, np.float32)
     if behind.any():
-        side = sides(inside, _depth(inside, grid_mm), grid_mm)
+        side = sides(inside, ~inside, grid_mm)
         for number in range(1, int(side.max()) + 1):
             here = side == number
             reached = np.where(here, chest, 0)
@@ -111,16 +117,19 @@ def find_landmarks(
     )
 
 
+@lru_cache(maxsize=64)
+def _blur(length: int, sigma: float) -> np.ndarray:
+    """A Gaussian along an axis as a matrix, float32; beyond its ends the axis is reflected."""
+    unit = np.eye(length, dtype=np.float32)
+    return np.asarray(ndimage.gaussian_filter1d(unit, sigma, axis=0, truncate=6.0))
+
+
 def _distance_to(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
     """To the nearest face of a mask's voxels, in mm; NaN where there is none."""
     if not mask.any():
         return np.full(mask.shape, np.nan, np.float32)
     found = ndimage.distance_transform_edt(~mask, sampling=grid_mm)
     return np.asarray(np.maximum(found - min(grid_mm) / 2, 0), np.float32)
-
-
-def _depth(inside: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
-    return np.asarray(ndimage.distance_transform_edt(inside, sampling=grid_mm), np.float32)
 
 
 def _distance_from(point: np.ndarray, grid_mm: tuple[float, ...], voxels: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class NetworkSettings:
 
 
 #: Sides of the means of the signal that the last layer sees, in voxels.
-_SMOOTHINGS = (1, 3)
+SMOOTHINGS = (1, 3)
 
 
 #: Voxels up to which a volume is taken as a whole; a bilateral scan at its native size has more.
@@ -110,7 +110,7 @@ class TissueNetwork(nn.Module):
             for level, (a, _) in reversed(list(enumerate(pairs)))
         )
         self.last = nn.Conv3d(widths[0], len(TissueLabel), 1)
-        self.slope = nn.Conv3d(widths[0], len(_SMOOTHINGS) * len(TissueLabel), 1)
+        self.slope = nn.Conv3d(widths[0], len(SMOOTHINGS) * len(TissueLabel), 1)
         nn.init.zeros_(self.slope.weight)
         nn.init.zeros_(self.slope.bias)  # type: ignore[arg-type]
 
@@ -147,7 +147,7 @@ class TissueNetwork(nn.Module):
                 y = block_in_slabs(merge, depth, partial(joined, up, y, levels.pop()))
             else:
                 y = merge(torch.cat([up(y), levels.pop()], dim=1))
-        means = [x if w == 1 else F.avg_pool3d(x, w, 1, w // 2) for w in _SMOOTHINGS]
+        means = [x if w == 1 else F.avg_pool3d(x, w, 1, w // 2) for w in SMOOTHINGS]
         if not in_slabs:
             return self._logits(y, means)
         logits = x.new_empty(x.shape[0], len(TissueLabel), *x.shape[2:])

@@ -22,8 +22,10 @@ from synbt_aug.networks.precision import (
     prepared,
 )
 from synbt_aug.networks.tensor_files import load_tensors, mismatch, save_tensors, shapes_in
+from synbt_aug.signal.intensity import sorted_values
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.support.files import check_output_folder, read_json, sha256_of, write_json
+from synbt_aug.tissue.channels_last import probabilities
 from synbt_aug.tissue.network import NetworkSettings, TissueNetwork
 from synbt_aug.tissue.tissue_map import TissueMap, to_grid
 from synbt_aug.volume import Spacing
@@ -58,7 +60,7 @@ def normalise(volume: Tensor, valid: Tensor | None = None) -> Tensor:
     if seen.numel() == 0:
         return torch.full_like(volume, _NOTHING, dtype=torch.float32)
     # Every k-th voxel rather than a draw: the same scan gives the same map.
-    sample = seen[:: max(1, seen.numel() // _SAMPLE)].float().sort().values
+    sample = sorted_values(seen[:: max(1, seen.numel() // _SAMPLE)].float())
     low, high = (sample[round(p * (len(sample) - 1))] for p in PERCENTILES)
     scaled = 2 * (volume.float() - low) / (high - low).clamp_min(1e-6 * high.abs() + 1e-12) - 1
     scaled = scaled.clamp(2 * _NOTHING, BRIGHTEST)
@@ -125,12 +127,19 @@ class TissueSegmenter:
             if valid is not None and not bool(valid.all()):
                 seen = to_grid(valid[None], spacing, settings.grid_mm)[0] >= 0.5
             x = normalise(coarse, seen)
-            with autocast(self.precision, here):
-                logits = self._ready(self._padded(x)[None, None].to(here))[0]
             d, h, w = x.shape
-            probability = logits[:, :d, :h, :w].float().softmax(0).to(pre.device)
+            probability = self._probabilities(self._padded(x).to(here))[:, :d, :h, :w].to(
+                pre.device
+            )
         n_d, n_h, n_w = pre.shape
         return TissueMap(probability, (n_d, n_h, n_w), spacing)
+
+    def _probabilities(self, x: Tensor) -> Tensor:
+        """Of a whole scan, `(d, h, w)` -> `(5, d, h, w)`, float32."""
+        if x.device.type == "cpu" and self.precision != "fp32":
+            return probabilities(self._ready, x)
+        with autocast(self.precision, x.device):
+            return self._ready(x[None, None])[0].float().softmax(0)
 
     def _padded(self, x: Tensor) -> Tensor:
         """Repeat the last planes until the sides suit the network: a crop's end is no skin."""

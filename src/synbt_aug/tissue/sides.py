@@ -7,6 +7,8 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from synbt_aug.tissue.masks import within
+
 #: Depths at which two breasts that touch are told apart, in mm.
 _DEPTHS_MM = (0.0, 5.0, 8.0, 11.0)
 
@@ -16,7 +18,10 @@ _CM3 = 8.0
 
 
 def sides(
-    inside: np.ndarray, depth_mm: np.ndarray, grid_mm: tuple[float, float, float]
+    inside: np.ndarray,
+    outside: np.ndarray,
+    grid_mm: tuple[float, float, float],
+    surface_mm: float = 0.0,
 ) -> np.ndarray:
     """Number the breasts.
 
@@ -24,15 +29,16 @@ def sides(
 
     Args:
         inside: Breast, boolean, shape `(d, h, w)`.
-        depth_mm: Distance to what is not breast, same shape.
+        outside: What depths are measured from, boolean, same shape.
         grid_mm: Voxel size, in mm.
+        surface_mm: How far from the centres of those voxels the surface lies.
 
     Returns:
         1, 2, ... by breast, 0 elsewhere; same shape. All 1 where there is one breast.
     """
     voxel_cm3 = math.prod(grid_mm) / 1000
     for least in _DEPTHS_MM:
-        parts, count = ndimage.label(inside & (depth_mm >= least))
+        parts, count = ndimage.label(inside & ~within(outside, least + surface_mm, grid_mm))
         if count < 2:
             continue
         cm3 = np.bincount(parts.ravel(), minlength=count + 1) * voxel_cm3

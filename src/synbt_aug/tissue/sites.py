@@ -22,6 +22,7 @@ from synbt_aug.tissue.enhancing import enhancing_structures
 from synbt_aug.tissue.gland_by_signal import gland_by_signal
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.landmarks import Landmarks, find_landmarks
+from synbt_aug.tissue.masks import within
 from synbt_aug.tissue.sides import sides
 from synbt_aug.tissue.site_map import CLEARANCE_MM, SiteMap, box_of, depth_inside, near
 from synbt_aug.tissue.tissue_map import TissueMap, grid_shape, to_grid
@@ -110,18 +111,18 @@ def find_sites(
         gland = gland_by_signal(breast.gland, breast.inside, seen, place.grid_mm, hidden)
         breast = replace(breast, gland=gland)
     behind = breast.outside & (probability[TissueLabel.BEHIND][box] > MAYBE_BEHIND)
-    before_wall, depth = (
-        depth_inside(~part, place.grid_mm) - min(place.grid_mm) / 2
-        for part in (behind, breast.outside)
-    )
-    allowed = breast.inside & (depth >= SKIN_MARGIN_MM) & (before_wall >= MARGIN_MM)
+    # Surfaces lie half a voxel before the centres of what is behind them.
+    half = min(place.grid_mm) / 2
+    allowed = breast.inside & ~within(breast.outside, SKIN_MARGIN_MM + half, place.grid_mm)
+    allowed &= ~within(behind, MARGIN_MM + half, place.grid_mm)
     if not allowed.any():
         return place.nowhere(
             f"the breast in view is nowhere {SKIN_MARGIN_MM:.0f} mm away from the skin and "
             f"{MARGIN_MM:.0f} mm from the chest wall"
         )
     if real_tumor is not None and bool(real_tumor.any()):
-        allowed &= _free_side(breast.inside, depth, place.any_of(real_tumor)[box], place.grid_mm)
+        side = sides(breast.inside, breast.outside, place.grid_mm, half)
+        allowed &= _without(place.any_of(real_tumor)[box] & breast.inside, side)
         if not allowed.any():
             return place.nowhere("there is no breast in view without a real tumor")
     # A tumor that is there counts as gland, but draws no other one to its border.
@@ -184,8 +185,8 @@ def sites_of_roi(
     box = box_of(inside)
     allowed = allowed[box]
     if real_tumor is not None and bool(real_tumor.any()):
-        depth = depth_inside(inside[box], place.grid_mm)
-        allowed &= _free_side(inside[box], depth, place.any_of(real_tumor)[box], place.grid_mm)
+        side = sides(inside[box], ~inside[box], place.grid_mm)
+        allowed &= _without(place.any_of(real_tumor)[box] & inside[box], side)
         if not allowed.any():
             return place.nowhere("there is no part of the roi without a real tumor")
     taken = None if occupied is None else place.any_of(occupied)
@@ -247,13 +248,9 @@ class _Place:
         )
 
 
-def _free_side(
-    inside: np.ndarray, depth: np.ndarray, tumor: np.ndarray, grid_mm: tuple[float, float, float]
-) -> np.ndarray:
-    """The breasts that hold no tumor."""
-    side = sides(inside, depth, grid_mm)
-    taken = np.unique(side[tumor & inside])
-    return (side > 0) & ~np.isin(side, taken)
+def _without(tumor: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """The breasts that hold no tumor, of those numbered by `sides`."""
+    return (side > 0) & ~np.isin(side, np.unique(side[tumor]))
 
 
 def _smooth(share: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:

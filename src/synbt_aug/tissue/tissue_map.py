@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +19,9 @@ from synbt_aug.volume import Spacing
 #: Side of the working grid's voxels, in mm: skin is 1.5 mm, the finest strand of gland that a
 #: tumor's site depends on about 3 mm.
 WORKING_MM = 2.0
+
+#: Planes of the grid that are averaged at once: what they are made of stays in the cache.
+_PLANES = 8
 
 
 def grid_shape(
@@ -50,14 +57,41 @@ def _channel_to_grid(channel: Tensor, spacing: Spacing, mm: float) -> Tensor:
     n_d, n_h, n_w = channel.shape[1:]
     target = grid_shape((n_d, n_h, n_w), spacing, mm)
     finer = tuple(max(new, old) for new, old in zip(target, channel.shape[1:], strict=True))
-    batch = channel[None].to(torch.float32)
-    if finer != tuple(channel.shape[1:]):
-        batch = F.interpolate(batch, finer, mode="trilinear", align_corners=False)
     # Whole factors are the common case; the pooling of odd ones is five times slower.
     factors = [old // new for old, new in zip(finer, target, strict=True)]
-    if all(new * f == old for new, f, old in zip(target, factors, finer, strict=True)):
+    whole = all(new * f == old for new, f, old in zip(target, factors, finer, strict=True))
+    same = finer == tuple(channel.shape[1:])
+    if whole and same and channel.device.type == "cpu":
+        return _means_of_blocks(channel[0], factors)[None]
+    batch = channel[None].to(torch.float32)
+    if not same:
+        batch = F.interpolate(batch, finer, mode="trilinear", align_corners=False)
+    if whole:
         return F.avg_pool3d(batch, factors)[0]
     return F.adaptive_avg_pool3d(batch, target)[0]
+
+
+def _means_of_blocks(volume: Tensor, factors: Sequence[int]) -> Tensor:
+    """`avg_pool3d` of one channel on the CPU, some planes at a time: a third of its time.
+
+    Args:
+        volume: Shape `(D, H, W)`, any real dtype.
+        factors: Sides of the blocks, which fill the volume.
+    """
+    f_d, f_h, f_w = factors
+    means = torch.empty([n // f for n, f in zip(volume.shape, factors, strict=True)])
+    for start in range(0, len(means), _PLANES):
+        total: np.ndarray = means[start : start + _PLANES].numpy()
+        there = volume[start * f_d : (start + _PLANES) * f_d]
+        if there.dtype == torch.bool and not there.any():
+            total[:] = 0
+            continue
+        planes = there.to(torch.float32).numpy()
+        rows = reduce(np.add, (planes[k::f_d] for k in range(f_d)))
+        columns = reduce(np.add, (rows[:, k::f_h] for k in range(f_h)))
+        np.copyto(total, reduce(np.add, (columns[:, :, k::f_w] for k in range(f_w))))
+        total /= math.prod(factors)
+    return means
 
 
 @dataclass(frozen=True)
