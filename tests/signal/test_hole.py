@@ -111,3 +111,13 @@ def test_tissue_shows_in_either_channel() -> None:
         q = torch.full((1, 2, 5, 5, 5), -1.0)
         q[:, channel] = 0.0
         assert tissue(q).all()
+
+
+def test_holes_are_filled_as_if_all_of_the_windows_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, holes = noise(3, 2), torch.cat([HOLE, HOLE.roll((7, -4), (1, 3))])
+    known = torch.rand(2, SIDE, SIDE, SIDE, generator=seeded(4)) > 0.3
+    part = fill_hole(q, holes, known)
+    monkeypatch.setattr("synbt_aug.signal.hole._box_of", lambda hole: (slice(None),) * 3)
+    torch.testing.assert_close(part, fill_hole(q, holes, known), rtol=0, atol=1e-6)
+    nothing = torch.zeros_like(holes)
+    assert torch.equal(fill_hole(q, nothing, known), q)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian, gaussian_mean
+from synbt_aug.signal.intensity import sorted_values
 from synbt_aug.support.device import sent
 
 #: What varies within this many voxels is taken for noise.
@@ -131,7 +132,7 @@ def _quiet(fine: Tensor, tissue: Tensor) -> Tensor:
     whole = torch.where(none[:, None, None, None, None], weight, whole)
     among = torch.where(whole > 0, variance, torch.inf).flatten(2)
     # An odd step does not lock to a row length that is a power of two.
-    among = among[..., :: max(1, among.shape[-1] // _SAMPLE) | 1].sort(-1).values
+    among = sorted_values(among[..., :: max(1, among.shape[-1] // _SAMPLE) | 1])
     number = among.isfinite().sum(-1, keepdim=True)
     at = (_QUIET * (number - 1)).clamp_min(0).long()
     limit = among.gather(2, at)[..., None, None]

@@ -150,6 +150,10 @@ def statistics_at(landmarks: Landmarks, sites: np.ndarray, border: np.ndarray) -
     last = np.array(landmarks.gland.shape) - 1
     here = np.clip(sites - landmarks.start, 0, last)
     distances = landmarks.distance_mm.numpy()[(slice(None), *here.T)].T
-    around = np.clip(sites[:, None] - landmarks.start + border, 0, last)
-    gland = landmarks.gland.numpy()[tuple(np.moveaxis(around, -1, 0))].mean(1, dtype=np.float32)
+    # One axis after the other, as flat indices: sites by borders by axes are a million numbers.
+    around = np.zeros((len(sites), len(border)), np.int64)
+    for axis, n in enumerate(landmarks.gland.shape):
+        own = sites[:, axis] - landmarks.start[axis]
+        around = around * n + np.clip(own[:, None] + border[:, axis], 0, n - 1)
+    gland = landmarks.gland.numpy().ravel().take(around).mean(1, dtype=np.float32)
     return np.concatenate([distances, gland[:, None]], 1).astype(np.float32)
