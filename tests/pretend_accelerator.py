@@ -13,10 +13,9 @@ would refuse to raises.
 
 from __future__ import annotations
 
-import traceback
+import sys
 from collections import Counter
 from contextlib import nullcontext
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -85,10 +84,12 @@ def _current() -> PretendAccelerator:
 
 def _where() -> str:
     """The innermost line of the package that asked for it."""
-    for frame in reversed(traceback.extract_stack()):
-        path = Path(frame.filename)
-        if path.name != Path(__file__).name and any(root in path.parts for root in _ROOTS):
-            return f"{path.name}:{frame.lineno} ({frame.name})"
+    frame = sys._getframe(1)
+    while frame is not None:
+        folders, _, name = frame.f_code.co_filename.rpartition("/")
+        if any(f"/{root}/" in f"{folders}/" for root in _ROOTS):
+            return f"{name}:{frame.f_lineno} ({frame.f_code.co_name})"
+        frame = frame.f_back
     return "the test"
 
 
@@ -100,6 +101,7 @@ class PretendAccelerator(TorchDispatchMode):
         waits: Where the CPU would have waited, in order.
         to_device, to_host: Bytes copied.
         by_line: Launches by the line of the package that asked for them.
+        recording: Takes each operation down, as a CUDA graph does; None: nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -109,6 +111,7 @@ class PretendAccelerator(TorchDispatchMode):
         self.to_device = 0
         self.to_host = 0
         self.by_line: Counter[str] = Counter()
+        self.recording: Any = None
 
     def put(self, tensor: Tensor) -> Tensor:
         """A copy on the pretend device; not counted."""
@@ -190,11 +193,14 @@ class PretendAccelerator(TorchDispatchMode):
         self._refuse_mixed(name, leaves)
         picks = self._picks_by_mask(name, args) or self._copies_an_index(name, args)
         if touched and (name in _WAITING or picks):
+            self._refuse_recording(name)
             self.waits.append(f"{name} at {_where()}")
         if not self._only_looks(func, name):
             self.launches += 1
             self.by_line[_where()] += 1
         out = func(*inner_args, **inner)
+        if self.recording is not None:
+            self.recording.write(func, inner_args, inner, out)
         if name in ("_local_scalar_dense", "item", "is_nonzero", "equal"):
             return out
         if name.endswith("_") and not name.startswith("__") and isinstance(args[0], Far):
@@ -203,7 +209,12 @@ class PretendAccelerator(TorchDispatchMode):
             return kwargs["out"]
         return tree_map_only(Tensor, lambda x: x if isinstance(x, Far) else Far(x), out)
 
+    def _refuse_recording(self, name: str) -> None:
+        if self.recording is not None:
+            raise RuntimeError(f"{name} is not permitted while a stream records, at {_where()}")
+
     def _copied(self, result: Tensor, there: bool, waits: bool) -> Tensor:
+        self._refuse_recording("a copy between devices")
         size = result.numel() * result.element_size()
         if there:
             self.to_device += size

@@ -39,12 +39,13 @@ from synbt_aug.grid.support import beside
 from synbt_aug.grid.window import Window, cube, cut, window_around
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
+from synbt_aug.paint.onto_hosts import Footprint, footprint
 from synbt_aug.signal.intensity import IntensityReference, from_linear
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume, Spacing, Synthesis
-from synbt_aug.write import Written, footprint, paint_and_write, write
+from synbt_aug.write import Written, paint_and_write, write
 
 spacings = st.tuples(*[st.floats(0.5, 3.0)] * 3)
 SIDE = 32
@@ -373,6 +374,13 @@ def test_an_only_piece_and_one_of_two_alike_stay_however_small() -> None:
 # --- in the host's place ---
 
 
+def where(one: Cut) -> Footprint:
+    """Of a single window."""
+    (plan,), (host,) = one.plans, one.hosts
+    free, shift = plan.free_region(host.volume.shape), torch.tensor([plan.shift_mm])
+    return footprint(plan.recipe.window, one.label.labelled, free[None], shift)
+
+
 @pytest.mark.parametrize("spacing", [MM, (0.6, 0.8, 1.2)])
 def test_what_is_painted_takes_the_hosts_place(spacing: Spacing) -> None:
     # Smooth around the tumor, so that there is no noise to add; a vessel crosses it.
@@ -384,9 +392,7 @@ def test_what_is_painted_takes_the_hosts_place(spacing: Spacing) -> None:
     one = shape_in(image, LUMP, window)
     written = write(one, torch.full_like(one.linear, 6.0), replaces=True)
     deep = torch.zeros(shape, dtype=torch.bool)
-    deep[window.host_box(shape)] = (
-        footprint(one.hosts, one.plans, one.label.distance).distance[0] < -1.1
-    )
+    deep[window.host_box(shape)] = where(one).distance[0] < -1.1
     inside = written.result(0).image[:, deep]
     assert int(deep.sum()) > 100 and (inside - 7.0).abs().max() < 0.3
     untouched = ~written.result(0).support
@@ -398,10 +404,10 @@ def test_noise_has_one_level_across_the_blend_and_inside() -> None:
     window = middle_window((48, 48, 48))
     one = shape_in(image, LUMP, window)
     written = write(one, torch.full_like(one.linear, 99.0), replaces=True)
-    where = footprint(one.hosts, one.plans, one.label.distance)
+    place = where(one)
     for low, high in ((0.2, 0.8), (0.99, 1.0)):
         band = torch.zeros(48, 48, 48, dtype=torch.bool)
-        part = (where.weight[0] >= low) & (where.weight[0] <= high) & where.support[0]
+        part = (place.weight[0] >= low) & (place.weight[0] <= high) & place.support[0]
         band[window.host_box((48, 48, 48))] = part
         # The quietest quarter of pure noise has .87 of the level of all.
         assert written.result(0).image[:, band].std() == pytest.approx(4.6, rel=0.12)
@@ -421,9 +427,9 @@ def test_noise_is_the_scan_s_wherever_distances_from_the_outline_end(
     plan = replace(one.plans[0], label=shape, shift_mm=shift_mm)
     one = replace(one, label=shape, plans=(plan,))
     written = write(one, torch.full_like(one.linear, 99.0), replaces=True)
-    where = footprint(one.hosts, one.plans, one.label.labelled)
+    place = where(one)
     inside = torch.zeros(48, 48, 48, dtype=torch.bool)
-    inside[window.host_box((48, 48, 48))] = where.weight[0] == 1
+    inside[window.host_box((48, 48, 48))] = place.weight[0] == 1
     assert int(inside.sum()) > 50
     assert written.result(0).image[:, inside].std() == pytest.approx(4.6, rel=0.2)
 

@@ -311,6 +311,7 @@ class SynBTMixin(nnUNetTrainer):  # type: ignore[misc]
             guidance=settings.guidance,
             precision=settings.precision,
             tissue=settings.tissue,
+            graphs=settings.graphs,
         )
         if self.fold != "all":
             # Of fold "all" nnU-Net validates on what it trains on, and says so.

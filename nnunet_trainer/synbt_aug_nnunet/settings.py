@@ -20,7 +20,7 @@ from synbt_aug.support.number import check_whole
 
 #: Settings that change where and how fast, what is shown or what is let through, but not what is
 #: learned.
-_FREE = ("generator_device", "fit_cases", "examples", "lookahead", "unpainted_channels")
+_FREE = ("generator_device", "fit_cases", "examples", "graphs", "lookahead", "unpainted_channels")
 
 
 #: Settings that take the place of the base trainer's numbers.
@@ -38,6 +38,8 @@ class TrainerSettings(InjectionSettings):
         fit_cases: Cases measured for the fit verdict at the start; 0 leaves it out, fewer than 3
             leave it undecided.
         examples: Pictures of injected patches that are saved beside the results.
+        graphs: Whether a GPU replays painting and writing as CUDA graphs once a window shape has
+            come twice, with the same tumors. Off: it was not yet run on one.
         lookahead: Whether a thread paints the next batch while the network trains on this one,
             with the same tumors; on a GPU on a stream of its own. Off: it was not yet run on one.
 
@@ -50,12 +52,14 @@ class TrainerSettings(InjectionSettings):
     num_val_iterations_per_epoch: int | None = None
     fit_cases: int = FIT_CASES
     examples: int = 4
+    graphs: bool = False
     lookahead: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.lookahead, bool):
-            raise SynBTError(f"lookahead needs true or false, got {self.lookahead!r}.")
+        for name in ("graphs", "lookahead"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise SynBTError(f"{name} needs true or false, got {value!r}.")
         for name in (*DURATIONS, "fit_cases", "examples"):
             value, least = getattr(self, name), 0 if name in ("fit_cases", "examples") else 1
             if value is not None:

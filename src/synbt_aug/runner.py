@@ -25,6 +25,7 @@ from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
 from synbt_aug.paint.together import batches, joined, laid_out
 from synbt_aug.paint.verdict import Complaint, Verdict
+from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.stretched_signal import signal_for
@@ -43,12 +44,14 @@ class Painter:
         benign: Paints distractors.
         bank: The bank of the tumors whose signal a texture pastes.
         device: Where the textures work; hosts stay where they are.
+        runs: How the launches of writing are made; textures have their own.
     """
 
     texture: Texture
     benign: Texture
     bank: TumorBank
     device: torch.device
+    runs: Runs = launch_by_launch
 
     def ready(self, plan: Plan) -> Plan:
         """The plan with a real tumor's signal, where the texture pastes it."""
@@ -62,7 +65,7 @@ class Painter:
         """Paint things of one texture, whose windows are to be painted in one shape."""
         texture = self.benign if plans[0].recipe.kind == "distractor" else self.texture
         windows = Cut.of(hosts, [laid_out(plan) for plan in plans])
-        return paint_and_write(windows, texture, self.device)
+        return paint_and_write(windows, texture, self.device, self.runs)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from synbt_aug.signal.halo import with_halo
 from synbt_aug.signal.intensity import IntensityReference
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.support.device import check_device
+from synbt_aug.support.graphs import Graphs, Runs, launch_by_launch
 from synbt_aug.support.number import check_seed
 from synbt_aug.support.ranges import Range, WholeRange
 from synbt_aug.texture import SynTumor, Texture
@@ -69,6 +70,9 @@ class TumorSynthesizer:
         tissue: Finds the tissues that decide where a tumor may go: "shipped", a folder that
             `synbt train tissue` wrote, or anything that does as `Segments` says. It is not asked
             where a volume has a roi.
+        graphs: Whether a GPU replays painting and writing as CUDA graphs (`support/graphs.py`)
+            once a window shape has come twice; a `Texture` that is passed has its own way. Off:
+            it was not yet run on one.
 
     Raises:
         SynBTError: If the weights or the bank cannot be loaded, a setting is out of range, or the
@@ -90,8 +94,10 @@ class TumorSynthesizer:
         guidance: float = 1.0,
         precision: str = AUTO,
         tissue: str | Path | Segments = SHIPPED,
+        graphs: bool = False,
     ) -> None:
         self.device = check_device(device)
+        self.runs: Runs = Graphs() if graphs else launch_by_launch
         if isinstance(tissue, (str, Path)):
             tissue = load_segmenter(tissue, precision, self.device)
         self.segmenter: Segments = tissue
@@ -109,6 +115,7 @@ class TumorSynthesizer:
                 steps=steps,
                 guidance=guidance,
                 precision=precision,
+                runs=self.runs,
             )
             if isinstance(texture, str)
             else texture
@@ -280,7 +287,7 @@ class TumorSynthesizer:
     @property
     def painter(self) -> Painter:
         """What paints plans."""
-        return Painter(self.texture, self.benign, self.bank, self.device)
+        return Painter(self.texture, self.benign, self.bank, self.device, self.runs)
 
     def _plain(self, host: Host) -> AbstractContextManager[None]:
         return plain_torch((host.volume.image.device, self.device))

@@ -7,8 +7,8 @@ is told on their device: no number is read from a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,27 +16,21 @@ import torch
 from torch import Tensor
 
 from synbt_aug.decide.plan import Plan
-from synbt_aug.grid.mask import blend_weight, equivalent_diameter_mm, longest_mm
-from synbt_aug.grid.support import beside
-from synbt_aug.grid.window import Window, region, to_region, to_window
-from synbt_aug.host import Host
-from synbt_aug.paint.carried_on import carried_on
+from synbt_aug.grid.mask import equivalent_diameter_mm, longest_mm
+from synbt_aug.grid.window import Window, region, to_window
 from synbt_aug.paint.cut import Cut
-from synbt_aug.paint.phases import NOISE_STREAM, mix_for
+from synbt_aug.paint.onto_hosts import OnHosts, ToWrite, onto_hosts
+from synbt_aug.paint.phases import NOISE_STREAM, Curves
 from synbt_aug.paint.verdict import Verdict
-from synbt_aug.signal.grain import PAIR_STREAM, coloured, measure_noise
-from synbt_aug.signal.hole import HOLE_MARGIN_MM
+from synbt_aug.signal.grain import PAIR_STREAM
 from synbt_aug.signal.intensity import IntensityReference, to_linear
-from synbt_aug.signal.noise import standard_normal
+from synbt_aug.signal.noise import noise_starts
 from synbt_aug.support.device import sent
+from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
-from synbt_aug.tumor.visibility import convincing, visibility_of, zones_of
+from synbt_aug.tumor.visibility import blurs_of
 from synbt_aug.volume import Synthesis
-
-#: Changes smaller than this, over the reference range, are none: the knee and its inverse give a
-#: window back to about a millionth.
-MIN_CHANGE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -45,15 +39,18 @@ class Written:
 
     Args:
         windows: What was asked for.
-        where: What of the hosts they touch.
-        old, stored: The hosts' voxels under the windows, before and after, `(B, C, m, n, o)`.
+        free: Voxels of the hosts under the windows that may change, boolean, `(B, m, n, o)`.
+        old, stored: The hosts' voxels there, before and after, `(B, C, m, n, o)`.
+        label, support: What of them is labelled, and what may have changed, as `free`.
         verdict: What is to be known of them.
     """
 
     windows: Cut
-    where: Footprint
+    free: Tensor
     old: Tensor
     stored: Tensor
+    label: Tensor
+    support: Tensor
     verdict: Verdict
 
     def result(self, k: int) -> Synthesis:
@@ -78,15 +75,15 @@ class Written:
     def mark(self, k: int, stands: Tensor) -> Mark:
         """Where thing k is in its host; nowhere if it does not stand."""
         host, plan = self.windows.hosts[k], self.windows.plans[k]
-        label = self.where.label[k] & stands
+        label = self.label[k] & stands
         if plan.recipe.kind != "tumor":
             label = torch.zeros_like(label)
-            return Mark(plan.recipe.window, label, self.where.support[k] & stands, dict)
-        region = self.stored[k], self.where.free[k], label
+            return Mark(plan.recipe.window, label, self.support[k] & stands, dict)
+        region = self.stored[k], self.free[k], label
         measure = partial(
             _measure, host.reference, plan, self.windows.known[k], *region, self.verdict, k
         )
-        return Mark(plan.recipe.window, label, self.where.support[k] & stands, measure)
+        return Mark(plan.recipe.window, label, self.support[k] & stands, measure)
 
 
 @dataclass(frozen=True)
@@ -122,32 +119,29 @@ class Mark:
         return Synthesis(image, label, support, measure=self.measure)
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What of its host each window's shape touches: host voxels under the window, `(B, m, n, o)`.
+def paint_and_write(
+    windows: Cut, texture: Texture, device: torch.device, runs: Runs = launch_by_launch
+) -> Written:
+    """Let a texture paint windows of one shape on its device, and put them on the hosts' grids.
 
     Args:
-        distance: Signed distance to the shape's surface, in mm.
-        weight: Of the blend, in [0, 1].
-        free: Voxels of the host that may change.
-        label: Weight of at least .5, where the host is free.
-        support: What may change: weight above 0, where the host is free, beside the label.
+        windows: What is asked for.
+        texture: Paints.
+        device: Where.
+        runs: How the launches of writing are made.
     """
-
-    distance: Tensor
-    weight: Tensor
-    free: Tensor
-    label: Tensor
-    support: Tensor
-
-
-def paint_and_write(windows: Cut, texture: Texture, device: torch.device) -> Written:
-    """Let a texture paint windows of one shape on its device, and put them on the hosts' grids."""
     painted = sent(texture(windows.job(texture.hole_margin_mm).to(device)), windows.linear.device)
-    return write(windows, carried_on(painted, windows.label), replaces=texture.replaces)
+    return write(windows, painted, replaces=texture.replaces, carries=True, runs=runs)
 
 
-def write(windows: Cut, painted: Tensor, *, replaces: bool) -> Written:
+def write(
+    windows: Cut,
+    painted: Tensor,
+    *,
+    replaces: bool,
+    carries: bool = False,
+    runs: Runs = launch_by_launch,
+) -> Written:
     """Put what was painted on the hosts' grids, and look at it; nothing is read from a tensor.
 
     Args:
@@ -156,198 +150,56 @@ def write(windows: Cut, painted: Tensor, *, replaces: bool) -> Written:
             hosts' device.
         replaces: Whether it takes the host's place, with fresh noise, or its difference to the
             window is added (`Texture.replaces`).
+        carries: Whether the painted edge goes on into what leaves the body (`carried_on`).
+        runs: How the launches are made.
     """
-    hosts, plans = windows.hosts, windows.plans
-    window = plans[0].recipe.window
-    where = footprint(hosts, plans, windows.label.labelled)
-    whole = _Scale.of(hosts, painted.device)
-    scale = whole.part(0, 2)
-    image = hosts[0].volume.image
-    exact = image.dtype == torch.float64 or not image.is_floating_point()
-    there = torch.stack([region(h.volume.image, p.recipe.window) for h, p in zip(hosts, plans)])
-    whole_working = there.to(torch.float64 if exact else torch.float32)
-    old, working = there[:, :2], whole_working[:, :2]
-    weight = where.weight[:, None]
-    if replaces:
-        content = to_region(painted, window)
-        noise = _fresh_noise(windows, where, scale.to_linear(working).to(torch.float32))
-        new = _replaced(working, weight, content, noise, scale)
-        del noise
-    else:
-        content = to_region(painted - windows.linear, window)
-        new = working + weight * scale.amount(content)
-    stored = torch.where(where.support[:, None], _stored(new, old.dtype, scale.floor), old)
-    del new  # in float64, of a fine scan: not to be held while the rest is measured
-    rows = _look(windows, where, old, stored, scale, painted)
-    if there.shape[1] > 2:
-        new = _further(windows, where, content, whole_working, whole, replaces)
-        floor = whole.floor[:, 2:]
-        new = torch.where(where.support[:, None], _stored(new, there.dtype, floor), there[:, 2:])
-        stored = torch.cat([stored, new], 1)
-    return Written(windows, where, there, stored, Verdict(rows))
+    given = _to_write(windows, painted, replaces=replaces, carries=carries)
+    done: OnHosts = runs(onto_hosts, given, painted.device)
+    return Written(windows, given.free, given.there, *done[:-1], Verdict(done.rows))
 
 
-def _replaced(
-    working: Tensor, weight: Tensor, content: Tensor, noise: Tensor, scale: _Scale
-) -> Tensor:
-    """What is painted in the host's place by the weight, with its noise, in the hosts' units."""
-    # Host and new noise are independent: so weighted, their sum keeps its variance throughout.
-    fresh = (2 * weight - weight.square()).sqrt() * scale.amount(noise)
-    return working + weight * (scale.from_linear(content) - working) + fresh
-
-
-def _further(
-    windows: Cut, where: Footprint, content: Tensor, working: Tensor, scale: _Scale, replaces: bool
-) -> Tensor:
-    """The further phases as they are to be, in the hosts' units, shape `(B, P, m, n, o)`.
-
-    Args:
-        windows: What was asked for.
-        where: In the hosts.
-        content: The painted pair, or its change, before the knee, `(B, 2, m, n, o)`.
-        working: The hosts, all channels, `(B, 2 + P, m, n, o)`.
-        scale: Of all channels.
-        replaces: As for `write`.
-    """
-    linear = scale.to_linear(working).to(torch.float32)
-    rest, units, weight = working[:, 2:], scale.part(2, None), where.weight[:, None]
-    mix = mix_for(windows.plans, linear, _around(windows, where))
-    if not replaces:
-        return rest + weight * units.amount(mix.change(content))
-    noise = _fresh_noise(windows, where, linear[:, 2:], NOISE_STREAM)
-    return _replaced(rest, weight, mix.of(content), noise, units)
-
-
-def footprint(hosts: Sequence[Host], plans: Sequence[Plan], distance: Tensor) -> Footprint:
-    """Where in their hosts the shapes lie.
-
-    Args:
-        hosts: One for each plan.
-        plans: Their windows have one shape and spacing.
-        distance: Signed distance to their surfaces, in mm, shape `(B, *window.shape)`, on the
-            hosts' device.
-
-    Returns:
-        The support ends at most 2 mm, or one voxel an axis, beyond the label. A label's volume is
-        that of the shape's part over the host, to a voxel.
-    """
-    window = plans[0].recipe.window
-    on_host = to_region(distance, window)
+def _to_write(windows: Cut, painted: Tensor, *, replaces: bool, carries: bool) -> ToWrite:
+    """What writing takes; what plans and references say lies on the CPU, to be sent together."""
+    hosts, plans, label = windows.hosts, windows.plans, windows.label
+    recipes = [plan.recipe for plan in plans]
+    window = recipes[0].window
+    pairs = [(host.reference.low, host.reference.high) for host in hosts]
+    # Subtracted before float32 coarsens them.
+    spans = [[h - low for low, h in zip(*pair, strict=True)] for pair in pairs]
     shifts = [plan.shift_mm for plan in plans]
-    if any(shifts):
-        shift = sent(torch.tensor(shifts), distance.device)
-        on_host = on_host - shift.view(-1, 1, 1, 1)
-    free = torch.zeros_like(on_host, dtype=torch.bool)
-    for row, host, plan in zip(free, hosts, plans, strict=True):
-        if plan.free is not None:
-            row.copy_(sent(plan.free, row.device))
-        else:
-            row[plan.recipe.window.inside_region(host.volume.shape)] = True
-    weight = blend_weight(on_host)
-    label = (weight >= 0.5) & free
-    support = (weight > 0) & free & beside(label, window.spacing)
-    return Footprint(on_host, weight, free, label, support)
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Intensity references of B hosts, shape `(B, C, 1, 1, 1)` each."""
-
-    low: Tensor
-    range: Tensor
-    floor: Tensor
-
-    @classmethod
-    def of(cls, hosts: Sequence[Host], device: torch.device) -> _Scale:
-        pairs = [(host.reference.low, host.reference.high) for host in hosts]
-        low = torch.tensor([lows for lows, _ in pairs])
-        # Subtracted before float32 coarsens them.
-        spans = [[h - low for low, h in zip(*pair, strict=True)] for pair in pairs]
-        low, span = (sent(t, device)[..., None, None, None] for t in (low, torch.tensor(spans)))
-        return cls(low, span, torch.stack([host.floor for host in hosts]))
-
-    def part(self, first: int, stop: int | None) -> _Scale:
-        """Those of some channels."""
-        return _Scale(*(t[:, first:stop] for t in (self.low, self.range, self.floor)))
-
-    def to_linear(self, signal: Tensor) -> Tensor:
-        return (signal - self.low) / self.range * 2 - 1
-
-    def from_linear(self, linear: Tensor) -> Tensor:
-        return (linear + 1) / 2 * self.range + self.low
-
-    def amount(self, linear: Tensor) -> Tensor:
-        """A difference in the hosts' units."""
-        return linear / 2 * self.range
-
-
-def _around(windows: Cut, where: Footprint) -> Tensor:
-    """Tissue outside the holes, on the hosts' grid, boolean, shape `(B, m, n, o)`."""
-    window = windows.plans[0].recipe.window
-    known = to_region(windows.known.to(torch.float32), window) >= 0.5
-    # The widest hole of all textures: nothing of what lay there is looked at. The hole is one of
-    # the body; distances from the outline may end before 3 mm, and more so where thick slices move
-    # the surface.
-    beyond = to_region(windows.label.distance, window) > HOLE_MARGIN_MM
-    return known & beyond & (where.weight == 0)
-
-
-def _fresh_noise(
-    windows: Cut, where: Footprint, linear: Tensor, stream: int = PAIR_STREAM
-) -> Tensor:
-    """Noise like the hosts' around the tumors, on their own grid, before the knee."""
-    noise = measure_noise(linear, _around(windows, where))
-    seeds = [plan.recipe.noise_seed for plan in windows.plans]
-    shape = linear.shape[1], *windows.plans[0].recipe.window.region_shape
-    return coloured(standard_normal(seeds, shape, linear.device, stream), noise)
-
-
-def _stored(new: Tensor, dtype: torch.dtype, floor: Tensor) -> Tensor:
-    """New values as the host stores them: rounded, within its dtype, not below its smallest."""
-    if dtype.is_floating_point:
-        largest = torch.finfo(dtype).max
-        new = new.clamp(-largest, largest)
-    else:
-        bounds = torch.iinfo(dtype)
-        new = new.round().clamp(bounds.min, bounds.max)
-    # Magnitude scans have no negative values.
-    return torch.maximum(new.to(dtype), floor)
-
-
-def _changed(old: Tensor, stored: Tensor, scale: _Scale) -> Tensor:
-    """Voxels that look another than before, boolean, shape `(B, m, n, o)`."""
-    differs = scale.to_linear(stored.double()) - scale.to_linear(old.double())
-    # A reference range is 2 in the units of the networks.
-    return (differs.abs() > 2 * MIN_CHANGE).any(1)
-
-
-def _look(
-    windows: Cut, where: Footprint, old: Tensor, stored: Tensor, scale: _Scale, painted: Tensor
-) -> Tensor:
-    """What is to be known of each window, as the rows of a `Verdict`."""
-    finite = painted.isfinite().flatten(1).all(1)
-    labelled = where.label.flatten(1).sum(1)
-    changed = _changed(old, stored, scale)
-    share = (changed & where.label).flatten(1).sum(1) / labelled.clamp_min(1)
-    some = (changed & where.support).flatten(1).any(1)
-    tumors = [plan.recipe.kind == "tumor" for plan in windows.plans]
-    if not any(tumors):
-        nothing = torch.zeros_like(share)
-        return _rows(finite, labelled, share, some, nothing, nothing, nothing, finite & some)
-    window = windows.plans[0].recipe.window
-    post = to_window(scale.to_linear(stored.to(torch.float32)), window)[:, 1]
-    free = to_window(where.free.to(torch.float32), window) >= 0.5
-    zones = zones_of(windows.label.within(free & windows.label.judged), windows.known)
-    shown, contrast, ratio = visibility_of(post.flatten(1), zones).unbind(1)
-    known = torch.tensor([tumors, [plan.contrast_was_asked for plan in windows.plans]])
-    tumor, asked = sent(known, share.device)
-    convinces = (labelled > 0) & convincing(shown, ratio, share, asked)
-    stands = finite & torch.where(tumor, convinces, some)
-    return _rows(finite, labelled, share, some, shown, contrast, ratio, stands)
-
-
-def _rows(*columns: Tensor) -> Tensor:
-    return torch.stack([column.to(torch.float32) for column in columns], 1)
+    seeds = [recipe.noise_seed for recipe in recipes]
+    there = [region(h.volume.image, r.window) for h, r in zip(hosts, recipes, strict=True)]
+    free = [plan.free_region(h.volume.shape) for h, plan in zip(hosts, plans, strict=True)]
+    tumors = [recipe.kind == "tumor" for recipe in recipes]
+    further = len(there[0]) - 2
+    curves = Curves.of(plans, further)
+    blurs = blurs_of(label.radius_mm, window.shape) if any(tumors) else (None, None, None)
+    return ToWrite(
+        window=replace(window, origin=(0, 0, 0)),
+        carries=carries,
+        painted=painted,
+        linear=None if replaces else windows.linear,
+        known=windows.known,
+        distance=label.distance,
+        depth=label.depth,
+        outline=label.outline,
+        there=torch.stack(there),
+        free=torch.stack(free),
+        floor=torch.stack([host.floor for host in hosts]),
+        low=torch.tensor([lows for lows, _ in pairs]),
+        span=torch.tensor(spans),
+        shift_mm=torch.tensor(shifts) if any(shifts) else None,
+        tumor=torch.tensor(tumors),
+        asked=torch.tensor([plan.contrast_was_asked for plan in plans]),
+        starts=noise_starts(seeds, PAIR_STREAM),
+        phase_starts=noise_starts(seeds, NOISE_STREAM) if further else None,
+        fractions=curves.fractions,
+        follows=curves.follows,
+        uneven_starts=curves.starts,
+        blur_d=blurs[0],
+        blur_h=blurs[1],
+        blur_w=blurs[2],
+    )
 
 
 def _measure(
@@ -365,7 +217,8 @@ def _measure(
     linear = to_linear(to_window(stored[:2].to(torch.float32), window), reference.pair)
     body, labelled = plan.label.distance[0] <= 0, plan.distance <= 0
     tumor = (body & labelled).to(linear.device)
-    inside = tumor & (to_window(free.to(torch.float32), window) >= 0.5)
+    free = sent(free, linear.device).to(torch.float32)
+    inside = tumor & (to_window(free, window) >= 0.5)
     around = known & ~labelled.to(linear.device)
     found = measure_appearance(linear, inside, around=around)
     seen = verdict.seen(k)

@@ -15,7 +15,7 @@ from synbt_aug.decide.decide import decide
 from synbt_aug.decide.plan import Plan
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
-from synbt_aug.paint.phases import UNEVEN_SD, mix_for
+from synbt_aug.paint.phases import UNEVEN_SD, Curves, Mix, mix_for
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.write import write
 
@@ -36,10 +36,15 @@ def linear_region(plan: Plan, *further: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([pair, torch.stack(rest)])[None], torch.ones((1, *shape), dtype=torch.bool)
 
 
+def mix_of(plans: list[Plan], linear: Tensor, around: Tensor) -> Mix:
+    curves = Curves.of(plans, linear.shape[1] - 2)
+    return mix_for(curves, plans[0].recipe.window, linear, around)
+
+
 def test_a_tumor_shows_the_fraction_of_its_enhancement_that_its_curve_says() -> None:
     _, plan = host_and_plan()
     linear, around = linear_region(plan, lambda p: p[1], lambda p: p[1])
-    mix = mix_for([plan], linear, around)
+    mix = mix_of([plan], linear, around)
     curve = plan.recipe.curve
     assert curve is not None
     pair = torch.tensor([0.2, 2.2]).view(1, 2, 1, 1, 1).expand(1, 2, *linear.shape[2:])
@@ -56,7 +61,7 @@ def test_ordinary_tissue_takes_the_mix_of_the_tissue_around_it() -> None:
     linear, around = linear_region(
         plan, lambda p: 0.1 + 0.3 * p[0] + 0.8 * p[1], lambda p: p[1] - 0.2
     )
-    mix = mix_for([plan], linear, around)
+    mix = mix_of([plan], linear, around)
     assert torch.allclose(mix.of(linear[:, :2]), linear[:, 2:], atol=0.01)
     assert mix.of_pre.flatten().tolist() == pytest.approx([0.3, 0.0], abs=0.01)
 
@@ -64,7 +69,7 @@ def test_ordinary_tissue_takes_the_mix_of_the_tissue_around_it() -> None:
 def test_without_tissue_around_a_phase_is_as_post() -> None:
     _, plan = host_and_plan(kind="null")
     linear, around = linear_region(plan, lambda p: 3 * p[0], lambda p: -p[1])
-    mix = mix_for([plan], linear, torch.zeros_like(around))
+    mix = mix_of([plan], linear, torch.zeros_like(around))
     assert torch.equal(mix.of(linear[:, :2]), linear[:, 1:2].expand(-1, 2, -1, -1, -1))
 
 
@@ -73,9 +78,9 @@ def test_tumors_and_ordinary_tissue_share_a_batch() -> None:
     null = replace(null, recipe=replace(null.recipe, window=tumor.recipe.window))
     linear, around = linear_region(tumor, lambda p: 0.5 * p[1], lambda p: p[0])
     both, twice = linear.expand(2, -1, -1, -1, -1), around.expand(2, -1, -1, -1)
-    together = mix_for([tumor, null], both, twice).of(both[:, :2])
+    together = mix_of([tumor, null], both, twice).of(both[:, :2])
     for row, plan in enumerate((tumor, null)):
-        alone = mix_for([plan], linear, around).of(linear[:, :2])
+        alone = mix_of([plan], linear, around).of(linear[:, :2])
         assert torch.allclose(together[row], alone[0], atol=1e-6)
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from analytic import tiny_weights
+from pretend_accelerator import FAR, PretendAccelerator
 from synbt_aug.errors import SynBTError
 from synbt_aug.settings.injection import InjectionSettings
 from synbt_aug.shared_synthesizer import shared_synthesizer
-from synbt_aug.support.device import check_device, multiplies_bfloat16, sent
+from synbt_aug.support.device import check_device, multiplies_bfloat16, sent, sent_together
 from synbt_aug.synthesizer import TumorSynthesizer
 
 MISSING = ["cuda:99", "meta", "hpu", "no such thing"]
@@ -84,3 +85,28 @@ def test_processors_multiply_bfloat16_where_torch_finds_the_instructions(
 @pytest.mark.parametrize("kind", ["mps", "meta"])
 def test_other_devices_are_not_taken_for_fast_at_bfloat16(kind: str) -> None:
     assert not multiplies_bfloat16(torch.device(kind))
+
+
+def test_values_of_all_types_go_in_one_copy() -> None:
+    values = [
+        torch.tensor([[1.5, -2.0]]),
+        torch.tensor(True),
+        torch.arange(3, dtype=torch.int64).view(3, 1),
+        torch.zeros((0, 2)),
+        torch.tensor([[1, 2], [3, 4]], dtype=torch.float16).T,
+    ]
+    with PretendAccelerator() as there:
+        already = there.put(torch.ones(2))
+        found = sent_together([*values, already], FAR)
+        assert there.waits == [] and there.launches == 0
+        # 16 bytes each, as it is aligned, and 32 for three long numbers.
+        assert there.to_device == 16 + 16 + 32 + 0 + 16
+        for one, wanted in zip(found, [*values, torch.ones(2)], strict=True):
+            assert one.device == FAR and one.dtype == wanted.dtype
+            assert torch.equal(there.get(one), wanted)
+
+
+def test_on_the_cpu_values_are_sent_as_they_are() -> None:
+    values = [torch.ones(2), torch.arange(3)]
+    found = sent_together(values, torch.device("cpu"))
+    assert all(one is value for one, value in zip(found, values, strict=True))

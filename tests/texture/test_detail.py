@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian_mean
+from synbt_aug.signal.noise import noise_starts
 from synbt_aug.texture.detail import (
+    DETAIL_STREAM,
     IN_POST,
     IN_PRE_ALONE,
     IN_PRE_WITH_POST,
@@ -19,9 +21,13 @@ SIDE = 48
 PLAIN = torch.tensor([0.5, 2.0])[:, None, None, None].expand(2, SIDE, SIDE, SIDE)
 
 
+def started(*seeds: int) -> Tensor:
+    return noise_starts(seeds, DETAIL_STREAM)
+
+
 def log_factors(heterogeneity: float = TYPICAL_HETEROGENEITY, seed: int = 3) -> Tensor:
     """Of pre and post, shape `(2, d, h, w)`."""
-    found = detailed(PLAIN[None], torch.tensor([[heterogeneity]]), [seed])
+    found = detailed(PLAIN[None], torch.tensor([[heterogeneity]]), started(seed))
     return (found[0] / PLAIN).log()
 
 
@@ -61,9 +67,9 @@ def test_it_is_stronger_in_some_parts_than_in_others() -> None:
 
 def test_a_row_does_not_depend_on_its_batch() -> None:
     asked = torch.tensor([[0.1], [0.25]])
-    both = detailed(PLAIN.expand(2, -1, -1, -1, -1), asked, [3, 4])
+    both = detailed(PLAIN.expand(2, -1, -1, -1, -1), asked, started(3, 4))
     for row, seed in enumerate((3, 4)):
-        alone = detailed(PLAIN[None], asked[row : row + 1], [seed])
+        alone = detailed(PLAIN[None], asked[row : row + 1], started(seed))
         assert torch.allclose(both[row], alone[0], rtol=1e-6)
     assert not torch.allclose(both[0], both[1], rtol=1e-2)
 

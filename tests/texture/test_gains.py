@@ -63,7 +63,7 @@ def tumor(level: Tensor | None = None, zones: Zones | None = None) -> PaintedTum
 
 
 def asked_for(*appearances: Appearance) -> Request:
-    return Request.of(appearances, torch.device("cpu"))
+    return Request.of(appearances)
 
 
 def none() -> Gains:
@@ -76,7 +76,7 @@ def under(one: PaintedTumors, gains: Gains) -> Tensor:
 
 
 def gained(level: Tensor, appearance: Appearance, noise_sd: Tensor = SILENT) -> Tensor:
-    return corrected(level[None], host()[None], noise_sd, zones_of(), [appearance])[0]
+    return corrected(level[None], host()[None], noise_sd, zones_of(), asked_for(appearance))[0]
 
 
 def looks(level: Tensor, appearance: Appearance) -> Appearance:
@@ -219,7 +219,7 @@ def test_without_a_shell_the_tissue_that_is_known_stands_in_for_it() -> None:
 
 
 def test_scaling_the_levels_scales_the_answer() -> None:
-    asked = [Appearance(rim=1.3, heterogeneity=0.12)]
+    asked = asked_for(Appearance(rim=1.3, heterogeneity=0.12))
     level, scan = painted()[None], host()[None]
     one = corrected(level, scan, SILENT, zones_of(), asked)
     two = corrected(2 * level, 2 * scan, SILENT, zones_of(), asked)
@@ -244,10 +244,10 @@ def test_a_tumor_does_not_depend_on_its_batch() -> None:
     both = visibility.zones_of(shape, torch.stack([KNOWN, KNOWN]))
     asked = [Appearance(enhancement=1.0, rim=1.3), Appearance(heterogeneity=0.1)]
     levels, hosts = torch.stack([painted(), painted(0.5)]), torch.stack([host(), host()])
-    together = corrected(levels, hosts, torch.zeros(2, 2), both, asked)
+    together = corrected(levels, hosts, torch.zeros(2, 2), both, asked_for(*asked))
     for k, distance in enumerate((DISTANCE, small)):
         one = slice(k, k + 1)
         zones = zones_of(distance)
-        alone = corrected(levels[one], hosts[one], SILENT, zones, asked[one])
+        alone = corrected(levels[one], hosts[one], SILENT, zones, asked_for(asked[k]))
         # Rounding of other matrix products, carried through three rounds.
         assert torch.allclose(together[one], alone, atol=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -33,12 +35,19 @@ def beside(label: Tensor, spacing: Spacing) -> Tensor:
         rows = [distance_mm(row, spacing, SUPPORT_MM + max(spacing)) <= SUPPORT_MM for row in label]
         return torch.stack(rows) | touching
     # One convolution with a ball in place of a distance, which takes a hundred launches.
+    kernel = _ball(spacing, label.device)
+    reach = [length // 2 for length in kernel.shape[2:]]
+    near = F.conv3d(label[:, None].to(torch.float32), kernel, padding=reach)[:, 0]
+    return (near > 0.5) | touching
+
+
+@lru_cache(maxsize=32)
+def _ball(spacing: Spacing, device: torch.device) -> Tensor:
+    """Voxels within 2 mm of the middle one, 1 or 0, shape `(1, 1, i, j, k)`."""
     reach = [int(SUPPORT_MM / mm) for mm in spacing]
     axes = [torch.arange(-r, r + 1) * mm for r, mm in zip(reach, spacing, strict=True)]
     ball = sum(a.square() for a in torch.meshgrid(*axes, indexing="ij")) <= SUPPORT_MM**2 + 1e-6
-    kernel = sent(torch.as_tensor(ball, dtype=torch.float32), label.device)[None, None]
-    near = F.conv3d(label[:, None].to(torch.float32), kernel, padding=tuple(reach))[:, 0]
-    return (near > 0.5) | touching
+    return sent(torch.as_tensor(ball, dtype=torch.float32), device)[None, None]
 
 
 def touched(mask: Tensor) -> Tensor:

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.mask import gaussian
-from synbt_aug.grid.window import to_region
-from synbt_aug.signal.noise import standard_normal
-from synbt_aug.support.device import sent
+from synbt_aug.grid.window import Window, to_region
+from synbt_aug.signal.noise import noise_starts, normal_from
 
 #: How uneven a curve is inside a tumor: SD of the fraction, and the width of what varies, in mm.
 #: In the tumor of one real scan .06 to .07 at this width, the same pattern in all phases.
@@ -59,27 +59,55 @@ class Mix:
         return self.of_pre * pair[:, :1] + self.of_post * pair[:, 1:2]
 
 
-def mix_for(plans: Sequence[Plan], linear: Tensor, around: Tensor) -> Mix:
+class Curves(NamedTuple):
+    """The curves of B things, as tensors.
+
+    Args:
+        fractions: What each further scan shows of the enhancement, shape `(B, P)`; None: nothing
+            has a curve.
+        follows: Which have one, boolean, shape `(B,)`; None: all.
+        starts: Of the unevenness, by `noise_starts`, `(B, 1)`.
+    """
+
+    fractions: Tensor | None = None
+    follows: Tensor | None = None
+    starts: Tensor | None = None
+
+    @classmethod
+    def of(cls, plans: Sequence[Plan], count: int) -> Curves:
+        """Those of recipes, on the CPU.
+
+        Args:
+            plans: Each recipe of a tumor or a distractor has a curve.
+            count: P, the number of fractions of each.
+        """
+        curves = [plan.recipe.curve for plan in plans]
+        if count == 0 or all(curve is None for curve in curves):
+            return cls()
+        listed = [[1.0] * count if c is None else list(c.fractions) for c in curves]
+        has_curve = torch.tensor([curve is not None for curve in curves])
+        seeds = [plan.recipe.noise_seed for plan in plans]
+        follows = None if bool(has_curve.all()) else has_curve
+        return cls(torch.tensor(listed), follows, noise_starts(seeds, _UNEVEN_STREAM))
+
+
+def mix_for(curves: Curves, window: Window, linear: Tensor, around: Tensor) -> Mix:
     """The mix of each window of a batch.
 
     Args:
-        plans: Of one window shape; each recipe of a tumor or a distractor has a curve of P
-            fractions.
+        curves: Of the batch.
+        window: Any one of its shape and spacing.
         linear: The hosts under the windows, all channels, shape `(B, 2 + P, m, n, o)`.
         around: Ordinary tissue outside the holes, boolean, shape `(B, m, n, o)`.
     """
-    curves = [plan.recipe.curve for plan in plans]
-    if all(curve is None for curve in curves):
+    if curves.fractions is None or curves.starts is None:
         return _ordinary(linear, around)
-    count = linear.shape[1] - 2
-    listed = [[1.0] * count if c is None else list(c.fractions) for c in curves]
-    fractions = sent(torch.tensor(listed), linear.device)[..., None, None, None]
-    of_post = fractions + UNEVEN_SD * _uneven(plans, linear.device)
+    fractions = curves.fractions[..., None, None, None]
+    of_post = fractions + UNEVEN_SD * _uneven(curves.starts, window)
     start = torch.zeros_like(fractions)
-    if all(curve is not None for curve in curves):
+    if curves.follows is None:
         return Mix(start, 1 - of_post, of_post)
-    has_curve = torch.tensor([curve is not None for curve in curves])
-    follows = sent(has_curve, linear.device).view(-1, 1, 1, 1, 1)
+    follows = curves.follows.view(-1, 1, 1, 1, 1)
     plain = _ordinary(linear, around)
     return Mix(
         torch.where(follows, start, plain.start),
@@ -88,12 +116,9 @@ def mix_for(plans: Sequence[Plan], linear: Tensor, around: Tensor) -> Mix:
     )
 
 
-def _uneven(plans: Sequence[Plan], device: torch.device) -> Tensor:
+def _uneven(starts: Tensor, window: Window) -> Tensor:
     """A smooth field of SD 1 a window, on the hosts' grid, shape `(B, 1, m, n, o)`."""
-    window = plans[0].recipe.window
-    seeds = [plan.recipe.noise_seed for plan in plans]
-    white = standard_normal(seeds, (1, *window.shape), device, _UNEVEN_STREAM)
-    smooth = gaussian(white, UNEVEN_MM)
+    smooth = gaussian(normal_from(starts, (1, *window.shape)), UNEVEN_MM)
     spread = smooth.flatten(1).std(-1, unbiased=False).clamp_min(1e-6)
     return to_region(smooth / spread.view(-1, 1, 1, 1, 1), window)
 

@@ -22,6 +22,7 @@ TRAINER_SETTINGS = (
     "num_val_iterations_per_epoch",
     "fit_cases",
     "examples",
+    "graphs",
     "lookahead",
 )
 

@@ -42,17 +42,36 @@ def standard_normal(
     Source:
         Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
     """
-    count = math.prod(shape)
+    return normal_from(sent(noise_starts(seeds, stream), device), shape)
+
+
+def noise_starts(seeds: Sequence[int], stream: int = 0) -> Tensor:
+    """What noise is made from on a device: one number a row, int64, shape `(B, 1)`, on the CPU.
+
+    Args:
+        seeds: As for `standard_normal`.
+        stream: Likewise.
+    """
     # Of a seed's hash: seeds that follow each other have nothing in common.
-    starts = torch.tensor([[_signed(_mixed((seed ^ stream) % _WORD))] for seed in seeds])
-    z = torch.arange((count + 1) // 2, device=device) * _signed(_STEP) + sent(starts, device)
+    return torch.tensor([[_signed(_mixed((seed ^ stream) % _WORD))] for seed in seeds])
+
+
+def normal_from(starts: Tensor, shape: Sequence[int]) -> Tensor:
+    """Noise as `standard_normal` gives it, where its starts are.
+
+    Args:
+        starts: By `noise_starts`, shape `(B, 1)`.
+        shape: Of a row.
+    """
+    count = math.prod(shape)
+    z = torch.arange((count + 1) // 2, device=starts.device) * _signed(_STEP) + starts
     for shift, factor in zip(_SHIFTS, _FACTORS):
         z.bitwise_xor_(_shifted(z, shift)).mul_(_signed(factor))
     z.bitwise_xor_(_shifted(z, _SHIFTS[-1]))
     halves = z.view(torch.int32)[:, :count]
     # 24 bits, evenly between -1 and 1 without the ends; the inverse of the normal distribution.
     even = halves.bitwise_right_shift(8).add(0.5).mul_(2**-23)
-    return even.erfinv_().mul_(math.sqrt(2)).view(len(seeds), *shape)
+    return even.erfinv_().mul_(math.sqrt(2)).view(len(starts), *shape)
 
 
 def _shifted(z: Tensor, by: int) -> Tensor:

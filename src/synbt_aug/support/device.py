@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
+
+#: Bytes that what is packed together begins at multiples of.
+_ALIGNED = 16
 
 
 def check_device(device: torch.device | str, name: str = "device") -> torch.device:
@@ -65,3 +72,55 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and not values.is_pinned():
         values = values.contiguous().pin_memory()
     return values.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Several tensors of the CPU as one row of bytes, so that one copy brings them to a device.
+
+    Args:
+        content: The bytes, shape `(n,)`, uint8; pinned where that makes a copy to CUDA go on.
+        layout: First byte, type and shape of each tensor.
+    """
+
+    content: Tensor
+    layout: tuple[tuple[int, torch.dtype, torch.Size], ...]
+
+    @classmethod
+    def of(cls, values: Sequence[Tensor], *, pinned: bool) -> Packed:
+        """Pack tensors that lie on the CPU; they are copied."""
+        layout, end = [], 0
+        for value in values:
+            layout.append((end, value.dtype, value.shape))
+            # Each begins where any type may.
+            end += -(-value.numel() * value.element_size() // _ALIGNED) * _ALIGNED
+        content = torch.empty(end, dtype=torch.uint8, pin_memory=pinned)
+        packed = cls(content, tuple(layout))
+        for view, value in zip(packed.views(content), values, strict=True):
+            view.copy_(value)
+        return packed
+
+    def views(self, content: Tensor) -> list[Tensor]:
+        """The tensors as parts of such bytes, wherever they are."""
+        found = []
+        for start, dtype, shape in self.layout:
+            part = content.narrow(0, start, math.prod(shape) * dtype.itemsize)
+            found.append(part.view(dtype).view(shape))
+        return found
+
+
+def sent_together(values: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Values on a device; those that lie on the CPU go there in one copy, as `sent` does it.
+
+    Args:
+        values: On the CPU, or anywhere.
+        device: Where they are needed.
+    """
+    here = [k for k, value in enumerate(values) if value.device.type == "cpu"]
+    found = list(values)
+    if device.type == "cpu" or len(here) < 2:
+        return [sent(value, device) for value in values]
+    packed = Packed.of([values[k] for k in here], pinned=device.type == "cuda")
+    for k, view in zip(here, packed.views(sent(packed.content, device)), strict=True):
+        found[k] = view
+    return [sent(value, device) for value in found]

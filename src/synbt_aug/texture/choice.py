@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from synbt_aug.errors import SynBTError
+from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.support.number import check_number, check_whole
 from synbt_aug.texture.analytic import SynTumor
 from synbt_aug.texture.copy_paste import CopyPaste
@@ -42,6 +43,7 @@ def make_texture(
     steps: int,
     guidance: float,
     precision: str,
+    runs: Runs = launch_by_launch,
 ) -> Texture:
     """A texture by its name.
 
@@ -52,6 +54,7 @@ def make_texture(
         steps: Of "diffusion", like the next two.
         guidance: As for `TumorInpainter`.
         precision: Likewise.
+        runs: Likewise.
 
     Raises:
         SynBTError: If there is no such texture, or its networks or settings are not fit.
@@ -81,6 +84,7 @@ def make_texture(
         steps=steps,
         guidance=guidance,
         precision=precision,
+        runs=runs,
     )
 
 

@@ -8,14 +8,13 @@ the tumor's own seed; the gains that follow bring the sum to the heterogeneity t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import averaging_matrix
-from synbt_aug.signal.noise import standard_normal
+from synbt_aug.signal.noise import normal_from
 from synbt_aug.support.device import sent
 
 #: Blurs of white noise that the detail is a sum of, in mm.
@@ -38,20 +37,21 @@ TYPICAL_HETEROGENEITY = 0.19
 DETAIL_STREAM = 0xDE7A11
 
 
-def detailed(painted: Tensor, heterogeneity: Tensor, noise_seeds: Sequence[int]) -> Tensor:
+def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     """Painted windows with detail.
 
     Args:
         painted: Without noise, in reference ranges above `low`, shape `(B, 2, d, h, w)`.
         heterogeneity: Asked for, shape `(B, 1)`; 0 adds nothing.
-        noise_seeds: One a row; the detail of one tumor does not depend on its batch.
+        starts: Of the noise, by `noise_starts` in `DETAIL_STREAM`, one a row; the detail of one
+            tumor does not depend on its batch.
 
     Returns:
         Same shape.
     """
     shape, device = painted.shape[2:], painted.device
     count = 2 * len(SIGMAS_MM)
-    white = standard_normal(noise_seeds, (count + 1, *shape), device, DETAIL_STREAM)
+    white = normal_from(starts, (count + 1, *shape))
     along_d, along_h, along_w = (_blurs(n, device) for n in shape)
     fields = along_h[:, None] @ (white @ along_w[:, None].transpose(-1, -2))
     fields = (along_d @ fields.flatten(3)).unflatten(3, shape[1:])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,19 +28,65 @@ from synbt_aug.networks.precision import (
 from synbt_aug.signal.grain import measure_noise
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.signal.intensity import inverse_knee
+from synbt_aug.signal.noise import noise_starts, normal_from
 from synbt_aug.support.device import sent
+from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.support.number import check_number, check_whole
-from synbt_aug.texture.gains import CORRECTION, corrected
+from synbt_aug.texture.detail import DETAIL_STREAM
+from synbt_aug.texture.gains import CORRECTION, Request, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.texture.names import DEFAULT_STEPS, MAX_GUIDANCE
 from synbt_aug.texture.precision import choose_precision
-from synbt_aug.tumor.visibility import blur_sigma_mm
+from synbt_aug.tumor.visibility import blurs_of
 from synbt_aug.tumor.zones import Zones
 
 #: Voxels along each face of a window that no tumor is measured on: the hole lies 12 mm inside, and
 #: 7 mm around the label hold all that is measured.
 _UNMEASURED_MM = 8
+_INNER = slice(_UNMEASURED_MM, -_UNMEASURED_MM)
+_MIDDLE = (..., _INNER, _INNER, _INNER)
+
+
+class _Asked(NamedTuple):
+    """A job of B windows in tensors.
+
+    Args:
+        q, mask, hole, known: As in `PaintingJob`.
+        described: What the network is told, by `PaintingJob.appearance_inputs`, `(B, 7)`.
+        described_known: Likewise.
+        starts: Of the denoiser's noise, by `noise_starts`, `(B, 1)`.
+    """
+
+    q: Tensor
+    mask: Tensor
+    hole: Tensor
+    known: Tensor
+    described: Tensor
+    described_known: Tensor
+    starts: Tensor
+
+
+class _AskedOfGains(NamedTuple):
+    """What the gains take besides.
+
+    Args:
+        distance, depth: As in `LabelShape`.
+        has_label: Which windows have one, boolean, `(B,)`.
+        values, asked: As in `gains.Request`.
+        starts: Of the detail's noise, `(B, 1)`.
+        blur_d, blur_h, blur_w: By `visibility.blurs_of`, of the windows' middle.
+    """
+
+    distance: Tensor
+    depth: Tensor
+    has_label: Tensor
+    values: Tensor
+    asked: Tensor
+    starts: Tensor
+    blur_d: Tensor
+    blur_h: Tensor
+    blur_w: Tensor
 
 
 class TumorInpainter:
@@ -55,6 +102,7 @@ class TumorInpainter:
         precision: "auto", "fp32", "bf16" or "fp16", for the networks only; see
             `networks/precision.py`.
         correct: Whether bounded gains bring a tumor closer to the requested appearance.
+        runs: How the launches of a job are made: one by one, or as a graph.
 
     Source:
         Yang et al., "SynBT", section 2.2 and Fig. 2.
@@ -75,6 +123,7 @@ class TumorInpainter:
         guidance: float = 1.0,
         precision: str = "fp32",
         correct: bool = True,
+        runs: Runs = launch_by_launch,
     ) -> None:
         self.steps = check_whole("steps", steps, 1, schedule.steps)
         self.guidance = check_number("guidance", guidance, 0, MAX_GUIDANCE)
@@ -87,6 +136,7 @@ class TumorInpainter:
         self.hole_margin_mm = hole_margin_mm
         self._take(choose_precision(*self._given) if precision == AUTO else precision)
         self.correct = correct
+        self.runs = runs
 
     def recipe(self) -> dict[str, object]:
         """Settings that the painted voxels depend on."""
@@ -124,11 +174,23 @@ class TumorInpainter:
     @torch.no_grad()
     def __call__(self, job: PaintingJob) -> Tensor:
         """Paint; see `Texture`."""
-        with autocast(self.precision, job.q.device):
-            z_masked = self.autoencoder.encode(fill_hole(job.q, job.hole, job.known))
-        z = torch.where(self._cells(job.hole), self.sample(job, z_masked), z_masked)
+        painted: Tensor = self.runs(self._painted, _arguments(job, self.correct), job.q.device)
+        return painted
+
+    def _painted(self, *tensors: Tensor) -> Tensor:
+        """The same, of an `_Asked` and, where there are labels, an `_AskedOfGains`: a stage."""
+        own = len(_Asked._fields)
+        asked = _Asked(*tensors[:own])
+        with autocast(self.precision, asked.q.device):
+            z_masked = self.autoencoder.encode(fill_hole(asked.q, asked.hole, asked.known))
+        noise = normal_from(asked.starts, z_masked.shape[1:])
+        told = asked.described, asked.described_known
+        drawn = self._sample(z_masked, down(asked.mask), *told, noise)
+        z = torch.where(self._cells(asked.hole), drawn, z_masked)
         painted = inverse_knee(self._decode(z))
-        return self._corrected(job, painted) if self.correct else painted
+        if len(tensors) == own:
+            return painted
+        return self._corrected(asked, _AskedOfGains(*tensors[own:]), painted)
 
     @torch.no_grad()
     def rebuild(self, job: PaintingJob) -> Tensor:
@@ -154,15 +216,20 @@ class TumorInpainter:
         Returns:
             Continuous latents, same shape, in the autoencoder's units.
         """
-        net = self.denoiser
-        condition, mask = net.normalise(z_masked), down(job.mask)
-        appearance, known = job.appearance_inputs()
+        told = [sent(values, job.q.device) for values in job.appearance_inputs()]
         noise = job.noise(z_masked.shape[1], z_masked.shape[2:])
+        return self._sample(z_masked, down(job.mask), told[0], told[1], noise)
+
+    def _sample(
+        self, z_masked: Tensor, mask: Tensor, described: Tensor, known: Tensor, noise: Tensor
+    ) -> Tensor:
+        net = self.denoiser
+        condition = net.normalise(z_masked)
 
         def predict(z_t: Tensor, t: Tensor) -> Tensor:
-            with autocast(self.precision, job.q.device):
+            with autocast(self.precision, z_t.device):
                 return guided(
-                    net, z_t, t, condition, mask, appearance, known, guidance=self.guidance
+                    net, z_t, t, condition, mask, described, known, guidance=self.guidance
                 )
 
         z = sample_ddim(predict, noise, self.schedule, self.steps, predicts=net.settings.predicts)
@@ -186,23 +253,40 @@ class TumorInpainter:
         return F.max_pool3d((down(hole) > 0).to(torch.float32), 3, 1, 1) > 0
 
     @staticmethod
-    def _corrected(job: PaintingJob, painted: Tensor) -> Tensor:
+    def _corrected(asked: _Asked, of_gains: _AskedOfGains, painted: Tensor) -> Tensor:
         """Tumors with their gains; windows without a label as they are."""
-        if not any(radius > 0 for radius in job.label_shape().radius_mm):
-            return painted
-        shape = job.label_shape()
-        sigmas = [blur_sigma_mm(radius) for radius in shape.radius_mm]
-        c = slice(_UNMEASURED_MM, -_UNMEASURED_MM)
-        middle = (..., c, c, c)
-        known = job.known & ~job.hole
-        level, host = level_of(painted), level_of(inverse_knee(job.q))
+        known = asked.known & ~asked.hole
+        level, host = level_of(painted), level_of(inverse_knee(asked.q))
         noise = measure_noise(host, known)
-        zones = Zones.of(shape.distance[middle], shape.depth[middle], job.known[middle], sigmas)
-        new = corrected(
-            level[middle], host[middle], noise.sd, zones, job.appearance, job.noise_seeds
-        )
-        has_label = torch.tensor([radius > 0 for radius in shape.radius_mm])
-        where = job.hole[middle] & sent(has_label, job.hole.device)[:, None, None, None]
+        distance, depth, has_label, values, wished, starts, *blur = of_gains
+        zones = Zones.of(distance[_MIDDLE], depth[_MIDDLE], asked.known[_MIDDLE], blur)
+        request = Request(values, wished)
+        new = corrected(level[_MIDDLE], host[_MIDDLE], noise.sd, zones, request, starts)
+        where = asked.hole[_MIDDLE] & has_label[:, None, None, None]
         painted = painted.clone()
-        painted[middle] = torch.where(where[:, None], linear_of(new), painted[middle])
+        painted[_MIDDLE] = torch.where(where[:, None], linear_of(new), painted[_MIDDLE])
         return painted
+
+
+def _arguments(job: PaintingJob, correct: bool) -> list[Tensor]:
+    """What the stage of a job takes; numbers lie on the CPU, to be sent together."""
+    described, known = job.appearance_inputs()
+    starts = noise_starts(job.noise_seeds)
+    asked = _Asked(job.q, job.mask, job.hole, job.known, described, known, starts)
+    if not correct:
+        return [*asked]
+    shape = job.label_shape()
+    if not any(radius > 0 for radius in shape.radius_mm):
+        return [*asked]
+    request = Request.of(job.appearance)
+    d, h, w = (side - 2 * _UNMEASURED_MM for side in job.shape)
+    of_gains = _AskedOfGains(
+        shape.distance,
+        shape.depth,
+        torch.tensor([radius > 0 for radius in shape.radius_mm]),
+        request.values,
+        request.asked,
+        noise_starts(job.noise_seeds, DETAIL_STREAM),
+        *blurs_of(shape.radius_mm, (d, h, w)),
+    )
+    return [*asked, *of_gains]

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synbt_aug.support.device import sent
 from synbt_aug.texture.detail import detailed
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.visibility import share_shown
@@ -85,12 +84,12 @@ class Request:
     asked: Tensor
 
     @classmethod
-    def of(cls, appearances: Sequence[Appearance], device: torch.device) -> Request:
-        """Read appearances; what is None is not asked for."""
+    def of(cls, appearances: Sequence[Appearance]) -> Request:
+        """Read appearances, on the CPU; what is None is not asked for."""
         rows = [(a.enhancement, a.heterogeneity, a.rim, a.pre_contrast) for a in appearances]
         asked = torch.tensor([[v is not None for v in row] for row in rows])
         values = torch.tensor([[1.0 if v is None else v for v in row] for row in rows])
-        return cls(sent(values.T[..., None], device), sent(asked.T[..., None], device))
+        return cls(values.T[..., None], asked.T[..., None])
 
 
 @dataclass(frozen=True)
@@ -243,8 +242,8 @@ def corrected(
     host: Tensor,
     noise_sd: Tensor,
     zones: Zones,
-    appearances: Sequence[Appearance],
-    noise_seeds: Sequence[int] = (),
+    request: Request,
+    starts: Tensor | None = None,
 ) -> Tensor:
     """Painted tumors, brought nearer to what was asked.
 
@@ -253,17 +252,16 @@ def corrected(
         host: The windows as they were, likewise.
         noise_sd: Of the scan, in reference ranges, shape `(B, 2)`.
         zones: Of the shapes.
-        appearances: One a row; what is None is left as it was painted.
-        noise_seeds: Of the detail, one a row; empty where none is to be added. Rows that no
+        request: What is asked of them; what is not is left as it was painted.
+        starts: Of the detail's noise, as for `detailed`; None: none is to be added. Rows that no
             heterogeneity is asked of get none.
 
     Returns:
         Like `painted`.
     """
-    request = Request.of(appearances, painted.device)
-    if noise_seeds:
+    if starts is not None:
         heterogeneity = torch.where(request.asked[1], request.values[1], 0.0)
-        painted = detailed(painted, heterogeneity, noise_seeds)
+        painted = detailed(painted, heterogeneity, starts)
     tumors = PaintedTumors(painted.flatten(2), host.flatten(2), noise_sd, zones)
     gains = gains_towards(tumors, request)
     return tumors.under(gains).view_as(painted)

@@ -74,7 +74,7 @@ class PaintingJob:
         return LabelShape.join([LabelShape.of(row) for row in distance])
 
     def appearance_inputs(self) -> tuple[Tensor, Tensor]:
-        """The network's appearance values and which are known, shape `(B, 7)` each.
+        """The network's appearance values and which are known, shape `(B, 7)` each, on the CPU.
 
         Where the mask is empty nothing is known: there is no tumor to describe.
         """
@@ -82,13 +82,12 @@ class PaintingJob:
             has_mask = [radius > 0 for radius in self.label.radius_mm]
         else:
             has_mask = [bool(mask.any()) for mask in self.mask]
-        # Put together on the CPU, and copied once.
         values = torch.zeros(len(self), len(APPEARANCE_INPUTS))
         known = torch.zeros_like(values)
         for row, (wish, described) in enumerate(zip(self.appearance, has_mask, strict=True)):
             if described:
                 values[row], known[row] = wish.to_model()
-        return sent(values, self.q.device), sent(known, self.q.device)
+        return values, known
 
     def noise(self, channels: int, shape: Sequence[int]) -> Tensor:
         """Standard normal noise of each seed, shape `(B, channels, *shape)`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian_mean, signed_distance_mm
+from synbt_aug.support.device import sent
 from synbt_aug.support.wording import shown_beside
 from synbt_aug.tumor.label_shape import LabelShape
-from synbt_aug.tumor.zones import LABEL, OUTER, SHELL, Zones
+from synbt_aug.tumor.zones import LABEL, OUTER, SHELL, Zones, blur_matrices
 
 #: Least share of the label that must be visible.
 VISIBLE_SHARE = 0.9
@@ -96,8 +98,16 @@ def blur_sigma_mm(radius_mm: float) -> float:
 
 def zones_of(shape: LabelShape, known: Tensor) -> Zones:
     """Zones of label shapes, smoothed as they are judged; `known` is tissue, `(B, d, h, w)`."""
-    sigmas = [blur_sigma_mm(radius) for radius in shape.radius_mm]
-    return Zones.of(shape.distance, shape.depth, known, sigmas)
+    d, h, w = shape.distance.shape[1:]
+    blur = [sent(m, known.device) for m in blurs_of(shape.radius_mm, (d, h, w))]
+    return Zones.of(shape.distance, shape.depth, known, blur)
+
+
+def blurs_of(
+    radius_mm: Sequence[float], shape: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Smoothing by which tumors of these radii are judged, for `Zones.of`; on the CPU."""
+    return blur_matrices([blur_sigma_mm(radius) for radius in radius_mm], shape)
 
 
 def share_shown(post: Tensor, zones: Zones, outside: Tensor | None = None) -> Tensor:

@@ -75,16 +75,14 @@ class Zones:
     blur: tuple[Tensor, Tensor, Tensor]
 
     @classmethod
-    def of(
-        cls, distance: Tensor, depth: Tensor, known: Tensor, blur_sigmas: Sequence[float]
-    ) -> Zones:
+    def of(cls, distance: Tensor, depth: Tensor, known: Tensor, blur: Sequence[Tensor]) -> Zones:
         """Measure shapes.
 
         Args:
             distance: Signed distance to the label's smooth surface, in mm, `(B, d, h, w)`.
             depth: Depth of the label's voxels by the exact distance, negative outside, in mm.
             known: Tissue that counts as surroundings, boolean.
-            blur_sigmas: Of each row, in mm: known where the sizes are drawn.
+            blur: By `blur_matrices`, on the device of the shapes.
         """
         label = distance <= 0
         shell = (-depth >= SHELL_MM[0]) & (-depth <= SHELL_MM[1]) & known
@@ -101,10 +99,6 @@ class Zones:
         interior_or_all = _unless_few(interior, label, _FEWEST_IN_INTERIOR)
         zones = (label, shell, interior_or_all, periphery, core, label & ~enclosed, inner > 0)
         d, h, w = label.shape[1:]
-        blur = tuple(
-            torch.stack([averaging_matrix(n, max(s, 0.05), label.device) for s in blur_sigmas])
-            for n in (d, h, w)
-        )
         inner_share = gaussian(inner, BENEATH_MM).flatten(1)
         return cls(
             (d, h, w),
@@ -139,6 +133,22 @@ class Zones:
         inside = (values * self.inner).unflatten(1, self.shape)
         near = gaussian(inside, BENEATH_MM).flatten(1) / self.inner_share
         return torch.lerp(self.mean(INNER, values), near, self.trust)
+
+
+def blur_matrices(
+    sigmas: Sequence[float], shape: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The smoothing by which visibility is judged, on the CPU: known where the sizes are drawn.
+
+    Args:
+        sigmas: Of each row, in mm.
+        shape: Of the windows.
+
+    Returns:
+        A matrix an axis, `(B, n, n)` each.
+    """
+    d, h, w = (torch.stack([averaging_matrix(n, max(s, 0.05)) for s in sigmas]) for n in shape)
+    return d, h, w
 
 
 def _count(mask: Tensor) -> Tensor:

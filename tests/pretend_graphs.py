@@ -1,0 +1,126 @@
+"""Pretend CUDA graphs: what is launched on the pretend accelerator, recorded and replayed.
+
+As in a CUDA graph, numbers of the CPU are those of the recording, tensors that are read from
+outside are read where they lay then, and what would wait or copy between devices is refused while
+it is recorded. Nothing that was calculated while recording is left: a replay has to make it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from pretend_accelerator import FAR, Far, PretendAccelerator
+from synbt_aug.support.graphs import Graphs
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tensor that the recording makes, by its number."""
+
+    number: int
+
+
+class PretendRecorder:
+    """Records on a pretend accelerator; see `synbt_aug.support.graphs.Recorder`."""
+
+    def __init__(self, there: PretendAccelerator) -> None:
+        self.there = there
+        self.begun = 0
+
+    def records(self, device: torch.device) -> bool:
+        return device == FAR
+
+    @contextmanager
+    def beside(self, device: torch.device) -> Iterator[None]:
+        yield
+
+    def begin(self, device: torch.device) -> None:
+        self.begun += 1
+
+    def record(self, stage: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+        tape = Tape()
+        self.there.recording = tape
+        try:
+            results = stage()
+        finally:
+            self.there.recording = None
+        made = [far.inner for far in tree_leaves(results) if isinstance(far, Far)]
+        numbers = [tape.number(one) for one in made]
+        tape.end(numbers)
+        for one in made:
+            one.fill_(torch.nan if one.is_floating_point() else 1)
+
+        def replay() -> None:
+            self.there.launches += 1
+            found = tape.played(numbers)
+            for one, value in zip(made, found, strict=True):
+                one.copy_(value)
+
+        return replay, results
+
+
+class Tape:
+    """Operations in order, with the tensors that they make by number."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, Any, Any, list[int]]] = []
+        self.ends: list[list[int]] = []
+        self._numbers = WeakTensorKeyDictionary()
+        self._count = 0
+
+    def write(self, func: Any, args: Any, kwargs: Any, made: Any) -> None:
+        """Take down an operation on plain tensors, and what it gave."""
+        taken = tree_map_only(Tensor, self._taken, (args, kwargs))
+        numbers = []
+        for one in tree_leaves(made):
+            if one not in self._numbers:
+                self._numbers[one] = self._count
+                self._count += 1
+            numbers.append(self._numbers[one])
+        self.calls.append((func, *taken, numbers))
+
+    def number(self, one: Tensor) -> int:
+        return int(self._numbers[one])
+
+    def end(self, results: list[int]) -> None:
+        """Find what may be let go of after each operation."""
+        last = {n: k for k, call in enumerate(self.calls) for n in _numbers(call)}
+        self.ends = [[] for _ in self.calls]
+        for number, k in last.items():
+            if number not in results:
+                self.ends[k].append(number)
+
+    def played(self, results: list[int]) -> list[Tensor]:
+        """Carry all operations out anew; gives some of what they make."""
+        there: dict[int, Tensor] = {}
+        for (func, args, kwargs, numbers), ends in zip(self.calls, self.ends, strict=True):
+            args, kwargs = tree_map(
+                lambda x: there[x.number] if isinstance(x, Made) else x, (args, kwargs)
+            )
+            made = tree_leaves(func(*args, **kwargs))
+            there.update(zip(numbers, made, strict=True))
+            del args, kwargs, made
+            for number in ends:
+                del there[number]
+        return [there[number] for number in results]
+
+    def _taken(self, one: Tensor) -> Any:
+        return Made(self._numbers[one]) if one in self._numbers else one
+
+
+def _numbers(call: tuple[Any, Any, Any, list[int]]) -> list[int]:
+    taken = [x.number for x in tree_leaves((call[1], call[2])) if isinstance(x, Made)]
+    return [*taken, *call[3]]
+
+
+def pretend_graphs(there: PretendAccelerator, most: int = 16) -> Graphs:
+    """Graphs of a pretend accelerator."""
+    return Graphs(most, PretendRecorder(there))
