@@ -25,6 +25,7 @@ from synbt_aug.paint.verdict import Verdict
 from synbt_aug.signal.grain import PAIR_STREAM
 from synbt_aug.signal.intensity import IntensityReference, to_linear
 from synbt_aug.signal.noise import noise_starts
+from synbt_aug.support.bits import bits_of
 from synbt_aug.support.device import sent
 from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.texture.job import Texture
@@ -39,14 +40,12 @@ class Written:
 
     Args:
         windows: What was asked for.
-        free: Voxels of the hosts under the windows that may change, boolean, `(B, m, n, o)`.
-        old, stored: The hosts' voxels there, before and after, `(B, C, m, n, o)`.
-        label, support: What of them is labelled, and what may have changed, as `free`.
+        old, stored: The hosts' voxels under the windows, before and after, `(B, C, m, n, o)`.
+        label, support: What is labelled, and what may have changed, boolean, `(B, m, n, o)`.
         verdict: What is to be known of them.
     """
 
     windows: Cut
-    free: Tensor
     old: Tensor
     stored: Tensor
     label: Tensor
@@ -79,7 +78,7 @@ class Written:
         if plan.recipe.kind != "tumor":
             label = torch.zeros_like(label)
             return Mark(plan.recipe.window, label, self.support[k] & stands, dict)
-        region = self.stored[k], self.free[k], label
+        region = self.stored[k], self.windows.free(k), label
         measure = partial(
             _measure, host.reference, plan, self.windows.known[k], *region, self.verdict, k
         )
@@ -155,7 +154,7 @@ def write(
     """
     given = _to_write(windows, painted, replaces=replaces, carries=carries)
     done: OnHosts = runs(onto_hosts, given, painted.device)
-    return Written(windows, given.free, given.there, *done[:-1], Verdict(done.rows))
+    return Written(windows, given.there, *done[:-1], Verdict(done.rows))
 
 
 def _to_write(windows: Cut, painted: Tensor, *, replaces: bool, carries: bool) -> ToWrite:
@@ -169,7 +168,6 @@ def _to_write(windows: Cut, painted: Tensor, *, replaces: bool, carries: bool) -
     shifts = [plan.shift_mm for plan in plans]
     seeds = [recipe.noise_seed for recipe in recipes]
     there = [region(h.volume.image, r.window) for h, r in zip(hosts, recipes, strict=True)]
-    free = [plan.free_region(h.volume.shape) for h, plan in zip(hosts, plans, strict=True)]
     tumors = [recipe.kind == "tumor" for recipe in recipes]
     further = len(there[0]) - 2
     curves = Curves.of(plans, further)
@@ -184,7 +182,7 @@ def _to_write(windows: Cut, painted: Tensor, *, replaces: bool, carries: bool) -
         depth=label.depth,
         outline=label.outline,
         there=torch.stack(there),
-        free=torch.stack(free),
+        free=bits_of([windows.free(k) for k in range(len(plans))]),
         floor=torch.stack([host.floor for host in hosts]),
         low=torch.tensor([lows for lows, _ in pairs]),
         span=torch.tensor(spans),

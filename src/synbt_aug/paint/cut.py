@@ -65,6 +65,10 @@ class Cut:
         known = tissue(knee(together)) & there
         return cls(tuple(hosts), tuple(plans), label, together, known, there)
 
+    def free(self, k: int) -> Tensor:
+        """Host voxels under window k that may change, boolean, on the CPU."""
+        return self.plans[k].free_region(self.hosts[k].volume.shape)
+
     def asking_for(self, appearance: Appearance) -> Cut:
         """The same windows with another appearance asked for."""
         plans = (replace(p, recipe=replace(p.recipe, appearance=appearance)) for p in self.plans)

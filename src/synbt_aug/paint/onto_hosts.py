@@ -21,6 +21,7 @@ from synbt_aug.paint.phases import Curves, mix_for
 from synbt_aug.signal.grain import coloured, measure_noise
 from synbt_aug.signal.hole import HOLE_MARGIN_MM
 from synbt_aug.signal.noise import normal_from
+from synbt_aug.support.bits import masks_of
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.visibility import convincing, visibility_of
 from synbt_aug.tumor.zones import Zones
@@ -42,7 +43,7 @@ class ToWrite(NamedTuple):
         known: Tissue, boolean, shape `(B, d, h, w)`.
         distance, depth, outline: As in `LabelShape`.
         there: The hosts' voxels under the windows, shape `(B, C, m, n, o)`.
-        free: Those that may change, boolean, shape `(B, m, n, o)`.
+        free: Those that may change, by `bits_of`.
         floor: Smallest values of the hosts, in their type, shape `(B, C, 1, 1, 1)`.
         low, span: Intensity references: `low` and `high - low`, shape `(B, C)`.
         shift_mm: How far resampling moves the surface, shape `(B,)`; None: nowhere.
@@ -153,7 +154,8 @@ def onto_hosts(*values: object) -> OnHosts:
     given = ToWrite(*values)  # type: ignore[arg-type]
     window, there, whole = given.window, given.there, given.scale
     painted = carried_on(given.painted, given.label) if given.carries else given.painted
-    where = footprint(window, given.label.labelled, given.free, given.shift_mm)
+    free = masks_of(given.free, there.shape[2:])
+    where = footprint(window, given.label.labelled, free, given.shift_mm)
     around = _around(given, where)
     scale = whole.part(0, 2)
     exact = there.dtype == torch.float64 or not there.is_floating_point()
@@ -171,7 +173,7 @@ def onto_hosts(*values: object) -> OnHosts:
         new = working + weight * scale.amount(content)
     stored = torch.where(where.support[:, None], _stored(new, old.dtype, scale.floor), old)
     del new  # in float64, of a fine scan: not to be held while the rest is measured
-    rows = _look(given, where, old, stored, scale, painted)
+    rows = _look(given, where, free, old, stored, scale, painted)
     if there.shape[1] > 2:
         new = _further(given, where, around, content, whole_working, whole)
         floor = whole.floor[:, 2:]
@@ -273,7 +275,13 @@ def _changed(old: Tensor, stored: Tensor, scale: Scale) -> Tensor:
 
 
 def _look(
-    given: ToWrite, where: Footprint, old: Tensor, stored: Tensor, scale: Scale, painted: Tensor
+    given: ToWrite,
+    where: Footprint,
+    free: Tensor,
+    old: Tensor,
+    stored: Tensor,
+    scale: Scale,
+    painted: Tensor,
 ) -> Tensor:
     """What is to be known of each window, as the rows of a `Verdict`."""
     finite = painted.isfinite().flatten(1).all(1)
@@ -285,7 +293,7 @@ def _look(
         nothing = torch.zeros_like(share)
         return _rows(finite, labelled, share, some, nothing, nothing, nothing, finite & some)
     post = to_window(scale.to_linear(stored.to(torch.float32)), given.window)[:, 1]
-    free = to_window(given.free.to(torch.float32), given.window) >= 0.5
+    free = to_window(free.to(torch.float32), given.window) >= 0.5
     part = given.label.within(free & given.label.judged)
     blur = given.blur_d, given.blur_h, given.blur_w
     zones = Zones.of(part.distance, part.depth, given.known, blur)
