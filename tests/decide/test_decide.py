@@ -80,9 +80,9 @@ def test_a_tumor_is_as_much_brighter_than_its_surroundings_as_its_template_was()
         plan = decide(ground_of(Host.of(breast())), OF_12_MM, bank, MARGIN, seeded())
         assert isinstance(plan, Plan)
         looks.append(plan.recipe.appearance)
-    own, brighter, fainter = (one.enhancement for one in looks)
     # The analytic breast's level is about .5: beyond the limits of what is carried over.
-    assert own is not None
+    squared = [(one.enhancement or 0.0) ** 2 - FAINTEST**2 for one in looks]
+    own, brighter, fainter = (one**0.5 for one in squared)
     assert (brighter, fainter) == pytest.approx((own * LARGEST_FACTOR, own * SMALLEST_FACTOR))
     assert looks[0].rim == looks[1].rim == looks[2].rim
 
@@ -173,14 +173,19 @@ def test_a_removal_reaches_a_millimetre_beyond_the_label() -> None:
     assert bool((removal.distance[whole] <= -1).all())
 
 
-def test_no_drawn_tumor_is_too_faint_to_show() -> None:
+def drawn_enhancement(of_templates: float) -> list[float]:
     templates = [
-        t._replace(appearance=replace(t.appearance, enhancement=0.02))
+        t._replace(appearance=replace(t.appearance, enhancement=of_templates))
         for t in small_bank().templates
     ]
     plans = [planned(seed=seed, bank=TumorBank(tuple(templates))) for seed in range(8)]
-    drawn = [plan.recipe.appearance.enhancement or 0.0 for plan in plans]
-    assert min(drawn) == FAINTEST
+    return [plan.recipe.appearance.enhancement or 0.0 for plan in plans]
+
+
+def test_no_drawn_tumor_is_too_faint_to_show_and_faint_ones_differ() -> None:
+    assert min(drawn_enhancement(-0.3)) == FAINTEST
+    faint = drawn_enhancement(0.2)
+    assert min(faint) >= FAINTEST and len({round(value, 3) for value in faint}) > 4
 
 
 def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -> None:

@@ -124,3 +124,14 @@ def test_json_brings_it_back() -> None:
 def test_what_no_recipe_holds_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         Fringe.from_dict({**MANY.to_dict(), **change})
+
+
+def test_what_leaves_a_body_gathers_on_a_side_or_two() -> None:
+    sides = []
+    for seed in range(20):
+        fringe = Fringe(seed, strands=30, nodules=0)
+        points = courses_of(fringe, body(side=40)).points
+        starts = np.stack([path[0] for path in points if len(path)]) - 19.5
+        sides.append(np.linalg.norm((starts / np.linalg.norm(starts, axis=1)[:, None]).mean(0)))
+    # Thirty starts spread evenly over a sphere have a mean direction of about .17.
+    assert float(np.median(sides)) > 0.3

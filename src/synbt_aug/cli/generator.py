@@ -21,7 +21,7 @@ N = TypeVar("N", int, float)
 
 # As in `synbt_aug.texture`, which takes a second to import.
 TEXTURES = ("diffusion", "syntumor", "copy_paste")
-DEFAULT_STEPS = 4
+DEFAULT_STEPS = 2
 
 Weights = Annotated[
     str, typer.Option(help="shipped, a weights folder, or a name that `synbt adapt` gave.")

@@ -6,6 +6,7 @@ anything is painted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -59,8 +60,10 @@ from synbt_aug.tumor.wish import Wish
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
 
-#: Enhancement that is drawn at least, in reference ranges: a tenth of a bank's tumors lie below,
-#: and painted so would mostly not show where they are labelled. What is asked for is met as it is.
+#: Enhancement that is drawn at least, in reference ranges; what is drawn is added in quadrature, so
+#: that few lie near it and bright tumors hardly change. Of 101 patients' tumors the faintest tenth
+#: gains 1.5 of the level of the tissue around or less; drawn without this it was
+#: 1.1 on phantoms of version 4 and 1.26 on one real scan. What is asked for is met as it is.
 FAINTEST = 0.4
 
 #: Of the enhancement, what a tumor whose pre-contrast level is drawn shows before contrast at most:
@@ -273,7 +276,8 @@ def _like_template(
     template = bank.templates[found.pose.template]
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
     high = LIMITS["enhancement"][1]
-    return replace(drawn, enhancement=min(max(drawn.enhancement * factor, FAINTEST), high))
+    brighter = math.hypot(max(drawn.enhancement * factor, 0.0), FAINTEST)
+    return replace(drawn, enhancement=min(brighter, high))
 
 
 def _taking_up(drawn: Appearance) -> Appearance:

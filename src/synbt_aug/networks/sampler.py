@@ -69,7 +69,7 @@ def ddim_timesteps(count: int, steps: int = 1000) -> Tensor:
         ValueError: If there are not so many steps.
     """
     if not 1 <= count <= steps:
-        raise ValueError(f"DDIM takes 1 to {steps} steps, got {count}. Use steps=4.")
+        raise ValueError(f"DDIM takes 1 to {steps} steps, got {count}. Use steps=2.")
     return torch.arange(count, 0, -1) * steps // count - 1
 
 

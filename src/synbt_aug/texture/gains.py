@@ -31,8 +31,9 @@ from synbt_aug.tumor.visibility import share_shown
 from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
-#: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes.
-CORRECTION = 6
+#: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, or where what
+#: `tumor/fringe.py` draws runs.
+CORRECTION = 7
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)

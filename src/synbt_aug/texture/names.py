@@ -8,8 +8,8 @@ from synbt_aug.errors import SynBTError
 TEXTURES = ("diffusion", "syntumor", "copy_paste")
 
 #: DDIM steps of a tumor, where nothing else is asked for (paper: 10). Fewer cost less and lose
-#: nothing that was measured (docs/lab-book.md, 15).
-DEFAULT_STEPS = 4
+#: nothing that was measured; one loses (docs/lab-book.md, 29).
+DEFAULT_STEPS = 2
 
 #: Most steps: those of the schedule that the networks are trained with.
 MAX_STEPS = 1000

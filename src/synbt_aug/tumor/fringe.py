@@ -33,13 +33,18 @@ _FREE_MM = 4.0
 LONGEST_MM = 14.0
 
 #: A body of this diameter has as many strands as its margin says, smaller ones fewer.
-_FULL_FROM_MM = 18.0
+_FULL_FROM_MM = 16.0
 
 #: Of the body's volume, no more leaves it.
-_LARGEST_SHARE = 0.3
+_LARGEST_SHARE = 0.35
 
 #: Pieces of fewer voxels are noise to the eye.
 _SPECK_VOXELS = 7
+
+#: Strands and nodules gather around so many points of a surface: patients' tumors are smooth on one
+#: side and frayed on another. The share that gathers nowhere, and how wide they gather, over the
+#: body's mean radius.
+_POLES, _ANYWHERE, _GATHERED = 2, 0.15, 0.6
 
 #: Distances from strands are drawn up to here, in mm.
 _NEAR_MM = 3.0
@@ -58,8 +63,8 @@ class _Margin(NamedTuple):
 #: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (8, 30), (4.0, LONGEST_MM), 13.0),
-        _Margin(0.35, (4, 18), (3.0, 12.0), 10.0),
+        _Margin(0.5, (8, 30), (4.0, LONGEST_MM), 14.0),
+        _Margin(0.35, (4, 18), (3.0, 12.0), 11.0),
         _Margin(0.15, (0, 4), (2.0, 8.0), 3.0),
     ),
     "non-mass": (_Margin(1.0, (3, 14), (3.0, 12.0), 14.0),),
@@ -165,7 +170,7 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     def normal(*shape: int) -> np.ndarray:
         return np.asarray(torch.randn(shape, generator=generator, dtype=torch.float64).numpy())
 
-    starts = near[(uniform(count) * len(near)).astype(int)]
+    starts = near[_uneven(near, uniform(count), uniform(_POLES))]
     out = _outward(body, starts)
     own = np.arange(count) < fringe.strands
     heading = _unit(out + np.where(own, 0.35, 0.5)[:, None] * normal(count, 3))
@@ -181,7 +186,7 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     turns = normal(int(steps.max()), count, 3)
     turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.5, 0.9)[None, :, None]
     thick = np.where(
-        own, 0.7 + 0.6 * uniform(count), 0.85 + 0.45 * -np.log(uniform(count).clip(1e-6))
+        own, 0.8 + 0.6 * uniform(count), 1.15 + 0.5 * -np.log(uniform(count).clip(1e-6))
     )
     knots = np.exp(0.4 * ndimage.gaussian_filter1d(normal(count, int(steps.max())), 1.5, axis=1))
     trail = []
@@ -194,7 +199,7 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     left_mm3 = _LARGEST_SHARE * float((body <= 0).sum())
     for k, n in enumerate(steps):
         taper = np.linspace(1.0, 0.55, n) if own[k] else knots[k, :n]
-        radius = np.minimum(thick[k] * taper, 2.2)
+        radius = np.minimum(thick[k] * taper, 2.6)
         mm3 = math.pi * _STEP_MM * float(np.square(radius).sum())
         if mm3 > left_mm3:
             radius = radius[:0]
@@ -203,6 +208,26 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
         points.append(whole[k, : len(radius)])
         radii.append(radius)
     return Courses(points, radii)
+
+
+def _uneven(surface: np.ndarray, at: np.ndarray, poles: np.ndarray) -> np.ndarray:
+    """Which points of a surface are set out from.
+
+    Args:
+        surface: Positions, shape `(n, 3)`.
+        at: One number from 0 to 1 for each start.
+        poles: Likewise for each point that they gather around.
+
+    Returns:
+        Rows of `surface`, one for each start.
+    """
+    middles = surface[(poles * len(surface)).astype(int)]
+    width = _GATHERED * np.linalg.norm(surface - surface.mean(axis=0), axis=1).mean()
+    away = np.linalg.norm(surface[:, None] - middles, axis=2) / max(width, 1e-6)
+    weight = np.exp(-(away**2)).sum(axis=1)
+    weight = weight / weight.sum() + _ANYWHERE / (1 - _ANYWHERE) / len(surface)
+    cumulative = np.cumsum(weight)
+    return np.minimum(np.searchsorted(cumulative, at * cumulative[-1]), len(surface) - 1)
 
 
 def within(
