@@ -3,10 +3,10 @@
     python benchmarks/nnunet_batch.py
 
 Two phantoms cut to patches of 128x160x112 at 1 mm, one tumor each in windows of different shapes,
-decided beforehand as by nnU-Net's workers; shipped networks, 4 steps. Launches, waits and copies
-are those of the pretend accelerator of the tests. CPU time is that of what stays on the CPU
-whatever the device: unpacking plans, laying shapes out and cutting them to their boxes; what torch
-takes to launch is not in it. A replayed graph counts as one launch. Two minutes on one core.
+decided beforehand as by nnU-Net's workers; shipped networks, default steps. Launches, waits and
+copies are those of the pretend accelerator of the tests; a replayed graph counts as one launch. CPU
+time is that of what stays on the CPU whatever the device: unpacking plans, laying shapes out and
+cutting them to their boxes; what torch takes to launch is not in it. A minute on one core.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from synbt_aug.phantom import make_phantom
 from synbt_aug.sample_plans import SamplePlans
 from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.texture import TumorInpainter
+from synbt_aug.texture.names import DEFAULT_STEPS
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.weights import Weights
@@ -50,7 +51,7 @@ ROUNDS = 20
 
 def main() -> None:
     """Decide, count, time and print."""
-    painter = TumorSynthesizer(steps=4, precision="fp32")
+    painter = TumorSynthesizer(precision="fp32")
     hosts = [patch_of(FIRST_SEED + k) for k in range(len(DIAMETERS))]
     plans = [decided(painter, *one) for one in zip(hosts, DIAMETERS, strict=True)]
     shapes = [tuple(plan.recipe.window.shape) for plan in plans]
@@ -107,7 +108,7 @@ def count(painter: TumorSynthesizer, hosts: Sequence[Host], plans: Sequence[Samp
             denoiser,  # type: ignore[arg-type]
             weights.schedule,
             hole_margin_mm=margin,
-            steps=4,
+            steps=DEFAULT_STEPS,
             precision="fp32",
         )
         graphs = pretend_graphs(there)
@@ -124,10 +125,11 @@ def count(painter: TumorSynthesizer, hosts: Sequence[Host], plans: Sequence[Samp
                 there.reset()
                 networks.clear()
                 injector(*far, MM, references=references, plans=plans)
+            apart = there.launches - networks["launches"]
             print(
-                f"{name}: {there.launches} launches, {there.launches - networks['launches']} of "
-                f"them apart from the networks; {len(there.waits)} waits; "
-                f"{there.to_device / 1e6:.1f} MB to the device, {there.to_host} bytes back."
+                f"{name}: {there.launches} launches, {apart} of them outside the networks' own "
+                f"calls; {len(there.waits)} waits; {there.to_device / 1e6:.1f} MB to the device, "
+                f"{there.to_host} bytes back."
             )
 
 

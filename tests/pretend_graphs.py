@@ -2,7 +2,7 @@
 
 As in a CUDA graph, numbers of the CPU are those of the recording, tensors that are read from
 outside are read where they lay then, and what would wait or copy between devices is refused while
-it is recorded. Nothing that was calculated while recording is left: a replay has to make it.
+it is recorded.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from pretend_accelerator import FAR, Far, PretendAccelerator
-from synbt_aug.support.graphs import Graphs
+from pretend_accelerator import FAR, PretendAccelerator
+from synbt_aug.support.graphs import MOST, Graphs
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,20 @@ class PretendRecorder:
     def begin(self, device: torch.device) -> None:
         self.begun += 1
 
-    def record(self, stage: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
         tape = Tape()
         self.there.recording = tape
         try:
-            results = stage()
+            work()
         finally:
             self.there.recording = None
-        made = [far.inner for far in tree_leaves(results) if isinstance(far, Far)]
-        numbers = [tape.number(one) for one in made]
-        tape.end(numbers)
-        for one in made:
-            one.fill_(torch.nan if one.is_floating_point() else 1)
+        tape.end()
 
         def replay() -> None:
             self.there.launches += 1
-            found = tape.played(numbers)
-            for one, value in zip(made, found, strict=True):
-                one.copy_(value)
+            tape.play()
 
-        return replay, results
+        return replay
 
 
 class Tape:
@@ -87,19 +81,15 @@ class Tape:
             numbers.append(self._numbers[one])
         self.calls.append((func, *taken, numbers))
 
-    def number(self, one: Tensor) -> int:
-        return int(self._numbers[one])
-
-    def end(self, results: list[int]) -> None:
+    def end(self) -> None:
         """Find what may be let go of after each operation."""
         last = {n: k for k, call in enumerate(self.calls) for n in _numbers(call)}
         self.ends = [[] for _ in self.calls]
         for number, k in last.items():
-            if number not in results:
-                self.ends[k].append(number)
+            self.ends[k].append(number)
 
-    def played(self, results: list[int]) -> list[Tensor]:
-        """Carry all operations out anew; gives some of what they make."""
+    def play(self) -> None:
+        """Carry all operations out anew."""
         there: dict[int, Tensor] = {}
         for (func, args, kwargs, numbers), ends in zip(self.calls, self.ends, strict=True):
             args, kwargs = tree_map(
@@ -110,7 +100,6 @@ class Tape:
             del args, kwargs, made
             for number in ends:
                 del there[number]
-        return [there[number] for number in results]
 
     def _taken(self, one: Tensor) -> Any:
         return Made(self._numbers[one]) if one in self._numbers else one
@@ -121,6 +110,6 @@ def _numbers(call: tuple[Any, Any, Any, list[int]]) -> list[int]:
     return [*taken, *call[3]]
 
 
-def pretend_graphs(there: PretendAccelerator, most: int = 16) -> Graphs:
+def pretend_graphs(there: PretendAccelerator, most: int = MOST) -> Graphs:
     """Graphs of a pretend accelerator."""
     return Graphs(most, PretendRecorder(there))

@@ -25,6 +25,7 @@ from analytic import (
 from geometric_tissue import geometric_tissue as find_tissue
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
+from synbt_aug.support.graphs import Graphs, launch_by_launch
 from synbt_aug.synthesizer import TumorSynthesizer
 from synbt_aug.texture import PaintingJob, TumorInpainter
 from synbt_aug.tumor.appearance import Appearance
@@ -418,3 +419,13 @@ def test_the_callers_default_device_does_not_reach_the_painting() -> None:
     with torch.device("meta"):
         inside = painter()(volume, seed=1, diameter_mm=12.0)
     assert plain.painted and torch.equal(plain.image, inside.image)
+
+
+def test_painting_and_writing_share_their_graphs_and_are_launched_unless_they_are_asked_for() -> (
+    None
+):
+    plain, graphed = (TumorSynthesizer(tiny_weights(), graphs=asked) for asked in (False, True))
+    for synthesizer, kind in ((plain, type(launch_by_launch)), (graphed, Graphs)):
+        assert isinstance(synthesizer.texture, TumorInpainter)
+        assert isinstance(synthesizer.runs, kind)
+        assert synthesizer.texture.runs is synthesizer.runs is synthesizer.painter.runs

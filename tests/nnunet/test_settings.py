@@ -227,3 +227,14 @@ def test_roi_labels_that_the_dataset_lacks_are_refused() -> None:
         SynBTError, match="roi_labels names 5, .* no such label. There are: .*tumor 1"
     ):
         gather_settings(described(synbt={"roi_labels": [5]}), environment={})
+
+
+@pytest.mark.parametrize("name", ["graphs", "lookahead"])
+def test_what_was_not_run_on_a_gpu_is_off_unless_it_is_asked_for(name: str) -> None:
+    assert getattr(gather_settings(described(), environment={}), name) is False
+    asked = gather_settings(described(), environment={f"SYNBT_{name.upper()}": "true"})
+    assert getattr(asked, name) is True
+    # It changes how fast, not what is learned.
+    assert asked.learned_from() == gather_settings(described(), environment={}).learned_from()
+    with pytest.raises(SynBTError, match=f"{name} needs true or false, got 'perhaps'"):
+        TrainerSettings(**{name: "perhaps"})

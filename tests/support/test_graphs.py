@@ -6,8 +6,11 @@ import copy
 import gc
 import logging
 import pickle
+import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 import torch
@@ -199,19 +202,68 @@ def test_results_are_not_overwritten_by_the_next_replay() -> None:
         assert torch.equal(there.get(first), before)
 
 
-def test_arguments_are_not_changed() -> None:
-    def in_place(x: Tensor) -> Tensor:
-        return x.mul_(2)
-
+def test_one_tensor_given_twice_when_it_is_recorded_may_be_two_later() -> None:
     with PretendAccelerator() as there:
-        graphs, x = pretend_graphs(there), there.put(torch.ones(2))
-        graphs(in_place, (there.put(torch.ones(2)),), FAR)
-        for _ in range(3):
-            assert there.get(graphs(in_place, (x,), FAR)).tolist() == [2, 2]
-        assert there.get(x).tolist() == [1, 1]
+        graphs, (x, y, weight) = pretend_graphs(there), tensors(0)
+        once, other = there.put(x), there.put(y)
+        for _ in range(2):
+            graphs(blended, (once, once, weight, True), FAR)
+        found = graphs(blended, (once, other, weight, True), FAR)[0]
+        assert torch.equal(there.get(found), blended(x, y, weight, True)[0])
+
+
+def test_a_larger_shape_leaves_what_was_recorded_of_a_smaller_one_right() -> None:
+    with PretendAccelerator() as there:
+        graphs = pretend_graphs(there)
+        for rows in (3, 3, 40, 40, 3, 5, 5, 40):
+            arguments = tensors(rows, rows)
+            found = graphs(blended, (*map(there.put, arguments), True), FAR)
+            for one, wanted in zip(found, blended(*arguments, True), strict=True):
+                assert torch.equal(there.get(one), wanted)
+        assert len(graphs) == 3
 
 
 def test_a_copy_and_a_pickle_record_their_own() -> None:
     graphs = Graphs(most=3)
     for other in (copy.deepcopy(graphs), pickle.loads(pickle.dumps(graphs))):
         assert isinstance(other, Graphs) and other.most == 3 and len(other) == 0
+
+
+class Again:
+    """Works on the CPU: what it records is done again, slowly, at each replay."""
+
+    def records(self, device: torch.device) -> bool:
+        return True
+
+    def beside(self, device: torch.device) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def begin(self, device: torch.device) -> None:
+        pass
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        def replay() -> None:
+            time.sleep(0.001)
+            work()
+
+        return replay
+
+
+def test_threads_take_turns() -> None:
+    graphs = Graphs(recorder=Again())
+
+    def right(seed: int) -> bool:
+        arguments = (*tensors(seed), True)
+        found = graphs(blended, arguments, CPU)
+        return all(map(torch.equal, found, blended(*arguments)))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(right, range(40)))
+    assert len(graphs) == 1
+
+
+def test_arguments_that_ask_for_gradients_are_taken_all_the_same() -> None:
+    graphs, (x, y, weight) = Graphs(recorder=Again()), tensors(0)
+    for _ in range(3):
+        found = graphs(blended, (x.requires_grad_(), y, weight, False), CPU)[0]
+    assert torch.equal(found, blended(x, y, weight, False)[0].detach())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 
-#: Bytes that what is packed together begins at multiples of.
+#: Tensors that lie side by side begin at multiples of so many bytes.
 _ALIGNED = 16
 
 
@@ -75,38 +75,46 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Several tensors of the CPU as one row of bytes, so that one copy brings them to a device.
+class Layout:
+    """Several tensors side by side in one row of bytes.
 
     Args:
-        content: The bytes, shape `(n,)`, uint8; pinned where that makes a copy to CUDA go on.
-        layout: First byte, type and shape of each tensor.
+        parts: First byte, type and shape of each.
+        size: Bytes of all.
     """
 
-    content: Tensor
-    layout: tuple[tuple[int, torch.dtype, torch.Size], ...]
+    parts: tuple[tuple[int, torch.dtype, torch.Size], ...]
+    size: int
 
     @classmethod
-    def of(cls, values: Sequence[Tensor], *, pinned: bool) -> Packed:
-        """Pack tensors that lie on the CPU; they are copied."""
-        layout, end = [], 0
+    def of(cls, values: Sequence[Tensor]) -> Layout:
+        """Of tensors of these types and shapes, wherever they are."""
+        parts, end = [], 0
         for value in values:
-            layout.append((end, value.dtype, value.shape))
+            parts.append((end, value.dtype, value.shape))
             # Each begins where any type may.
             end += -(-value.numel() * value.element_size() // _ALIGNED) * _ALIGNED
-        content = torch.empty(end, dtype=torch.uint8, pin_memory=pinned)
-        packed = cls(content, tuple(layout))
-        for view, value in zip(packed.views(content), values, strict=True):
-            view.copy_(value)
-        return packed
+        return cls(tuple(parts), end)
 
     def views(self, content: Tensor) -> list[Tensor]:
-        """The tensors as parts of such bytes, wherever they are."""
+        """The tensors in such bytes, which are shape `(n,)`, uint8, and may be more than these."""
         found = []
-        for start, dtype, shape in self.layout:
+        for start, dtype, shape in self.parts:
             part = content.narrow(0, start, math.prod(shape) * dtype.itemsize)
             found.append(part.view(dtype).view(shape))
         return found
+
+    def filled(self, values: Sequence[Tensor], *, pinned: bool) -> Tensor:
+        """Bytes on the CPU that hold these values.
+
+        Args:
+            values: On the CPU; they are copied.
+            pinned: Whether CUDA is to copy them without waiting.
+        """
+        content = torch.empty(self.size, dtype=torch.uint8, pin_memory=pinned)
+        for view, value in zip(self.views(content), values, strict=True):
+            view.copy_(value)
+        return content
 
 
 def sent_together(values: Sequence[Tensor], device: torch.device) -> list[Tensor]:
@@ -120,7 +128,9 @@ def sent_together(values: Sequence[Tensor], device: torch.device) -> list[Tensor
     found = list(values)
     if device.type == "cpu" or len(here) < 2:
         return [sent(value, device) for value in values]
-    packed = Packed.of([values[k] for k in here], pinned=device.type == "cuda")
-    for k, view in zip(here, packed.views(sent(packed.content, device)), strict=True):
+    several = [values[k] for k in here]
+    layout = Layout.of(several)
+    content = sent(layout.filled(several, pinned=device.type == "cuda"), device)
+    for k, view in zip(here, layout.views(content), strict=True):
         found[k] = view
     return [sent(value, device) for value in found]
