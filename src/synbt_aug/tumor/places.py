@@ -150,10 +150,20 @@ def statistics_at(landmarks: Landmarks, sites: np.ndarray, border: np.ndarray) -
     last = np.array(landmarks.gland.shape) - 1
     here = np.clip(sites - landmarks.start, 0, last)
     distances = landmarks.distance_mm.numpy()[(slice(None), *here.T)].T
-    # One axis after the other, as flat indices: sites by borders by axes are a million numbers.
-    around = np.zeros((len(sites), len(border)), np.int64)
-    for axis, n in enumerate(landmarks.gland.shape):
-        own = sites[:, axis] - landmarks.start[axis]
-        around = around * n + np.clip(own[:, None] + border[:, axis], 0, n - 1)
-    gland = landmarks.gland.numpy().ravel().take(around).mean(1, dtype=np.float32)
+    gland = _mean_around(landmarks.gland.float().numpy(), sites - landmarks.start, border)
     return np.concatenate([distances, gland[:, None]], 1).astype(np.float32)
+
+
+def _mean_around(values: np.ndarray, sites: np.ndarray, border: np.ndarray) -> np.ndarray:
+    """Mean of values, float32, at offsets from sites, shape `(n,)`; their edge goes on beyond."""
+    flat, step = values.ravel(), values.size
+    rows = []
+    for axis, n in enumerate(values.shape):
+        step //= n
+        # Of hundreds of offsets few differ along one axis.
+        offsets = set(border[:, axis].tolist())
+        rows.append({o: np.clip(sites[:, axis] + o, 0, n - 1) * step for o in offsets})
+    total = np.zeros(len(sites), np.float32)
+    for d, h, w in border.tolist():
+        total += flat.take(rows[0][d] + rows[1][h] + rows[2][w])
+    return total / np.float32(len(border))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from synbt_aug.grid.mask import bounding_box
 from synbt_aug.grid.window import Shape, Window, window_around
+from synbt_aug.tissue.masks import dilated
 from synbt_aug.tissue.sites import SiteMap
 
 #: Share of a tumor's voxels that must lie on allowed tissue. The rest lies beside it, within one
@@ -83,7 +84,7 @@ def room_of(sites: SiteMap, shape: tuple[int, int, int]) -> Room:
     most = 0.0
     if allowed.any():
         box = _grown(allowed)
-        near = ndimage.binary_dilation(allowed[box])
+        near = dilated(allowed[box])
         kind[box] = np.where(allowed[box], _ALLOWED, np.where(near, _BESIDE, _BEYOND))
         grid_mm = sites.grid_mm
         depth[box] = _depth(near, grid_mm)
