@@ -2,8 +2,8 @@
 
 Both halves are MONAI's and hold no normalisation and no attention. Two facts rest
 on that, and tests hold them: latents encoded patch by patch equal those of the whole
-volume 8 latent voxels away from a seam, and a box decoded with a halo of 8 latent
-voxels equals the crop of the full decode.
+volume 8 latent voxels away from a seam, and a box decoded from what each layer reaches
+equals the crop of the full decode.
 
 Loss functions and training live in `synbt_aug.train`.
 """
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.networks.codebook import Codebook
+from synbt_aug.networks.decoded_part import decoded_part
 from synbt_aug.networks.plain_settings import check_widths, from_plain
 from synbt_aug.networks.stable_keys import StableKeys
 from synbt_aug.support.number import check_number, check_whole
@@ -216,14 +217,14 @@ class VQVAE(StableKeys):
         x: Tensor = self.decoder(z_q)
         return x.float()
 
-    def decode_window(self, z_q: Tensor, box: LatentBox, halo: int = 8) -> Tensor:
+    def decode_window(self, z_q: Tensor, box: LatentBox) -> Tensor:
         """Decode a box of the latent; equals the crop of the full decode.
+
+        Each layer computes what the next ones take of it, and no more.
 
         Args:
             z_q: The whole latent, shape `(B, 8, d, h, w)`.
             box: What to decode, in latent voxels.
-            halo: Latent voxels decoded around it and thrown away. 8 is exact at the
-                default shape; 4 errs by 1e-4.
 
         Returns:
             Mapped intensities of the box, shape `(B, 2, 4 (d1 - d0), ...)`.
@@ -235,14 +236,8 @@ class VQVAE(StableKeys):
                 f"decode_window needs a box inside the latent {tuple(sides)}, got {box}. "
                 f"Give ((d0, d1), (h0, h1), (w0, w1)) in latent voxels."
             )
-        wide = [
-            (max(lo - halo, 0), min(hi + halo, n)) for (lo, hi), n in zip(box, sides, strict=True)
-        ]
-        x = self.decode(_crop(z_q, [slice(lo, hi) for lo, hi in wide]))
-        inner = [
-            slice((lo - w) * f, (hi - w) * f) for (lo, hi), (w, _) in zip(box, wide, strict=True)
-        ]
-        return _crop(x, inner)
+        x = decoded_part(self.decoder, z_q, [slice(lo * f, hi * f) for lo, hi in box])
+        return x.float()
 
     def forward(
         self, x: Tensor, *, quantized: bool = True, keep: Tensor | None = None
