@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.grid.mask import down
+from synbt_aug.grid.mask import bounding_box, down
 from synbt_aug.networks import VQVAE, Denoiser, NoiseSchedule, sample_ddim
+from synbt_aug.networks.autoencoder import LatentBox
 from synbt_aug.networks.denoiser import guided
 from synbt_aug.networks.precision import (
     AUTO,
@@ -46,6 +47,9 @@ from synbt_aug.tumor.zones import Zones
 _UNMEASURED_MM = 8
 _INNER = slice(_UNMEASURED_MM, -_UNMEASURED_MM)
 _MIDDLE = (..., _INNER, _INNER, _INNER)
+
+#: Voxels along the side of a latent cell.
+_CELL = 4
 
 
 class _Asked(NamedTuple):
@@ -187,7 +191,8 @@ class TumorInpainter:
         told = asked.described, asked.described_known
         drawn = self._sample(z_masked, down(asked.mask), *told, noise)
         z = torch.where(self._cells(asked.hole), drawn, z_masked)
-        painted = inverse_knee(self._decode(z))
+        decoded = self._decode(z, _decoded_voxels(asked.hole))
+        painted = inverse_knee(torch.where(asked.hole[:, None], decoded, asked.q))
         if len(tensors) == own:
             return painted
         return self._corrected(asked, _AskedOfGains(*tensors[own:]), painted)
@@ -235,17 +240,28 @@ class TumorInpainter:
         z = sample_ddim(predict, noise, self.schedule, self.steps, predicts=net.settings.predicts)
         return net.restore(z)
 
-    def _decode(self, z: Tensor) -> Tensor:
+    def _decode(self, z: Tensor, box: LatentBox | None = None) -> Tensor:
         """Windows from latents; NaN all over where a number on the way was not finite.
 
         The nearest code of NaN is some code, and the knee's inverse makes a bright spot of
         infinity: what comes of either must not pass for a tumor.
+
+        Args:
+            z: Latents of the whole windows.
+            box: What to decode, in latent cells; None: all. Beyond it the answer is 0.
         """
         z_q, _ = self.autoencoder.quantize(z)
         with autocast(self.precision, z.device):
-            decoded = self.autoencoder.decode(z_q)
+            if box is None:
+                decoded = self.autoencoder.decode(z_q)
+            else:
+                decoded = self.autoencoder.decode_window(z_q, box)
         fit = [x.isfinite().flatten(1).all(1) for x in (z, decoded)]
-        return torch.where((fit[0] & fit[1]).view(-1, 1, 1, 1, 1), decoded, torch.nan)
+        decoded = torch.where((fit[0] & fit[1]).view(-1, 1, 1, 1, 1), decoded, torch.nan)
+        if box is None:
+            return decoded
+        d, h, w = ((_CELL * lo, _CELL * (n - hi)) for (lo, hi), n in zip(box, z.shape[2:]))
+        return F.pad(decoded, (*w, *h, *d))
 
     @staticmethod
     def _cells(hole: Tensor) -> Tensor:
@@ -266,6 +282,17 @@ class TumorInpainter:
         painted = painted.clone()
         painted[_MIDDLE] = torch.where(where[:, None], linear_of(new), painted[_MIDDLE])
         return painted
+
+
+def _decoded_voxels(hole: Tensor) -> LatentBox | None:
+    """The latent cells that the holes of a batch touch; None where all are to be decoded.
+
+    On a CPU, whose time goes with the voxels; elsewhere it would be waited for.
+    """
+    if hole.device.type != "cpu" or not bool(hole.any()):
+        return None
+    d, h, w = ((a // _CELL, -(-b // _CELL)) for a, b in bounding_box(hole.any(0)))
+    return d, h, w
 
 
 def _arguments(job: PaintingJob, correct: bool) -> list[Tensor]:

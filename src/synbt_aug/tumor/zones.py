@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import averaging_matrix, blend_weight, gaussian
+from synbt_aug.signal.intensity import sorted_values
 from synbt_aug.tumor.appearance import SHELL_MM
 
 #: Order of the zones in `Zones.means`.
@@ -169,7 +170,7 @@ def _deepest(label: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
     """The deepest depth, and its .98 quantile over the label, shape `(B, 1, 1, 1)` each."""
     inside = torch.where(label, depth, 0.0).flatten(1)
     # What is not of the label is 0 and sorts first.
-    ranked = inside.sort(1).values
+    ranked = sorted_values(inside)
     rank = ranked.shape[1] - 1 - 0.02 * (_count(label) - 1).clamp_min(0)
     quantile = ranked.gather(1, rank.round().long()[:, None])
     return ranked[:, -1:, None, None], quantile[..., None, None]
