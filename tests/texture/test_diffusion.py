@@ -16,8 +16,8 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.networks import NoiseSchedule
 from synbt_aug.networks.autoencoder import LatentBox
 from synbt_aug.signal.hole import fill_hole
-from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.signal.intensity import inverse_knee
+from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.tumor.appearance import Appearance
 
