@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 import torchio
-from speed_meters import Stages, flops, launches_on_gpu, medians, now, peak_mb, seconds
+from speed_meters import Launches, Stages, flops, launches_on_gpu, medians, now, peak_mb, seconds
 from speed_paths import (
     PAPER_STEPS,
     VOLUME,
@@ -111,14 +111,11 @@ def main() -> None:
     _batches(page, painter, host, plans, rounds, device, unit)
     _whole_volume(page, painter, device, unit, given.quick)
     _stages(page, painter, volume, device)
-    counted = (
-        launches_on_gpu(lambda: _paint(painter, host, plans[:1]))
-        if device.type == "cuda"
-        else launches_without_gpu(painter, host, plans[:1])
-    )
+    counted = [_launches(make(graphs=graphs), host, plans[:1]) for graphs in (False, True)]
     page.say(
-        f"Painting and writing one tumor with {texture.steps} steps launches {counted.kernels} "
-        f"kernels and waits {counted.waits} times ({counted.how}).", "",
+        f"Painting and writing one tumor with {texture.steps} steps launches {counted[0].kernels} "
+        f"kernels and waits {counted[0].waits} times; as graphs it launches {counted[1].kernels} "
+        f"and waits {counted[1].waits} times ({counted[0].how}).", "",
         f"Measured in {time.perf_counter() - start:.0f} s.",
     )  # fmt: skip
     if given.output is not None:
@@ -144,6 +141,15 @@ def _paint(painter: TumorSynthesizer, host: Host, plans: list[Plan]) -> None:
         written = painter.painter.paint([host] * len(group), joined([ready[k] for k in group]))
         for k in range(len(group)):
             written.image(k, written.verdict.stands[k])
+
+
+def _launches(painter: TumorSynthesizer, host: Host, plans: list[Plan]) -> Launches:
+    """What painting and writing one batch asks of a GPU, after three times."""
+    if painter.device.type != "cuda":
+        return launches_without_gpu(painter, host, plans)
+    for _ in range(3):
+        _paint(painter, host, plans)
+    return launches_on_gpu(lambda: _paint(painter, host, plans))
 
 
 def _fresh(

@@ -97,7 +97,7 @@ class Launches:
     """What a GPU is asked for.
 
     Args:
-        kernels: Launched.
+        kernels: Launched; a graph counts as one.
         waits: How often the CPU waits for the GPU.
         how: Counted on a GPU, or by the pretend accelerator of the tests.
     """
@@ -121,7 +121,10 @@ def launches_on_gpu(call: Call) -> Launches:
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         call()
         torch.cuda.synchronize()
-    kernels = sum(one.count for one in seen.key_averages() if "LaunchKernel" in one.key)
+    launches = ("LaunchKernel", "GraphLaunch")
+    kernels = sum(
+        one.count for one in seen.key_averages() if any(name in one.key for name in launches)
+    )
     return Launches(kernels, waits, "on the GPU")
 
 

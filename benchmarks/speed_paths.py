@@ -25,11 +25,11 @@ from synbt_aug.decide.plan import Plan
 from synbt_aug.host import Host
 from synbt_aug.networks import VQVAE, Denoiser
 from synbt_aug.networks.precision import autocast
-from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import make_phantom
+from synbt_aug.runner import Painter
+from synbt_aug.support.graphs import Graphs, launch_by_launch
 from synbt_aug.texture import TumorInpainter
 from synbt_aug.tumor.wish import Wish
-from synbt_aug.write import write
 
 VOLUME = (128, 192, 192)
 PAPER_STEPS = 10
@@ -131,15 +131,16 @@ def window_pass(codec: VQVAE, denoiser: Denoiser, shape: Sequence[int], steps: i
 def launches_without_gpu(painter: TumorSynthesizer, host: Host, plans: Sequence[Plan]) -> Launches:
     """Of painting and writing one batch, by the pretend accelerator of the tests."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-    from pretend_accelerator import PretendAccelerator
+    from pretend_accelerator import FAR, PretendAccelerator
+    from pretend_graphs import pretend_graphs
 
     weights, texture = painter.weights, painter.texture
     assert isinstance(texture, TumorInpainter)
     there_host = Host.of(copy.copy(host.volume), host.reference)
     hosts = [there_host] * len(plans)
-    # What is made once and kept is not counted.
-    write(Cut.of(hosts, plans), Cut.of(hosts, plans).linear, replaces=True)
     with PretendAccelerator() as there:
+        graphs = isinstance(painter.runs, Graphs)
+        runs = pretend_graphs(there) if graphs else launch_by_launch
         inpainter = TumorInpainter(
             there.put_module(copy.deepcopy(weights.autoencoder)),  # type: ignore[arg-type, union-attr]
             there.put_module(copy.deepcopy(weights.denoiser)),  # type: ignore[arg-type, union-attr]
@@ -147,15 +148,18 @@ def launches_without_gpu(painter: TumorSynthesizer, host: Host, plans: Sequence[
             hole_margin_mm=texture.hole_margin_mm,
             steps=texture.steps,
             precision="fp32",
+            runs=runs,
         )
+        there_painter = Painter(inpainter, painter.benign, painter.bank, FAR, runs)
         volume = there_host.volume
         object.__setattr__(volume, "image", there.put(volume.image))
         vars(there_host).pop("floor", None)
-        there.reset()
-        windows = Cut.of(hosts, plans)
-        written = write(windows, inpainter(windows.job(texture.hole_margin_mm)), replaces=True)
-        for k in range(len(plans)):
-            written.image(k, written.verdict.stands[k])
+        # What is made once and kept is not counted, nor the second use, which records.
+        for _ in range(3 if graphs else 2):
+            there.reset()
+            written = there_painter.paint(hosts, plans)
+            for k in range(len(plans)):
+                written.image(k, written.verdict.stands[k])
         return Launches(there.launches, len(there.waits), "by a pretend accelerator")
 
 
