@@ -29,7 +29,7 @@ class Made:
 
 
 class PretendRecorder:
-    """Records on a pretend accelerator; see `synbt_aug.support.graphs.Recorder`."""
+    """Records on a pretend accelerator; see `synbt_aug.support.cuda_graphs.Recorder`."""
 
     def __init__(self, there: PretendAccelerator) -> None:
         self.there = there

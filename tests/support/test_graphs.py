@@ -8,9 +8,9 @@ import logging
 import pickle
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -232,21 +232,38 @@ def test_a_copy_and_a_pickle_record_their_own() -> None:
 class Again:
     """Works on the CPU: what it records is done again, slowly, at each replay."""
 
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
     def records(self, device: torch.device) -> bool:
         return True
 
-    def beside(self, device: torch.device) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def beside(self, device: torch.device) -> Iterator[None]:
+        self.said.append("beside")
+        yield
+        self.said.append("back")
 
     def begin(self, device: torch.device) -> None:
-        pass
+        self.said.append("begin")
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         def replay() -> None:
+            self.said.append("replay")
             time.sleep(0.001)
             work()
 
+        self.said.append("record")
+
         return replay
+
+
+def test_the_shared_memory_is_written_to_when_earlier_replays_are_done() -> None:
+    recorder = Again()
+    graphs = Graphs(recorder=recorder)
+    for _ in range(3):
+        graphs(blended, (*tensors(0), True), CPU)
+    assert recorder.said == ["begin", "beside", "record", "back", *["begin", "replay"] * 2]
 
 
 def test_threads_take_turns() -> None:

@@ -22,8 +22,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
+from synbt_aug.support.cuda_graphs import CudaRecorder, Recorder
 from synbt_aug.support.device import Layout, sent_together
 from synbt_aug.support.recordable import Watch
 
@@ -45,9 +45,6 @@ MOST = 48
 
 #: From this use on a stage is recorded.
 _RECORDED_FROM = 2
-
-#: CUDA records one stream of a process at a time.
-_one_recording = threading.Lock()
 
 
 class Runs(Protocol):
@@ -75,68 +72,6 @@ def launch_by_launch(stage: Stage, arguments: Sequence[Any], device: torch.devic
     for k, value in zip(at, sent_together([arguments[k] for k in at], device), strict=True):
         placed[k] = value
     return stage(*placed)
-
-
-class Recorder(Protocol):
-    """What can record launches: CUDA, or a stand-in of the tests."""
-
-    def records(self, device: torch.device) -> bool:
-        """Whether it can on this device."""
-
-    def beside(self, device: torch.device) -> AbstractContextManager[Any]:
-        """A place where launches can be recorded, in order with the caller's before and after."""
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record some work, inside of `beside`; gives what replays it on the caller's stream."""
-
-    def begin(self, device: torch.device) -> None:
-        """Let the caller's next launches come after all replays so far."""
-
-
-class _Cuda:
-    """CUDA's own graphs; they share the memory of what lies between arguments and results."""
-
-    def __init__(self) -> None:
-        self._side: dict[torch.device, torch.cuda.Stream] = {}
-        self._pool: dict[torch.device, Any] = {}
-        self._last: dict[torch.device, torch.cuda.Stream] = {}
-
-    def records(self, device: torch.device) -> bool:
-        return device.type == "cuda"
-
-    @contextmanager
-    def beside(self, device: torch.device) -> Iterator[None]:
-        current = torch.cuda.current_stream(device)
-        if current.device not in self._side:
-            self._side[current.device] = torch.cuda.Stream(device)
-        side = self._side[current.device]
-        side.wait_stream(current)
-        try:
-            with torch.cuda.device(current.device), torch.cuda.stream(side):
-                yield
-        finally:
-            current.wait_stream(side)
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        side = torch.cuda.current_stream()
-        if side.device not in self._pool:
-            self._pool[side.device] = torch.cuda.graph_pool_handle()
-        graph, pool = torch.cuda.CUDAGraph(), self._pool[side.device]
-        # Another thread may train meanwhile: what it asks of CUDA is no part of the recording.
-        recording = torch.cuda.graph(
-            graph, pool=pool, stream=side, capture_error_mode="thread_local"
-        )
-        with _one_recording, recording:
-            work()
-        replay: Callable[[], None] = graph.replay
-        return replay
-
-    def begin(self, device: torch.device) -> None:
-        current = torch.cuda.current_stream(device)
-        last = self._last.get(current.device, current)
-        if last != current:
-            current.wait_stream(last)
-        self._last[current.device] = current
 
 
 @dataclass(frozen=True)
@@ -186,7 +121,7 @@ class Graphs:
     def __init__(self, most: int = MOST, recorder: Recorder | None = None) -> None:
         self.most = most
         self.failed: str | None = None
-        self._recorder: Recorder = _Cuda() if recorder is None else recorder
+        self._recorder: Recorder = CudaRecorder() if recorder is None else recorder
         self._lock = threading.Lock()
         self._uses: Counter[Hashable] = Counter()
         self._held: dict[Hashable, _Recording] = {}
@@ -217,13 +152,11 @@ class Graphs:
         self._uses[key] += 1
         if key in self._held or self.failed is not None or self._uses[key] < _RECORDED_FROM:
             return self._held.get(key)
-        leaves = None
-        if len(self._held) >= self.most:
-            rarest = min(self._held, key=self._uses.__getitem__)
-            if self._uses[key] <= self._uses[rarest]:
-                return None
-            # Let go of at the end, when CUDA has waited for what it has under way.
-            leaves = self._held.pop(rarest)
+        rarest = min(self._held, key=self._uses.__getitem__) if len(self) >= self.most else None
+        if rarest is not None and self._uses[key] <= self._uses[rarest]:
+            return None
+        # The memory that is written to may still be read for a replay on another stream.
+        self._recorder.begin(device)
         with self._recorder.beside(device):
             # What is made once and kept is made here; what goes wrong here is the stage's own.
             first = launch_by_launch(stage, arguments, device)
@@ -236,8 +169,11 @@ class Graphs:
                     "painted launch by launch, which takes longer; nothing else changes.",
                     self.failed,
                 )
-        del leaves
-        return self._held.get(key)
+                return None
+        if rarest is not None:
+            # Not before: recording waited for what the device had under way.
+            del self._held[rarest]
+        return self._held[key]
 
     def _recorded(
         self, stage: Stage, arguments: Sequence[Any], first: Any, device: torch.device

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,68 +28,20 @@ from synbt_aug.networks.precision import (
 from synbt_aug.signal.grain import measure_noise
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.signal.intensity import inverse_knee
-from synbt_aug.signal.noise import noise_starts, normal_from
+from synbt_aug.signal.noise import normal_from
 from synbt_aug.support.device import sent
 from synbt_aug.support.graphs import Runs, launch_by_launch
 from synbt_aug.support.number import check_number, check_whole
-from synbt_aug.texture.detail import DETAIL_STREAM
+from synbt_aug.texture.asked import MIDDLE, Asked, AskedOfGains, apart, tensors_of
 from synbt_aug.texture.gains import CORRECTION, Request, corrected
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.texture.local import level_of, linear_of
 from synbt_aug.texture.names import DEFAULT_STEPS, MAX_GUIDANCE
 from synbt_aug.texture.precision import choose_precision
-from synbt_aug.tumor.visibility import blurs_of
 from synbt_aug.tumor.zones import Zones
-
-#: Voxels along each face of a window that no tumor is measured on: the hole lies 12 mm inside, and
-#: 7 mm around the label hold all that is measured.
-_UNMEASURED_MM = 8
-_INNER = slice(_UNMEASURED_MM, -_UNMEASURED_MM)
-_MIDDLE = (..., _INNER, _INNER, _INNER)
 
 #: Voxels along the side of a latent cell.
 _CELL = 4
-
-
-class _Asked(NamedTuple):
-    """A job of B windows in tensors.
-
-    Args:
-        q, mask, hole, known: As in `PaintingJob`.
-        described: What the network is told, by `PaintingJob.appearance_inputs`, `(B, 7)`.
-        described_known: Likewise.
-        starts: Of the denoiser's noise, by `noise_starts`, `(B, 1)`.
-    """
-
-    q: Tensor
-    mask: Tensor
-    hole: Tensor
-    known: Tensor
-    described: Tensor
-    described_known: Tensor
-    starts: Tensor
-
-
-class _AskedOfGains(NamedTuple):
-    """What the gains take besides.
-
-    Args:
-        distance, depth: As in `LabelShape`.
-        has_label: Which windows have one, boolean, `(B,)`.
-        values, asked: As in `gains.Request`.
-        starts: Of the detail's noise, `(B, 1)`.
-        blur_d, blur_h, blur_w: By `visibility.blurs_of`, of the windows' middle.
-    """
-
-    distance: Tensor
-    depth: Tensor
-    has_label: Tensor
-    values: Tensor
-    asked: Tensor
-    starts: Tensor
-    blur_d: Tensor
-    blur_h: Tensor
-    blur_w: Tensor
 
 
 class TumorInpainter:
@@ -178,13 +129,13 @@ class TumorInpainter:
     @torch.no_grad()
     def __call__(self, job: PaintingJob) -> Tensor:
         """Paint; see `Texture`."""
-        painted: Tensor = self.runs(self._painted, _arguments(job, self.correct), job.q.device)
+        tensors = tensors_of(job, corrects=self.correct)
+        painted: Tensor = self.runs(self._painted, tensors, job.q.device)
         return painted
 
     def _painted(self, *tensors: Tensor) -> Tensor:
-        """The same, of an `_Asked` and, where there are labels, an `_AskedOfGains`: a stage."""
-        own = len(_Asked._fields)
-        asked = _Asked(*tensors[:own])
+        """The same, of what `tensors_of` gives: a stage (`support/graphs.py`)."""
+        asked, of_gains = apart(tensors)
         with autocast(self.precision, asked.q.device):
             z_masked = self.autoencoder.encode(fill_hole(asked.q, asked.hole, asked.known))
         noise = normal_from(asked.starts, z_masked.shape[1:])
@@ -193,9 +144,7 @@ class TumorInpainter:
         z = torch.where(self._cells(asked.hole), drawn, z_masked)
         decoded = self._decode(z, _decoded_voxels(asked.hole))
         painted = inverse_knee(torch.where(asked.hole[:, None], decoded, asked.q))
-        if len(tensors) == own:
-            return painted
-        return self._corrected(asked, _AskedOfGains(*tensors[own:]), painted)
+        return painted if of_gains is None else self._corrected(asked, of_gains, painted)
 
     @torch.no_grad()
     def rebuild(self, job: PaintingJob) -> Tensor:
@@ -269,18 +218,18 @@ class TumorInpainter:
         return F.max_pool3d((down(hole) > 0).to(torch.float32), 3, 1, 1) > 0
 
     @staticmethod
-    def _corrected(asked: _Asked, of_gains: _AskedOfGains, painted: Tensor) -> Tensor:
+    def _corrected(asked: Asked, of_gains: AskedOfGains, painted: Tensor) -> Tensor:
         """Tumors with their gains; windows without a label as they are."""
         known = asked.known & ~asked.hole
         level, host = level_of(painted), level_of(inverse_knee(asked.q))
         noise = measure_noise(host, known)
         distance, depth, has_label, values, wished, starts, *blur = of_gains
-        zones = Zones.of(distance[_MIDDLE], depth[_MIDDLE], asked.known[_MIDDLE], blur)
+        zones = Zones.of(distance[MIDDLE], depth[MIDDLE], asked.known[MIDDLE], blur)
         request = Request(values, wished)
-        new = corrected(level[_MIDDLE], host[_MIDDLE], noise.sd, zones, request, starts)
-        where = asked.hole[_MIDDLE] & has_label[:, None, None, None]
+        new = corrected(level[MIDDLE], host[MIDDLE], noise.sd, zones, request, starts)
+        where = asked.hole[MIDDLE] & has_label[:, None, None, None]
         painted = painted.clone()
-        painted[_MIDDLE] = torch.where(where[:, None], linear_of(new), painted[_MIDDLE])
+        painted[MIDDLE] = torch.where(where[:, None], linear_of(new), painted[MIDDLE])
         return painted
 
 
@@ -293,27 +242,3 @@ def _decoded_voxels(hole: Tensor) -> LatentBox | None:
         return None
     d, h, w = ((a // _CELL, -(-b // _CELL)) for a, b in bounding_box(hole.any(0)))
     return d, h, w
-
-
-def _arguments(job: PaintingJob, correct: bool) -> list[Tensor]:
-    """What the stage of a job takes; numbers lie on the CPU, to be sent together."""
-    described, known = job.appearance_inputs()
-    starts = noise_starts(job.noise_seeds)
-    asked = _Asked(job.q, job.mask, job.hole, job.known, described, known, starts)
-    if not correct:
-        return [*asked]
-    shape = job.label_shape()
-    if not any(radius > 0 for radius in shape.radius_mm):
-        return [*asked]
-    request = Request.of(job.appearance)
-    d, h, w = (side - 2 * _UNMEASURED_MM for side in job.shape)
-    of_gains = _AskedOfGains(
-        shape.distance,
-        shape.depth,
-        torch.tensor([radius > 0 for radius in shape.radius_mm]),
-        request.values,
-        request.asked,
-        noise_starts(job.noise_seeds, DETAIL_STREAM),
-        *blurs_of(shape.radius_mm, (d, h, w)),
-    )
-    return [*asked, *of_gains]
