@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.tissue.landmarks import Landmarks
+from synbt_aug.tissue.masks import within
 from synbt_aug.volume import Spacing
 
 #: Tissue kept around tumors that are there already, in mm.
@@ -126,12 +127,11 @@ def depth_inside(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
 
 
 def near(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
-    """Voxels within `CLEARANCE_MM` of a mask, which is not empty."""
+    """Voxels no farther than `CLEARANCE_MM` from a mask, which is not empty."""
     reach = [math.ceil(CLEARANCE_MM / mm) for mm in grid_mm]
     box = tuple(
         slice(max(s.start - r, 0), s.stop + r) for s, r in zip(box_of(mask), reach, strict=True)
     )
     found = np.zeros_like(mask)
-    distance = ndimage.distance_transform_edt(~mask[box], sampling=grid_mm)
-    found[box] = distance <= CLEARANCE_MM
+    found[box] = within(mask[box], math.nextafter(CLEARANCE_MM, math.inf), grid_mm)
     return found

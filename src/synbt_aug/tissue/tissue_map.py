@@ -83,7 +83,8 @@ def _means_of_blocks(volume: Tensor, factors: Sequence[int]) -> Tensor:
     for start in range(0, len(means), _PLANES):
         total: np.ndarray = means[start : start + _PLANES].numpy()
         there = volume[start * f_d : (start + _PLANES) * f_d]
-        if there.dtype == torch.bool and not there.any():
+        # numpy's any is a search, torch's a reduction.
+        if there.dtype == torch.bool and not there.numpy().any():
             total[:] = 0
             continue
         planes = there.to(torch.float32).numpy()

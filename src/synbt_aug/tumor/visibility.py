@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian_mean, signed_distance_mm
+from synbt_aug.signal.intensity import sorted_values
 from synbt_aug.support.device import sent
 from synbt_aug.support.wording import shown_beside
 from synbt_aug.tumor.label_shape import LabelShape
@@ -178,6 +179,6 @@ def measure_visibility(linear: Tensor, label: Tensor, around: Tensor) -> Visibil
 
 def _median(values: Tensor, among: Tensor) -> Tensor:
     """Lower median over a mask, shape `(B, N)` -> `(B, 1)`."""
-    ranked = torch.where(among, values, torch.inf).sort(1).values
+    ranked = sorted_values(torch.where(among, values, torch.inf))
     at = ((among.sum(1, keepdim=True) - 1) // 2).clamp_min(0)
     return ranked.gather(1, at)
