@@ -169,6 +169,7 @@ def _to_write(windows: Cut, painted: Tensor, *, replaces: bool, carries: bool) -
     seeds = [recipe.noise_seed for recipe in recipes]
     there = [region(h.volume.image, r.window) for h, r in zip(hosts, recipes, strict=True)]
     tumors = [recipe.kind == "tumor" for recipe in recipes]
+    free = [windows.free(k) for k in range(len(plans))]
     further = len(there[0]) - 2
     curves = Curves.of(plans, further)
     blurs = blurs_of(label.radius_mm, window.shape) if any(tumors) else (None, None, None)
@@ -182,7 +183,7 @@ def _to_write(windows: Cut, painted: Tensor, *, replaces: bool, carries: bool) -
         depth=label.depth,
         outline=label.outline,
         there=torch.stack(there),
-        free=bits_of([windows.free(k) for k in range(len(plans))]),
+        free=torch.stack(free) if painted.device.type == "cpu" else bits_of(free),
         floor=torch.stack([host.floor for host in hosts]),
         low=torch.tensor([lows for lows, _ in pairs]),
         span=torch.tensor(spans),

@@ -43,7 +43,8 @@ class ToWrite(NamedTuple):
         known: Tissue, boolean, shape `(B, d, h, w)`.
         distance, depth, outline: As in `LabelShape`.
         there: The hosts' voxels under the windows, shape `(B, C, m, n, o)`.
-        free: Those that may change, by `bits_of`.
+        free: Those that may change, boolean, shape `(B, m, n, o)`; by `bits_of` where they are to
+            be sent.
         floor: Smallest values of the hosts, in their type, shape `(B, C, 1, 1, 1)`.
         low, span: Intensity references: `low` and `high - low`, shape `(B, C)`.
         shift_mm: How far resampling moves the surface, shape `(B,)`; None: nowhere.
@@ -154,7 +155,8 @@ def onto_hosts(*values: object) -> OnHosts:
     given = ToWrite(*values)  # type: ignore[arg-type]
     window, there, whole = given.window, given.there, given.scale
     painted = carried_on(given.painted, given.label) if given.carries else given.painted
-    free = masks_of(given.free, there.shape[2:])
+    packed = given.free.dtype == torch.uint8
+    free = masks_of(given.free, there.shape[2:]) if packed else given.free
     where = footprint(window, given.label.labelled, free, given.shift_mm)
     around = _around(given, where)
     scale = whole.part(0, 2)
