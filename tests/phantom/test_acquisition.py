@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, make_phantom
-from synbt_aug.phantom.acquisition import Scanner, catmull_rom, displaced
+from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, acquisition, make_phantom
+from synbt_aug.phantom.acquisition import Scanner, catmull_rom, displaced, ripples
 from synbt_aug.phantom.anatomy import build_anatomy
 from synbt_aug.phantom.texture import Randomness
 
@@ -25,7 +25,11 @@ def test_noise_does_not_shift_bright_tissue(small_settings: PhantomSettings) -> 
 
 
 @pytest.mark.parametrize("snr", [8.0, 25.0])
-def test_the_asked_snr_is_met(small_settings: PhantomSettings, snr: float) -> None:
+def test_the_asked_snr_is_met(
+    small_settings: PhantomSettings, snr: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ripples are no noise, and no part of the clean image.
+    monkeypatch.setattr(acquisition, "RIPPLE_SHARE", 0.0)
     phantom = make_phantom(1_000_301, replace(small_settings, snr=snr))
     mean = phantom.clean_pre[phantom.breast].mean()
     # Far above the noise a Rician is a Gaussian of the noise's own SD.
@@ -93,15 +97,37 @@ def test_a_displacement_by_parts_of_a_voxel_reads_a_parabola_exactly() -> None:
     assert torch.allclose(moved[1:-1], 0.5 * at**2 - at, atol=1e-4)
 
 
-def test_only_the_scan_before_contrast_is_unsettled(small_settings: PhantomSettings) -> None:
-    settings = replace(small_settings, times_s=(90.0, 91.0), with_tumor=False, snr=1000.0)
-    phantom = make_phantom(1_000_303, settings)
-    before, first, second = phantom.clean_pre, *phantom.clean_post
-    inside = phantom.breast
+def test_only_the_scan_before_contrast_is_unsettled(
+    small_settings: PhantomSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(small_settings, times_s=(90.0, 180.0), with_tumor=False)
+    moved = make_phantom(1_000_303, settings)
+    monkeypatch.setattr(acquisition, "SETTLING_MM", (1e-6, 0.0))
+    still = make_phantom(1_000_303, settings)
+    np.testing.assert_array_equal(moved.clean_post, still.clean_post)
+    changed = np.abs(moved.clean_pre - still.clean_pre)[moved.breast]
+    # A fraction of a millimetre: edges change, even tissue does not.
+    assert 0.005 < changed.mean() / still.clean_pre[moved.breast].mean() < 0.2
+    assert np.median(changed) < 0.7 * changed.mean()
 
-    def apart(a: np.ndarray, b: np.ndarray) -> float:
-        """What is left of one scan when another is subtracted, at its edges."""
-        a, b = a / a[inside].mean(), b / b[inside].mean()
-        return float(np.abs(a - b)[inside].mean())
 
-    assert apart(before, second) > 1.5 * apart(first, second)
+def test_ripples_leave_even_tissue_and_fade_beside_an_edge() -> None:
+    image = torch.ones(8, 120, 8)
+    rippled = ripples(image, dim=1, crest_voxels=4.0, reach_crests=1.0)
+    assert float(rippled.abs().max()) < 1e-4
+    image[:, 60:] = 3.0
+    rippled = ripples(image, dim=1, crest_voxels=4.0, reach_crests=1.0)[4, :, 4]
+    near, far = rippled[50:70].abs().max(), rippled[:30].abs().max()
+    assert float(near) > 20 * float(far)
+    # One crest away the edge is repeated with the sign it has.
+    assert float(rippled[:60].max()) > 0 > float(rippled[:60].min())
+
+
+def test_ripples_run_along_the_axis_that_is_named() -> None:
+    image = torch.zeros(9, 11, 13)
+    image[4, 5, 6] = 1.0
+    for dim in range(3):
+        rippled = ripples(image, dim=dim, crest_voxels=3.0, reach_crests=1.5)
+        spread = rippled.abs().amax(dim=[d for d in range(3) if d != dim])
+        assert int((spread > 0.01).sum()) > 3
+        assert int((rippled != 0).sum()) <= rippled.shape[dim]

@@ -29,6 +29,22 @@ def test_smooth_noise_has_about_unit_variance() -> None:
     assert float(field.std()) == pytest.approx(1.0, abs=0.25)
 
 
+def test_smooth_noise_bends_everywhere_and_not_at_knots_alone() -> None:
+    g = torch.Generator().manual_seed(4)
+    line = smooth_noise((400, 1, 1), np.array([20.0, 1.0, 1.0]), generator=g)[:, 0, 0]
+    bend = torch.diff(line, n=2).abs()
+    # Between linear knots 20 voxels apart 19 of 20 second differences are 0.
+    assert float((bend < 0.05 * bend.max()).float().mean()) < 0.25
+
+
+def test_smooth_noise_correlates_as_far_as_linear_knots_a_cell_apart() -> None:
+    g = torch.Generator().manual_seed(5)
+    lines = smooth_noise((2000, 40, 1), np.array([16.0, 1.0, 1.0]), generator=g)[:, :, 0]
+    beside = float((lines[8:] * lines[:-8]).mean() / (lines**2).mean())
+    # Linear knots correlate over half a cell by 23/48 over 2/3.
+    assert beside == pytest.approx(23 / 48 / (2 / 3), abs=0.08)
+
+
 def test_a_blur_adds_the_variance_it_names() -> None:
     field = torch.zeros(41, 9, 9)
     field[20, 4, 4] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from synbt_aug.phantom.anatomy import Anatomy, build_anatomy
 from synbt_aug.phantom.lesion import Growth, Lesion
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness
-from synbt_aug.phantom.uptake import KEP_RANGE, MIN_OVER_GLAND, LesionUptake
+from synbt_aug.phantom.uptake import KEP_RANGE, MIN_OVER_GLAND, LesionUptake, draw_level
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def _growth(core: float = 0.0) -> Growth:
 
 def _uptakes(anatomy: Anatomy, growth: Growth, gland: float = 0.01) -> list[LesionUptake]:
     sources = Randomness.stages(1_000_741, 12)
-    return [LesionUptake(growth, anatomy, gland, source) for source in sources]
+    return [LesionUptake(growth, anatomy, gland, draw_level(s), s) for s in sources]
 
 
 def test_a_necrotic_core_hardly_takes_up_contrast(anatomy: Anatomy) -> None:
@@ -59,3 +60,17 @@ def test_some_lesions_hold_a_clip_of_a_few_mm_without_signal(anatomy: Anatomy) -
         # Spheres of 1.0-2.2 mm radius hold 4-45 mm3; there may be two, stretched.
         assert 2 < float(void.sum()) < 150
         assert float(void.max()) > 0.6
+
+
+def test_lesions_of_one_level_take_up_alike_and_twice_the_level_is_twice_the_uptake(
+    anatomy: Anatomy,
+) -> None:
+    def taken_up(level: float) -> np.ndarray:
+        sources = Randomness.stages(1_000_742, 10)
+        lesions = [LesionUptake(_growth(), anatomy, 0.0, level, source) for source in sources]
+        return np.array([float(u.ktrans[u.weight > 0.9].mean()) for u in lesions])
+
+    once, twice = taken_up(0.5), taken_up(1.0)
+    np.testing.assert_allclose(twice / once, 2.0, rtol=1e-3)
+    # 15 % of the level, and the ranges of ve and kep of a plateau.
+    assert np.log(once).std() < 0.45

@@ -18,7 +18,8 @@ def test_a_breast_holds_vessels_that_run_on_without_beads() -> None:
     source = Randomness.stages(1_000_731, 1)[0]
     torso = build_anatomy(settings, source).torso
     fat = torch.full(settings.shape, int(Tissue.FAT), dtype=torch.int8)
-    shown = grow_vessels(torso, fat, source).numpy() > 0.05
+    none = torch.zeros(settings.shape)
+    shown = grow_vessels(torso, fat, none, source).numpy() > 0.05
     parts, _ = ndimage.label(shown, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
     # Five vessels or more with their branches, and hardly anything beside them.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.phantom.chest import label_chest
+from synbt_aug.phantom.chest_vessels import grow_chest_vessels
 from synbt_aug.phantom.gland import GLAND_FRACTION, Gland, grow_glands
 from synbt_aug.phantom.nodes import grow_nodes
 from synbt_aug.phantom.settings import PhantomSettings
@@ -20,7 +21,10 @@ from synbt_aug.phantom.vessels import grow_vessels
 EMPTY_ENDS_SHARE = 0.15
 
 # How much of its own signal the skin of a patient shows, on average.
-SKIN_SHOWN = (0.5, 1.3)
+SKIN_SHOWN = (0.4, 1.1)
+
+# Thickness of a patient's skin away from the nipple, and how softly it ends below.
+SKIN_MM, SKIN_SOFT_MM = (1.0, 2.4), 0.45
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def build_anatomy(settings: PhantomSettings, rnd: Randomness) -> Anatomy:
     fraction = rnd.uniform(*GLAND_FRACTION[density])
     glands = grow_glands(torso, labels, fascia, fraction, rnd)
     nodes = grow_nodes(torso, labels, fascia, rnd)
-    vessel_weight = torch.maximum(grow_vessels(torso, labels, rnd), 0.7 * nodes)
+    chest_vessels = grow_chest_vessels(torso, fascia, rnd)
+    vessel_weight = torch.maximum(grow_vessels(torso, labels, chest_vessels, rnd), 0.7 * nodes)
     skin_weight = _add_skin(torso, labels, rnd)
     voxel = min(torso.grid.spacing)
     body_weight = (torso.skin_depth / voxel + 0.5).clamp(0, 1)
@@ -91,7 +96,11 @@ def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     _, y, _ = torso.grid.axes()
     depth = torso.skin_depth
     uneven = torso.grid.smooth_noise(22, generator=rnd.fields)
-    thickness = rnd.uniform(0.9, 2.1) * torch.exp(0.3 * uneven).clamp(0.6, 1.8)
+    thickness = rnd.uniform(*SKIN_MM) * torch.exp(0.3 * uneven).clamp(0.6, 1.8)
+    for breast in torso.breasts:
+        # Thicker towards the areola.
+        near = torch.exp(-((nipple_distance(torso.grid, breast) / rnd.uniform(12, 24)) ** 2))
+        thickness = thickness + rnd.uniform(0.2, 1.3) * near * (y < breast.nipple[1] + 30)
     # A voxel counts as skin while its centre lies less than half a voxel too deep.
     reach = thickness + 0.25 * min(torso.grid.spacing)
     labels[torso.body & (depth < reach)] = Tissue.SKIN
@@ -105,4 +114,4 @@ def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     shown = rnd.uniform(*SKIN_SHOWN) * torch.exp(
         0.5 * torso.grid.smooth_noise(16, generator=rnd.fields)
     )
-    return torch.sigmoid((thickness - depth) / 0.35) * torso.body * shown.clamp(0.1, 1)
+    return torch.sigmoid((thickness - depth) / SKIN_SOFT_MM) * torso.body * shown.clamp(0.1, 1)

@@ -23,14 +23,15 @@ def label_chest(torso: Torso, rnd: Randomness) -> tuple[Tensor, Tensor]:
     grid = torso.grid
     x, _, z = grid.axes()
     across = (x / torso.half_width).abs()
-    waves = grid.smooth_noise(28, generator=rnd.fields, flat=1)
     midline = torch.exp(-((across / 0.17) ** 2))
-    fascia = (rnd.uniform(7, 18) + 2 * waves) * (1 - 0.45 * midline)
+    fascia = (rnd.uniform(7, 18) + _relief(grid, 2.0, rnd)) * (1 - 0.45 * midline)
+    fascia = fascia.clamp_min(2.5)
     muscle = (
         rnd.uniform(8, 18)
         * torch.sigmoid((across - 0.10) * 40)
         * torch.exp(-(((z - 15) / 75) ** 2))
         * (1 - 1.2 * (across - 0.5).clamp(0, 0.5))
+        * torch.exp(0.18 * _relief(grid, 1.4, rnd)).clamp(0.35, 2.2)
     )
     labels = torch.where(torso.body, int(Tissue.FAT), int(Tissue.AIR)).to(torch.int8)
 
@@ -42,15 +43,26 @@ def label_chest(torso: Torso, rnd: Randomness) -> tuple[Tensor, Tensor]:
     view = labels[box]
     depth, body = torso.chest_depth[box], torso.body[box]
     ribs_from = fascia + muscle + 1.5
-    ribs_to = ribs_from + rnd.uniform(9, 13)
+    ribs_to = ribs_from + rnd.uniform(9, 13) + _relief(grid, 0.8, rnd)
     view[(depth > fascia) & (depth < ribs_from) & body] = Tissue.MUSCLE
     _label_ribs(view, grid.crop(box), torso, depth, ribs_from, ribs_to, rnd)
-    view[(depth >= ribs_from - 1.2) & (depth < ribs_from + 0.4) & body] = Tissue.FAT
+    for share in (rnd.uniform(0.35, 0.75), 1.0):
+        plane = fascia + share * (ribs_from - fascia) + 0.5 * _relief(grid, 1.0, rnd)
+        thick = rnd.uniform(0.2, 1.3) * (grid.smooth_noise(24, generator=rnd.fields, flat=1) + 0.3)
+        near = (depth - plane).abs() < thick
+        view[near & (view == Tissue.MUSCLE)] = Tissue.FAT
     inside = (depth >= ribs_to) & body
     view[inside] = Tissue.LUNG
     if inside.any():
         _label_organs(view, grid.crop(box), torso, inside, rnd)
     return labels, fascia
+
+
+def _relief(grid: Grid, size_mm: float, rnd: Randomness) -> Tensor:
+    """Broad and fine ups and downs of a layer, SD of about `size_mm`, shape `(X, 1, Z)`."""
+    cells = ((34.0, 0.85), (13.0, 0.45), (6.0, 0.25))
+    layers = [w * grid.smooth_noise(c, generator=rnd.fields, flat=1) for c, w in cells]
+    return size_mm * torch.stack(layers).sum(dim=0)
 
 
 def _label_ribs(
@@ -62,16 +74,20 @@ def _label_ribs(
     stop: Tensor,
     rnd: Randomness,
 ) -> None:
+    """Muscle from `start` to `stop`, and in it ribs that are ovals in section."""
     x, y, z = grid.axes()
     wall = (depth >= start) & (depth < stop) & torso.body[:, -grid.shape[1] :, :]
     view[wall] = Tissue.MUSCLE
-    # Ribs run down and outwards; their spacing and thickness wander.
+    # Ribs run down and outwards; their spacing, depth and thickness wander.
     wander = grid.smooth_noise(40, generator=rnd.fields, flat=1)
-    thickness = grid.smooth_noise(30, generator=rnd.fields, flat=1)
+    thickness = torch.exp(0.2 * grid.smooth_noise(30, generator=rnd.fields, flat=1))
+    period = rnd.uniform(24, 31)
     along = z + rnd.uniform(0.3, 0.6) * x.abs() + 0.2 * y + 5 * wander + rnd.uniform(-13, 13)
-    rib = (along * (2 * math.pi / rnd.uniform(24, 31))).cos() > 0.25 + 0.15 * thickness
-    edge = 0.8 + 0.5 * wander
-    view[wall & rib & (depth < stop - 1.5) & (depth > start + edge)] = Tissue.BONE
+    off = (along / period - (along / period).round()) * period
+    tall, deep = rnd.uniform(5.0, 7.5) * thickness, rnd.uniform(3.2, 4.6) * thickness
+    middle = (start + stop) / 2 + 0.7 * _relief(grid, 1.0, rnd)
+    rib = (off / tall) ** 2 + ((depth - middle) / deep) ** 2 < 1
+    view[wall & rib] = Tissue.BONE
     sternum = (x / torso.half_width).abs() < 0.085
     view[wall & sternum & (depth > start + 1)] = Tissue.BONE
 

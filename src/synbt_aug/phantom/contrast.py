@@ -14,7 +14,7 @@ from synbt_aug.phantom.physics import ToftsModel, spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness, blur, bounding_box, sample
 from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
-from synbt_aug.phantom.uptake import LesionUptake
+from synbt_aug.phantom.uptake import LesionUptake, draw_level
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
 BACKGROUND_KTRANS = (0.004, 0.007, 0.013, 0.026)
@@ -24,7 +24,10 @@ BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 # what the tumor gains; fat alone would gain nothing.
 FAT_WATER, FAT_KTRANS = (0.09, 0.6, (0.02, 0.3)), (0.04, 0.7, (0.004, 0.2))
 # How often fat suppression fails in a corner of the field.
-CORNER_SHARE = 0.25
+CORNER_SHARE = 0.18
+
+#: Softness of borders between the tissues behind the breast, SD in mm.
+BORDER_MM = 0.8
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Protocol:
 def draw_protocol(settings: PhantomSettings, rnd: Randomness) -> Protocol:
     """Median TR/TE in ms of the cohorts: Duke 5.0/2.3, ISPY1 9.0/4.2, ISPY2 6.2/2.8."""
     drawn_field = 3.0 if rnd.chance(0.45) else 1.5
-    drawn_saturation = rnd.chance(0.97)
+    drawn_saturation = rnd.chance(0.996)
     if rnd.chance(0.7):
         te, tr, flip = rnd.uniform(1.3, 2.8), rnd.uniform(3.8, 6.5), rnd.uniform(10, 14)
     else:
@@ -100,10 +103,11 @@ class SignalModel:
         self._gland_ktrans = [
             ktrans
             * torch.exp(0.35 * g.lobes + stipple * g.grain).clamp(0.25, 4)
-            * (0.4 + 0.6 * g.lobule)
+            * (0.7 + 0.3 * g.lobule)
             for g in anatomy.glands
         ]
-        self._lesions = [LesionUptake(g, anatomy, ktrans, lesion_rnd) for g in growths]
+        level = draw_level(lesion_rnd)
+        self._lesions = [LesionUptake(g, anatomy, ktrans, level, lesion_rnd) for g in growths]
 
     def healthy(self, phase: int) -> Tensor:
         """Noise-free signal without lesions, before coil, blur and motion."""
@@ -113,7 +117,7 @@ class SignalModel:
         water = water * (1 - table.fat_fraction)
         water[Tissue.AIR] = 0
         # Tissues behind the breast are labels: their borders are softened like all others.
-        soft = tuple(0.5 / s for s in anatomy.torso.grid.spacing)
+        soft = tuple(BORDER_MM / s for s in anatomy.torso.grid.spacing)
         image = blur(water[self._base] + self._fat_map, soft) * self._mottle  # type: ignore[arg-type]
         image += anatomy.skin_weight * (
             water[Tissue.SKIN] + 0.1 * self._fat_signal * self._residual - image
@@ -183,19 +187,20 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
 
     In the fat of one real 1.5 T case, signal minus its 1.5 mm blur had an SD of 23 % of the
     signal (noise alone: 8 %), with a correlation at 1 mm of 0.5 from front to back and 0.3
-    across. Here 4-32 % in the breast, and little behind it.
+    across. Patients beside phantoms at 1 mm, noise included, wanted less: here 2-20 % in the
+    breast, and little behind it; strands and sheets are drawn by the gland.
     """
     grid = anatomy.torso.grid
     texture = 1 + 0.04 * grid.smooth_noise(3, generator=rnd.fields)
-    strength = min(max(rnd.lognormal(0.16, 0.45), 0.05), 0.36)
+    strength = min(max(rnd.lognormal(0.075, 0.45), 0.025), 0.2)
     box = bounding_box(anatomy.breast)
     if box is not None:
         inner = grid.crop(box)
-        coarse = inner.smooth_noise((2.6, 4, 2.6), generator=rnd.fields)
+        coarse = inner.smooth_noise((5, 8, 5), generator=rnd.fields, octaves=2, persistence=1.0)
         white = torch.randn(inner.shape, generator=rnd.fields)
         sx, sy, sz = grid.spacing
-        streaks = blur(white, (0.4 / sx, 0.6 / sy, 0.4 / sz))
-        fibres = 0.6 * coarse + 0.75 * streaks / float(streaks.numpy().std(dtype=np.float64))
+        streaks = blur(white, (0.6 / sx, 0.6 / sy, 0.6 / sz))
+        fibres = 0.75 * coarse + 0.42 * streaks / float(streaks.numpy().std(dtype=np.float64))
         where = 0.3 + 0.7 * anatomy.breast[box]
         texture[box] += strength * fibres.clamp(-2.5, 3) * where
     _stripe_muscle(texture, anatomy, rnd)
@@ -206,28 +211,31 @@ def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
     """Fibres that run outwards and upwards along the chest, with fat between bundles."""
     muscle = (anatomy.labels == Tissue.MUSCLE) & (anatomy.torso.chest_depth > 0)
     box = bounding_box(muscle)
-    slope, strength = rnd.uniform(-0.25, 0.25), rnd.uniform(0.02, 0.09)
-    coarse = torch.randn(2, 10, 90, 20, generator=rnd.fields)
+    slope, strength = rnd.uniform(-0.5, 0.5), rnd.uniform(0.04, 0.16)
+    coarse = torch.randn(2, 12, 60, 26, generator=rnd.fields)
     if box is None:
         return
     where = muscle[box]
-    x, z = (c.expand(where.shape)[where] for c in anatomy.torso.grid.crop(box).axes()[::2])
-    depth = anatomy.torso.chest_depth[box][where]
-    # A knot each 25 mm along the fibres, 1.4 mm in depth and 10 mm across.
-    thin, thick = 1.8 * sample(coarse, (x + slope * z) / 125, depth / 64 - 1, (z - slope * x) / 100)
-    bundles = 1 + strength * (thin + 0.6 * thick)
+    grid = anatomy.torso.grid.crop(box)
+    x, z = (c.expand(where.shape)[where] for c in grid.axes()[::2])
+    # Bundles wind through the layer; lines that keep to its border look like a ribbon.
+    winding = 2.2 * grid.smooth_noise(20, generator=rnd.fields)[where]
+    depth = anatomy.torso.chest_depth[box][where] + winding
+    # A knot each 20 mm along the fibres, 2.2 mm in depth and 8 mm across.
+    thin, thick = 1.8 * sample(coarse, (x + slope * z) / 120, depth / 64 - 1, (z - slope * x) / 100)
+    bundles = 1 + strength * (thin + 0.6 * thick - 0.5 * thin.clamp_min(0.8))
     texture[box][where] *= bundles.clamp(0.3, 1.8)
 
 
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = min(max(rnd.lognormal(0.026, 1.15), 0.004), 0.45)
+    level = rnd.lognormal(0.022, 1.1, (0.003, 0.15))
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:
         return torch.ones(grid.shape)
-    patches = 0.5 * torch.sigmoid((failed - 2.6) * 5)
+    patches = 0.25 * torch.sigmoid((failed - 2.6) * 3)
     if rnd.chance(CORNER_SHARE):
         patches = patches + _bright_corner(anatomy, rnd)
     return (level * (1 + 0.15 * drift) + patches).clamp(0.004, 1.0)
@@ -240,4 +248,4 @@ def _bright_corner(anatomy: Anatomy, rnd: Randomness) -> Tensor:
     middle = (rnd.uniform(-15, 15), torso.chest_y + rnd.uniform(-10, 15))
     end = rnd.uniform(0.2, 0.6) * torso.grid.extent_mm[2] * (1 if rnd.chance(0.3) else -1)
     away = (x - middle[0]) ** 2 + (y - middle[1]) ** 2 + (0.7 * (z - end)) ** 2
-    return rnd.uniform(0.1, 0.45) * torch.exp(-away / (2 * rnd.uniform(15, 32) ** 2))
+    return rnd.uniform(0.04, 0.18) * torch.exp(-away / (2 * rnd.uniform(15, 32) ** 2))

@@ -31,7 +31,7 @@ GLAND_FRACTION = {"a": (0.015, 0.05), "b": (0.035, 0.11), "c": (0.10, 0.26), "d"
 # the potential (which falls by 1 from the middle of the gland to its border).
 WISPS = (0.1, 0.5)
 # Partial volume of gland in thin sheets and in long strands of the fat.
-SHEETS, LONG_STRANDS = (0.15, 0.65), (0.45, 1.0)
+SHEETS, LONG_STRANDS = (0.2, 0.75), (0.45, 1.0)
 SOFTNESS = (0.11, 0.45)
 
 
@@ -161,7 +161,7 @@ def _grow(
     # Sparse in the fat under the skin, dense towards the gland.
     gate = 0.3 + 0.7 * torch.sigmoid((envelope + 0.5) * 5)
     # Fat holds fine stroma throughout.
-    stroma = rnd.uniform(0.0, 0.10) * (1 + 0.9 * fibres).clamp_min(0)
+    stroma = rnd.uniform(0.0, 0.08) * (1 + 0.9 * fibres).clamp_min(0)
     weight = torch.maximum(solid, rnd.uniform(0.2, 0.7) * gate * ligaments)
     sheets = torch.maximum(
         _sheet(noise, flow, broad_sheet, 28, rnd), _sheet(noise, flow, fine_sheet, 64, rnd)
@@ -182,7 +182,7 @@ def _grow(
 
 def _flow(places: _Places, breast: Breast) -> _Flow:
     """Ducts converge on the nipple and run almost side by side deep in the breast."""
-    warp = [4.0 * places.noise(24) + 1.5 * places.noise(9) for _ in range(2)]
+    warp = [5.5 * places.noise(26) + 1.8 * places.noise(11) for _ in range(2)]
     dx, dz = places.x - breast.nipple[0] + warp[0], places.z - breast.nipple[2] + warp[1]
     dy = places.y - breast.nipple[1]
     rho = (dx**2 + dy**2 + dz**2).clamp_min(4).sqrt()
@@ -195,7 +195,7 @@ def _tracts(flow: _Flow, generator: torch.Generator, knots: int, count: int) -> 
 
     There are `knots` over 200 units across.
     """
-    texture = torch.randn(count, knots, knots, 6, generator=generator)
+    texture = torch.randn(count, knots, knots, 9, generator=generator)
     across, along = flow.across, flow.along / 70 - 1
     return 1.8 * sample(texture, across[0] / 100, across[1] / 100, along)
 
@@ -229,8 +229,8 @@ def _ligaments(
 def _sheet(noise: Noise, flow: _Flow, tracts: Tensor, knots: int, rnd: Randomness) -> Tensor:
     """Thin sheets along the ducts, through fat and gland: long fine lines in any slice."""
     off = 4.0 * 28 / knots * flow.scale * tracts.abs()
-    here = torch.sigmoid(4 * (noise(26) - rnd.uniform(-1.0, 0.4)))
-    return torch.exp(-((off / rnd.uniform(0.35, 0.6)) ** 2)) * here
+    here = torch.sigmoid(4 * (noise(26) - rnd.uniform(-1.2, 0.2)))
+    return torch.exp(-((off / rnd.uniform(0.4, 0.8)) ** 2)) * here
 
 
 def _envelope(places: _Places, breast: Breast) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
@@ -33,7 +34,7 @@ CURVE_SHARE = {
 }
 MEDIAN_DIAMETER_MM, DIAMETER_SIGMA = 30.0, 0.38
 DIAMETER_RANGE_MM = (8.0, 75.0)
-UNEVENNESS, HETEROGENEOUS_FROM = (0.15, 0.50), 0.28
+UNEVENNESS, HETEROGENEOUS_FROM = (0.15, 0.62), 0.28
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,14 @@ def _likely_site(anatomy: Anatomy, diameter: float, rnd: Randomness) -> np.ndarr
     step = [max(1, round(4 / s)) for s in torso.grid.spacing]
     coarse = tuple(slice(s // 2, None, s) for s in step)
     deep = torso.chest_depth - anatomy.fascia
-    gland = anatomy.gland_weight()
+    gland = anatomy.gland_weight()[coarse].numpy()
+    # Amid gland rather than at a strand of it: by the share within 8 mm, too.
+    around = ndimage.uniform_filter(gland, size=5)
+    likely = gland * (0.1 + around) + 0.003
     for skin, wall in ((max(8.0, 0.5 * diameter), -3.0), (3.0, -1.0), (0.0, 0.0)):
         free = (torso.radial < 0.93) & (deep < wall) & (torso.skin_depth > skin)
         free &= anatomy.labels != Tissue.AIR
-        chance = ((gland + 0.02) * free)[coarse].numpy().astype(np.float64)
+        chance = likely * free[coarse].numpy().astype(np.float64)
         total = np.cumsum(chance.ravel())
         if total[-1] > 0:
             flat = int(np.searchsorted(total, rnd.numbers.random() * total[-1], side="right"))
@@ -179,12 +183,16 @@ def _grow(anatomy: Anatomy, seed: Seed, rnd: Randomness) -> Growth:
     host = anatomy.gland_weight()[box]
     nipples = [np.asarray(b.nipple) for b in torso.breasts]
     nipple = min(nipples, key=lambda n: float(np.linalg.norm(n - site)))
+    room = torch.minimum(fascia + 1 - torso.chest_depth[box], torso.skin_depth[box])
+    beside = min(min(b.radii) for b in torso.breasts)
+    room = torch.minimum(room, (1.05 - torso.radial[box]) * beside)
     if category == "nonmass":
-        shape = ductal_shape(grid, site, diameter, host, nipple, allowed, rnd)
+        shape = ductal_shape(grid, site, diameter, host, nipple, allowed, room, rnd)
     else:
         shape = mass_shape(
-            grid, site, diameter, host, nipple, margin=seed.margin, rim=category == "rim", rnd=rnd
-        )
+            grid, site, diameter, host, nipple,
+            room=room, margin=seed.margin, rim=category == "rim", rnd=rnd,
+        )  # fmt: skip
     # Cut the sigmoid's tail: a healthy voxel stays bitwise what it was.
     weight = shape.weight * (allowed & (shape.weight > 1e-3))
     curve = str(rnd.numbers.choice(CURVES, p=CURVE_SHARE[category]))

@@ -13,7 +13,10 @@ from synbt_aug.phantom.strands import follow, guide_field, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness
 
 #: Radius of a spicule where it leaves the body, mm.
-SPICULE_RADIUS_MM = (0.35, 0.9)
+SPICULE_RADIUS_MM = (0.45, 1.0)
+
+#: Radius of the thickest satellites and beads, mm.
+THICKEST_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,14 @@ def _satellites(
     lengths = rnd.numbers.uniform(2.0, 11, count)
     paths = follow(
         starts, rnd.numbers.normal(size=(count, 3)), lengths, rnd, grid=grid, guide=guide,
-        wobble=0.3,
+        wobble=0.35,
     )  # fmt: skip
-    sizes = np.minimum(0.75 + rnd.numbers.gamma(1.2, 0.4, count), 2.4)
-    radii = [
-        size * np.exp(0.5 * ndimage.gaussian_filter1d(rnd.numbers.normal(size=len(path)), 1.5))
-        for size, path in zip(sizes, paths)
-    ]
+    sizes = 0.8 + rnd.numbers.gamma(1.2, 0.4, count)
+    radii = []
+    for size, path in zip(sizes, paths):
+        knots = ndimage.gaussian_filter1d(rnd.numbers.normal(size=len(path)), 1.5)
+        # Thicker ones are seen as balls.
+        radii.append(np.clip(size * np.exp(0.8 * knots), 0.4, THICKEST_MM))
     return paths, radii
 
 
@@ -121,7 +125,9 @@ def _spread(
         beads = ndimage.gaussian_filter1d(rnd.numbers.normal(size=(2, len(path))), 4, axis=1) * 3.7
         seen = beads[0] > rnd.uniform(-0.8, 0.4)
         points.append(path[seen])
-        radii.append(np.clip(rnd.uniform(0.7, 1.5) * np.exp(0.35 * beads[1][seen]), 0.5, 2.8))
+        radii.append(
+            np.clip(rnd.uniform(0.7, 1.4) * np.exp(0.35 * beads[1][seen]), 0.5, THICKEST_MM)
+        )
     return points, radii
 
 

@@ -9,11 +9,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.phantom.lesion_shape import Shape, enclosing_level
+from synbt_aug.phantom.lesion_shape import Shape, enclosing_level, turned_away
 from synbt_aug.phantom.strands import STEP_MM, follow, guide_field, tube_depth
 from synbt_aug.phantom.texture import Grid, Randomness, grain
 
-MAX_BRANCHES = 320
+MAX_BRANCHES = 420
 
 
 def ductal_shape(
@@ -23,6 +23,7 @@ def ductal_shape(
     host: Tensor,
     nipple: np.ndarray,
     allowed: Tensor,
+    room: Tensor,
     rnd: Randomness,
 ) -> Shape:
     """Beaded branches with lobules at their ends, as far as ducts and gland reach.
@@ -34,15 +35,17 @@ def ductal_shape(
         host: Partial volume of gland and ligaments.
         nipple: From where the ducts come, mm.
         allowed: Where tumor may be, boolean.
+        room: Distance to skin and chest muscle, mm.
         rnd: Source of randomness.
     """
     points, radii = _tree(grid, site, diameter_mm, host, nipple, rnd)
     depth = tube_depth(grid, points, radii)
-    surface = -depth + 0.9 * grain(grid, (0.8, 1.5, 0.8), generator=rnd.fields)
+    surface = -depth + 0.7 * grain(grid, (0.9, 1.3, 0.9), generator=rnd.fields)
     surface = surface + 1.0 * grid.smooth_noise(8, generator=rnd.fields) + 1.8 * (0.5 - host)
-    surface = torch.where(allowed, surface, 20.0)
+    surface = surface + 0.8 * grid.smooth_noise(3.5, generator=rnd.fields)
+    surface = torch.where(allowed, turned_away(surface, room, grid, rnd), 20.0)
     level = min(max(enclosing_level(surface, diameter_mm, grid), -1.0), 1.2)
-    weight = torch.sigmoid(-(surface - level) / 0.45) * (depth > -3.5)
+    weight = torch.sigmoid(-(surface - level) / 0.55) * (depth > -3.5)
     return Shape(weight, torch.zeros_like(weight), "")
 
 
@@ -59,7 +62,7 @@ def _tree(
     away = away / (np.linalg.norm(away) + 1e-6)
     guide = guide_field(host, grid)
     reach = 0.75 * diameter_mm
-    base, beads = rnd.uniform(0.9, 1.9), rnd.uniform(0.2, 0.5)
+    base, beads = rnd.uniform(0.8, 1.5), rnd.uniform(0.2, 0.5)
     root = np.asarray(site) - away * reach * rnd.uniform(0.3, 0.8)
     points, radii = [], []
     wanted, volume, grown = math.pi / 6 * diameter_mm**3, 0.0, 0
@@ -84,7 +87,7 @@ def _tree(
             points.append(path)
             radii.append(radius)
             volume += 0.7 * math.pi * STEP_MM * float((radius**2).sum())
-            if rnd.chance(0.6):
+            if rnd.chance(0.3):
                 lobule, balls = _lobule(path[-1], rnd)
                 points.append(lobule)
                 radii.append(balls)
@@ -101,7 +104,7 @@ def _tree(
 def _lobule(end: np.ndarray, rnd: Randomness) -> tuple[np.ndarray, np.ndarray]:
     """A cluster of acini at the end of a duct."""
     count = int(rnd.numbers.integers(3, 9))
-    return end + rnd.numbers.normal(0, 2.2, (count, 3)), rnd.numbers.uniform(0.8, 2.0, count)
+    return end + rnd.numbers.normal(0, 2.4, (count, 3)), rnd.numbers.uniform(0.7, 1.5, count)
 
 
 def _forks(
@@ -113,5 +116,5 @@ def _forks(
         at = int(rnd.numbers.integers(len(path) // 3, len(path)))
         ahead = path[at] - path[max(at - 3, 0)] + 1e-3
         heading = ahead / np.linalg.norm(ahead) + rnd.numbers.normal(0, 0.6, 3)
-        found.append((path[at], heading, 0.65 * length, max(0.9, 0.87 * size)))
+        found.append((path[at], heading, 0.65 * length, max(0.75, 0.87 * size)))
     return found

@@ -18,7 +18,11 @@ from synbt_aug.phantom.texture import Grid, Randomness, grain, sample
 
 SPICULATED_SHARE = 0.45
 HALO_MM = 9.0
-SMALL_MM = 7.0  # radius
+#: How softly a body ends; a voxel of 1 mm averages over about .3.
+SOFT_MM = (0.25, 0.6)
+#: Distance to skin and muscle at which a body begins to turn away.
+ROOM_MM = 5.0
+SMALL_MM, LARGE_MM = 7.0, 12.0  # radius
 IRREGULAR_SHARE = 0.35  # the rest is circumscribed
 
 
@@ -41,7 +45,7 @@ def draw_margin(rnd: Randomness) -> str:
 
 def mass_shape(
     grid: Grid, site: np.ndarray, diameter_mm: float, host: Tensor, nipple: np.ndarray,
-    *, margin: str, rim: bool, rnd: Randomness,
+    *, room: Tensor, margin: str, rim: bool, rnd: Randomness,
 ) -> Shape:  # fmt: skip
     """A mass that creeps into the host's gland and sends strands along its ligaments.
 
@@ -51,6 +55,8 @@ def mass_shape(
         diameter_mm: The body encloses the volume of a sphere of this diameter.
         host: Partial volume of gland and ligaments, shape of `grid`.
         nipple: Where the ducts lead, mm.
+        room: Distance to skin, chest muscle and the breast's edge, mm, shape of `grid`; the body
+            turns away from them.
         margin: See `draw_margin`.
         rim: Whether most of the inside is necrotic.
         rnd: Source of randomness.
@@ -60,14 +66,18 @@ def mass_shape(
     surface = surface - _roughness(grid, site, radius, margin, rnd)
     creep = rnd.uniform(0.0, 1.0) if margin == "circumscribed" else rnd.lognormal(1.5, 0.6)
     surface = surface - min(creep, 5.0) * (host - 0.5)
+    surface = turned_away(surface, room, grid, rnd)
     surface = surface - enclosing_level(surface, diameter_mm, grid)
-    body = torch.sigmoid(-surface / rnd.uniform(0.2, 0.4))
-    body = torch.maximum(body, _halo(surface, rnd))
+    body = torch.sigmoid(-surface / rnd.uniform(*SOFT_MM))
+    body = torch.maximum(body, _halo(grid, surface, rnd))
     core = _necrosis(grid, surface, radius, rim, rnd)
     fringe = FRINGE[margin]
     weight = torch.maximum(body, grow_fringe(grid, site, surface, host, nipple, fringe, rnd))
     return Shape(weight, core, margin)
 
+
+#: How often a mass holds pockets of 2-6 mm that do not enhance.
+POCKETS_SHARE = 0.65
 
 #: What leaves the body, by margin.
 FRINGE = {
@@ -77,10 +87,26 @@ FRINGE = {
 }
 
 
-def _halo(surface: Tensor, rnd: Randomness) -> Tensor:
+def turned_away(surface: Tensor, room: Tensor, grid: Grid, rnd: Randomness) -> Tensor:
+    """A surface that is rounded where it meets skin or muscle, in place of being cut.
+
+    Args:
+        surface: Distance from the surface, mm, negative inside; shape of `grid`.
+        room: See `mass_shape`.
+        grid: What both lie on.
+        rnd: Source of randomness.
+    """
+    close = (ROOM_MM + 1.5 * grid.smooth_noise(12, generator=rnd.fields) - room).clamp_min(0)
+    return surface + 0.25 * close**1.5
+
+
+def _halo(grid: Grid, surface: Tensor, rnd: Randomness) -> Tensor:
     """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
-    share = rnd.uniform(0.2, 0.55)
-    return share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
+    share = rnd.uniform(0.15, 0.45)
+    share = share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
+    # In nests and strands, not a glow; as much in every direction.
+    nests = torch.exp(0.45 * grid.smooth_noise(4.0, generator=rnd.fields, octaves=2))
+    return (share * nests / 1.1).clamp_max(0.40)
 
 
 def enclosing_level(surface: Tensor, diameter_mm: float, grid: Grid) -> float:
@@ -99,21 +125,25 @@ def _offsets(grid: Grid, site: np.ndarray) -> Tensor:
 def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tensor:
     """Union of one dominant ellipsoid and a few unequal ones on its flank; mm, negative inside."""
     offsets = _offsets(grid, site)
-    bend = [grid.smooth_noise(max(9.0, 0.8 * radius), generator=rnd.fields) for _ in range(3)]
-    offsets = offsets + 0.12 * radius * torch.stack(bend, dim=-1)
+    # Small ones, such as companions, are bent strings of nodules rather than balls.
+    small, large = radius < SMALL_MM, radius > LARGE_MM
+    cell = max(4.5, radius) if small else max(9.0, 0.8 * radius)
+    bend = [grid.smooth_noise(cell, generator=rnd.fields) for _ in range(3)]
+    offsets = offsets + (0.35 if small else 0.14) * radius * torch.stack(bend, dim=-1)
     surface: Tensor | None = None
-    # Small ones, such as companions, are strings of nodules rather than balls.
-    small = radius < SMALL_MM
-    for lobe in range(int(rnd.numbers.integers(3 if small else 1, 6))):
-        size, middle = (0.5 if small else 0.85) * radius, np.zeros(3)
-        if lobe > 0:
-            size = radius * rnd.uniform(0.2, 0.6)
+    for lobe in range(int(rnd.numbers.integers(3 if small or large else 1, 8 if large else 6))):
+        if lobe == 0:
+            size, middle = (0.5 if small else 0.85) * radius, np.zeros(3)
+        else:
+            before, size = size, radius * rnd.uniform(0.2, 0.5 if small else 0.6)
             away = rnd.numbers.normal(size=3)
-            middle = away / np.linalg.norm(away) * radius * rnd.uniform(0.55, 1.05)
+            away *= radius / np.linalg.norm(away)
             if small:
-                middle = middle * rnd.uniform(0.8, 1.8)
+                middle = middle + away * 0.75 * (before + size) / radius
+            else:
+                middle = away * rnd.uniform(0.55, 1.05)
         # Sorted axis ratios of real tumors: 0.70 : 0.83 : 1.
-        axes = np.exp(rnd.numbers.normal(0, 0.2, 3))
+        axes = np.exp(rnd.numbers.normal(0, 0.35 if small else 0.22, 3))
         axes /= axes.prod() ** (1 / 3)
         turn, _ = np.linalg.qr(rnd.numbers.normal(size=(3, 3)))
         into = torch.tensor(turn / axes, dtype=torch.float32)
@@ -126,11 +156,14 @@ def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tens
 
 def _roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Randomness) -> Tensor:
     """How far the margin moves outwards, mm: bumps of 3-7 mm, and teeth of 2-3 mm."""
-    strength = {"spiculated": 1.0, "irregular": 0.7, "circumscribed": 0.15}[margin]
-    strength *= rnd.lognormal(0.85, 0.45) * min(max(radius, 6.0), 16.0) / 10
+    strength = {"spiculated": 1.0, "irregular": 0.7, "circumscribed": 0.25}[margin]
+    strength *= rnd.lognormal(0.85, 0.45) * min(max(radius, 7.0), 18.0) / 10
     bumps = 0.6 * grid.smooth_noise(7.5, generator=rnd.fields)
-    bumps = bumps + 0.3 * grid.smooth_noise(3.2, generator=rnd.fields)
-    bumps = bumps + 0.4 * grain(grid, 0.7, generator=rnd.fields)
+    bumps = bumps + 0.25 * grid.smooth_noise(3.2, generator=rnd.fields)
+    bumps = bumps + 0.2 * grain(grid, 0.9, generator=rnd.fields)
+    if radius < SMALL_MM:
+        # A smooth companion is a ball, which patients' satellites are not.
+        return bumps
     offsets = _offsets(grid, site)
     direction = offsets / offsets.norm(dim=-1, keepdim=True).clamp_min(1e-3)
     knots = int(min(max(2 * radius / rnd.uniform(1.7, 3.0), 6), 32))
@@ -140,14 +173,21 @@ def _roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Ra
 
 
 def _necrosis(grid: Grid, surface: Tensor, radius: float, rim: bool, rnd: Randomness) -> Tensor:
-    """An uneven core, thick-walled and thin-walled in one lesion; small or none without `rim`."""
-    some = rnd.chance(0.35 if radius > 7 else 0.1)
-    if not rim and not some:
-        return torch.zeros_like(surface)
-    wall = radius * (rnd.uniform(0.2, 0.45) if rim else 0.75)
-    thickness = wall * torch.exp(0.45 * grid.smooth_noise(9, generator=rnd.fields))
-    ragged = min(3.0, 0.25 * radius) * grid.smooth_noise(5, generator=rnd.fields, octaves=2)
-    share = rnd.uniform(0.9, 1.0) if rim else rnd.uniform(0.4, 0.9)
+    """An uneven core, thick-walled and thin-walled in one lesion; without `rim` small pockets."""
     # Remains of living tissue cross the core.
     alive = 0.25 * torch.sigmoid(3 * grid.smooth_noise(4, generator=rnd.fields) - 1)
-    return torch.sigmoid((-surface + ragged - thickness) / 1.0) * share * (1 - alive)
+    pockets = torch.zeros_like(surface)
+    if rnd.chance(POCKETS_SHARE if radius > SMALL_MM else 0.15):
+        cell = rnd.uniform(4.0, 9.0)
+        field = grid.smooth_noise(cell, generator=rnd.fields, octaves=2, persistence=0.35)
+        deep = torch.sigmoid((-surface - rnd.uniform(1.5, 4.0)) / 0.8)
+        here = torch.sigmoid((field - rnd.uniform(1.1, 2.3)) / 0.18)
+        pockets = rnd.uniform(0.5, 1.0) * here * deep
+    if not rim and not rnd.chance(0.35 if radius > SMALL_MM else 0.1):
+        return pockets
+    wall = radius * (rnd.uniform(0.13, 0.36) if rim else 0.75)
+    thickness = wall * torch.exp(0.45 * grid.smooth_noise(9, generator=rnd.fields))
+    ragged = min(2.2, 0.2 * radius) * grid.smooth_noise(5, generator=rnd.fields, octaves=2)
+    share = rnd.uniform(0.9, 1.0) if rim else rnd.uniform(0.4, 0.9)
+    core = torch.sigmoid((-surface + ragged - thickness) / 0.8) * share * (1 - alive)
+    return torch.maximum(core, pockets)

@@ -14,7 +14,7 @@ from synbt_aug.phantom.texture import Grid, Randomness
 from synbt_aug.phantom.tissue import Tissue
 from synbt_aug.phantom.torso import Breast, Torso
 
-INTRAMAMMARY_SHARE = 0.12
+INTRAMAMMARY_SHARE = 0.06
 
 
 def grow_nodes(torso: Torso, labels: Tensor, fascia: Tensor, rnd: Randomness) -> Tensor:
@@ -48,7 +48,7 @@ def _add_node(
     rnd: Randomness,
 ) -> None:  # fmt: skip
     grid = torso.grid
-    radius = rnd.uniform(2.2, 5.5)
+    radius = rnd.uniform(1.8, 4.5)
     low = np.maximum(np.floor(grid.index(center - 2 * radius)).astype(int), 0)
     high = np.minimum(np.ceil(grid.index(center + 2 * radius)).astype(int) + 1, grid.shape)
     if (high <= low).any():
@@ -63,9 +63,12 @@ def _add_node(
 
 def _oval(grid: Grid, center: np.ndarray, radius: float, rnd: Randomness) -> Tensor:
     offsets = [c - float(m) for c, m in zip(grid.axes(), center)]
-    stretch = np.exp(rnd.numbers.normal(0, 0.25, 3))
+    stretch = np.exp(rnd.numbers.normal(0, 0.35, 3))
     r2 = sum((o / float(s)) ** 2 for o, s in zip(offsets, stretch))
-    hilum = sum((o - 0.35 * radius) ** 2 for o in offsets)
-    solid = torch.sigmoid((radius - torch.sqrt(torch.as_tensor(r2))) / 0.4)
-    hollow = torch.sigmoid((0.55 * radius - torch.sqrt(torch.as_tensor(hilum))) / 0.4)
-    return solid * (1 - 0.8 * hollow)
+    uneven = 0.18 * radius * grid.smooth_noise(1.2 * radius, generator=rnd.fields)
+    toward = rnd.numbers.normal(size=3)
+    toward *= 0.55 * radius / np.linalg.norm(toward)
+    hilum = sum((o - float(t)) ** 2 for o, t in zip(offsets, toward))
+    solid = torch.sigmoid((radius + uneven - torch.sqrt(torch.as_tensor(r2))) / 0.5)
+    hollow = torch.sigmoid((0.6 * radius + uneven - torch.sqrt(torch.as_tensor(hilum))) / 0.5)
+    return solid * (1 - 0.85 * hollow)

@@ -21,8 +21,9 @@ DEFAULTS = PhantomSettings()
 #: Raise it when a seed gives another phantom than before. Version 1 had foam-like gland and
 #: cog-wheel tumors; 2 is calibrated by the statistics of patients; 3 adds long strands, veins
 #: under the skin, fibres and settling; 4 has darker fat, less gland, crisper scans and vessels;
-#: in 5 fat holds vessels and stroma that take up contrast.
-GENERATOR_VERSION = 5
+#: in 5 fat holds vessels and stroma that take up contrast; 6 has a chest wall in layers, long
+#: vessels, softer tumors with regions, and noise without a lattice.
+GENERATOR_VERSION = 6
 
 
 @dataclass(frozen=True)

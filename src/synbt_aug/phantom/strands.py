@@ -17,6 +17,9 @@ from synbt_aug.phantom.texture import Grid, Randomness
 
 STEP_MM = 0.6
 
+#: Classes of radii of tubes thinner than a voxel, in voxels.
+THIN = (0.0, 0.2, 0.3, 0.4, 0.5)
+
 #: Depth of a voxel that no tube reaches, in mm.
 FAR_MM = -9.0
 
@@ -95,32 +98,47 @@ def tube_depth(grid: Grid, points: np.ndarray, radius_mm: np.ndarray) -> Tensor:
         points: Middles of the balls in mm, shape `(N, 3)`.
         radius_mm: Shape `(N,)`.
     """
-    depth = np.full(grid.shape, FAR_MM, np.float32)
-    spacing = np.array(grid.spacing)
+    depth = np.full(math.prod(grid.shape), FAR_MM, np.float32)
+    spacing, counts = np.array(grid.spacing), np.array(grid.shape)
     at = grid.index(points)
     near = np.round(at).astype(int)
     # Balls of about one size at a time, so that thin strands stay cheap beside thick ones.
     size = np.ceil(np.asarray(radius_mm)).astype(int)
     for largest in np.unique(size):
         mine = size == largest
-        reach = [range(-n, n + 1) for n in np.ceil((largest + spacing.max()) / spacing).astype(int)]
-        cube = np.array(list(itertools.product(*reach)))
+        reach = np.ceil((largest + spacing.max()) / spacing).astype(int)
+        cube = np.array(list(itertools.product(*(range(-n, n + 1) for n in reach))))
         cube = cube[np.linalg.norm(cube * spacing, axis=1) <= largest + 1.5 * spacing.max()]
-        voxel = near[mine, None] + cube
-        away = np.linalg.norm((voxel - at[mine, None]) * spacing, axis=-1)
-        value = (np.asarray(radius_mm)[mine, None] - away).astype(np.float32)
-        inside = ((voxel >= 0) & (voxel < np.array(grid.shape))).all(axis=-1)
-        np.maximum.at(depth, tuple(voxel[inside].T), value[inside])
-    return torch.from_numpy(depth)
+        away2 = np.zeros((int(mine.sum()), len(cube)), np.float32)
+        flat = np.zeros(away2.shape, np.int64)
+        inside = np.ones(away2.shape, bool)
+        # What belongs to one axis is worked out for its 2 n + 1 voxels, then read for the cube.
+        for dim, n in enumerate(reach):
+            voxel = near[mine, dim, None] + np.arange(-n, n + 1)
+            off = ((voxel - at[mine, dim, None]) * spacing[dim]).astype(np.float32) ** 2
+            read = cube[:, dim] + n
+            away2 += off[:, read]
+            inside &= ((voxel >= 0) & (voxel < counts[dim]))[:, read]
+            flat = flat * counts[dim] + voxel[:, read]
+        value = np.asarray(radius_mm, np.float32)[mine, None] - np.sqrt(away2)
+        np.maximum.at(depth, flat[inside], value[inside])
+    return torch.from_numpy(depth.reshape(grid.shape))
 
 
 def tube_weight(grid: Grid, points: np.ndarray, radius_mm: np.ndarray) -> Tensor:
-    """Partial volume (0..1) of thin tubes; one thinner than a voxel fills it by its share."""
+    """Partial volume (0..1) of tubes; one thinner than a voxel fills it by its section."""
     voxel = math.prod(grid.spacing) ** (1 / 3)
     radius = np.asarray(radius_mm)
-    depth = tube_depth(grid, points, np.maximum(radius, 0.35 * voxel))
-    share = min(1.0, float(np.mean(radius)) / (0.35 * voxel)) if len(radius) else 1.0
-    return (depth / voxel + 0.5).clamp(0, 1) * share
+    thick = radius >= 0.5 * voxel
+    weight = (tube_depth(grid, points[thick], radius[thick]) / voxel + 0.5).clamp(0, 1)
+    for low, high in itertools.pairwise(THIN):
+        some = (radius >= low * voxel) & (radius < high * voxel)
+        if some.any():
+            section = math.pi * float(np.mean(radius[some] ** 2)) / voxel**2
+            # Shared by the voxels on both sides of the line.
+            near = 1 + tube_depth(grid, points[some], np.zeros(int(some.sum()))) / voxel
+            weight = torch.maximum(weight, section * near.clamp(0, 1))
+    return weight
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

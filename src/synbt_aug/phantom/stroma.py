@@ -11,9 +11,9 @@ from synbt_aug.phantom.strands import follow, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness
 
 #: Strands in 100 cm3 of breast, their length and radius in mm.
-PER_100_CM3 = (20.0, 110.0)
+PER_100_CM3 = (25.0, 130.0)
 LENGTH_MM = (12.0, 50.0)
-RADIUS_MM = (0.25, 0.75)
+RADIUS_MM = (0.3, 0.9)
 
 #: Share that runs along the ducts; the others cross them, as ligaments to the skin do.
 ALONG_SHARE = 0.7

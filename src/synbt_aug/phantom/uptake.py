@@ -16,11 +16,16 @@ KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.0
 VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
-LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.70, 0.42, (0.15, 1.8)
+LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.76, 0.40, (0.15, 1.8)
+LEVEL_APART = 0.15
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
-UNEVEN_MM = ((18.0, 0.55), (7.0, 0.35))
-FINE_MM, FINE_UNEVENNESS = 0.9, 0.65
+UNEVEN_MM = ((20.0, 0.75), (7.0, 0.45))
+# Ridges between nodules of this size, and how strong they are.
+RIDGES_MM, RIDGED = 4.5, 0.2
+FINE_MM, FINE_UNEVENNESS = 0.9, 0.45
+
+MIDDLE_LESS = 0.45  # of the logarithm, 10 mm deep
 
 MIN_OVER_GLAND = 5.5  # of the uptake
 
@@ -28,22 +33,47 @@ CLIP_SHARE = 0.35
 CLIP_RADIUS_MM = (1.0, 2.2)
 
 
-class LesionUptake:
-    """Kinetic parameters of one lesion; tensors have the shape of its box."""
+def draw_level(rnd: Randomness) -> float:
+    """How strongly a patient's tumor takes up contrast, as a factor."""
+    return min(max(rnd.lognormal(LEVEL_MEDIAN, LEVEL_SIGMA), LEVEL_RANGE[0]), LEVEL_RANGE[1])
 
-    def __init__(self, growth: Growth, anatomy: Anatomy, gland_ktrans: float, rnd: Randomness):
+
+class LesionUptake:
+    """Kinetic parameters of one lesion; tensors have the shape of its box.
+
+    Args:
+        growth: The lesion.
+        anatomy: The patient it grows in.
+        gland_ktrans: Of the patient's gland, per minute.
+        level: See `draw_level`; companions of a tumor differ from it a little.
+        rnd: Source of randomness.
+    """
+
+    def __init__(
+        self,
+        growth: Growth,
+        anatomy: Anatomy,
+        gland_ktrans: float,
+        level: float,
+        rnd: Randomness,
+    ):
         grid = anatomy.torso.grid.crop(growth.box)
         curve, g = growth.lesion.curve, rnd.fields
         self.box, self.weight, self.core = growth.box, growth.weight, growth.core
         ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
-        level = min(max(rnd.lognormal(LEVEL_MEDIAN, LEVEL_SIGMA), LEVEL_RANGE[0]), LEVEL_RANGE[1])
+        level = level * rnd.lognormal(1.0, LEVEL_APART)
         coarse = sum(w * grid.smooth_noise(c, generator=g) for c, w in UNEVEN_MM)
-        uneven = coarse + FINE_UNEVENNESS * grain(grid, FINE_MM, generator=g)
+        ridges = 1 - 1.6 * grid.smooth_noise(RIDGES_MM, generator=g).abs()
+        fine = RIDGED * ridges + FINE_UNEVENNESS * grain(grid, FINE_MM, generator=g)
+        # Some regions are coarse, others smooth.
+        uneven = coarse + fine * torch.exp(0.5 * grid.smooth_noise(14, generator=g)).clamp(0.3, 2)
         # A tumor that the gland outshines would not have been found.
         level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
         septa = _septa(growth, grid, rnd)
         edge = _edge(growth, grid, rnd)
         relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.7, 0.9)) * (1 - septa)
+        inside = growth.weight > 0.5
+        relief = relief / relief[inside].mean().clamp_min(0.3) if inside.any() else relief
         # Weak and strong parts differ in how much they hold; how fast it turns over stays theirs.
         held = ve * level * relief
         self.ve = (held * (1 + 0.15 * grid.smooth_noise(6, generator=g))).clamp(0.03, 0.95)
@@ -64,7 +94,7 @@ def _septa(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     here = torch.sigmoid(2 * grid.smooth_noise(14, generator=rnd.fields))[tumor]
     thick = rnd.uniform(0.6, 1.3)
     share = torch.zeros(grid.shape)
-    share[tumor] = rnd.uniform(0.0, 0.6) * here * torch.exp(-((walls / thick) ** 2))
+    share[tumor] = rnd.uniform(0.0, 0.4) * here * torch.exp(-((walls / thick) ** 2))
     return share
 
 
@@ -81,7 +111,9 @@ def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
         found = ndimage.distance_transform_edt(inside, sampling=grid.spacing)
         depth[wider] = torch.from_numpy(found.astype(np.float32))
     here = 1 + 0.8 * grid.smooth_noise(12, generator=rnd.fields)
-    return rnd.normal(-0.03, 0.24) * here * torch.exp(-depth / 2.0)
+    near = rnd.normal(-0.03, 0.24) * here * torch.exp(-depth / 2.0)
+    # The middle of a large tumor is often fed less.
+    return near - rnd.uniform(0, MIDDLE_LESS) * here * (depth / 10).clamp_max(1.2)
 
 
 def _clips(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor | None:

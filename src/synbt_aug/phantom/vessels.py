@@ -16,19 +16,33 @@ from synbt_aug.phantom.torso import Breast, Torso
 STEP_MM = 0.5
 
 #: Veins under the skin of one breast: how many, how deep and how thick, in mm.
-VEINS = (0, 7)
-VEIN_DEPTH_MM = (2.5, 9.0)
-VEIN_RADIUS_MM = (0.3, 1.3)
+VEINS = (5, 13)
+VEIN_DEPTH_MM = (2.5, 12.0)
+VEIN_RADIUS_MM = (0.5, 1.5)
 #: How full of contrast the veins of a patient are: they fill later than arteries.
-VEIN_FILL = (0.25, 1.0)
+VEIN_FILL = (0.5, 1.0)
 
 
-def grow_vessels(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
-    """Draw vessels into `labels`; returns their partial volume, shape of the grid."""
+#: What vessels run through, and what they do not replace.
+SOFT = (Tissue.FAT, Tissue.GLAND, Tissue.MUSCLE)
+
+
+def grow_vessels(torso: Torso, labels: Tensor, chest: Tensor, rnd: Randomness) -> Tensor:
+    """Draw vessels into `labels`.
+
+    Args:
+        torso: The body.
+        labels: Changed in place.
+        chest: Partial volume of vessels that are drawn with these, see `grow_chest_vessels`.
+        rnd: Source of randomness.
+
+    Returns:
+        Partial volume of all, shape of the grid.
+    """
     points: list[np.ndarray] = []
     radii: list[np.ndarray] = []
     for breast in torso.breasts:
-        for _ in range(int(rnd.numbers.integers(7, 14))):
+        for _ in range(int(rnd.numbers.integers(5, 12))):
             angle = rnd.uniform(0, 2 * np.pi)
             start = np.array(
                 [
@@ -41,12 +55,13 @@ def grow_vessels(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
             goal[1] += rnd.uniform(6, 30)
             goal += rnd.numbers.normal(0, 10, 3)
             stop = start + (goal - start) * rnd.uniform(0.5, 0.95)
-            _walk(start, stop, rnd.uniform(0.3, 0.9), 0, points, radii, rnd)
-    if not points:
-        return torch.zeros(torso.grid.shape)
+            _walk(start, stop, rnd.uniform(0.5, 1.1), 0, points, radii, rnd)
     veins = [v for breast in torso.breasts for v in _veins(torso, breast, rnd)]
-    tissue = (labels == Tissue.FAT) | (labels == Tissue.GLAND)
-    weight = tube_weight(torso.grid, np.concatenate(points), np.concatenate(radii))
+    tissue = torch.isin(labels, torch.tensor([int(t) for t in SOFT]))
+    weight = chest
+    if points:
+        tubes = tube_weight(torso.grid, np.concatenate(points), np.concatenate(radii))
+        weight = torch.maximum(weight, tubes)
     if veins:
         paths, widths = zip(*veins)
         tubes = tube_weight(torso.grid, np.concatenate(paths), np.concatenate(widths))
