@@ -17,12 +17,12 @@ from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 from synbt_aug.phantom.uptake import LesionUptake, draw_level
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.004, 0.007, 0.013, 0.026)
+BACKGROUND_KTRANS = (0.003, 0.006, 0.011, 0.023)
 BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 # Water between fat cells, of a fat voxel, and its uptake (Ktrans per min), both lognormal: median,
 # sigma and range. Dark tissue around patients' tumors gains half of its signal early, an eighth of
 # what the tumor gains; fat alone would gain nothing.
-FAT_WATER, FAT_KTRANS = (0.09, 0.6, (0.02, 0.3)), (0.04, 0.7, (0.004, 0.2))
+FAT_WATER, FAT_KTRANS = (0.09, 0.6, (0.02, 0.3)), (0.02, 0.8, (0.002, 0.15))
 # How often fat suppression fails in a corner of the field.
 CORNER_SHARE = 0.18
 
@@ -103,7 +103,7 @@ class SignalModel:
         self._gland_ktrans = [
             ktrans
             * torch.exp(0.35 * g.lobes + stipple * g.grain).clamp(0.25, 4)
-            * (0.7 + 0.3 * g.lobule)
+            * (0.5 + 0.5 * g.lobule)
             for g in anatomy.glands
         ]
         level = draw_level(lesion_rnd)

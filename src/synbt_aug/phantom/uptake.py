@@ -16,7 +16,7 @@ KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.0
 VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
-LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.76, 0.40, (0.15, 1.8)
+LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.67, 0.40, (0.15, 1.8)
 LEVEL_APART = 0.15
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
@@ -27,7 +27,7 @@ FINE_MM, FINE_UNEVENNESS = 0.9, 0.45
 
 MIDDLE_LESS = 0.45  # of the logarithm, 10 mm deep
 
-MIN_OVER_GLAND = 5.5  # of the uptake
+MIN_OVER_GLAND = 4.5  # of the uptake
 
 CLIP_SHARE = 0.35
 CLIP_RADIUS_MM = (1.0, 2.2)
