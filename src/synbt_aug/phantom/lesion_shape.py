@@ -102,8 +102,8 @@ def turned_away(surface: Tensor, room: Tensor, grid: Grid, rnd: Randomness) -> T
 
 def _halo(grid: Grid, surface: Tensor, rnd: Randomness) -> Tensor:
     """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
-    share = rnd.uniform(0.15, 0.45)
-    share = share * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
+    most = rnd.uniform(0.15, 0.45)
+    share = most * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
     # In nests and strands, not a glow; as much in every direction.
     nests = torch.exp(0.45 * grid.smooth_noise(4.0, generator=rnd.fields, octaves=2))
     return (share * nests / 1.1).clamp_max(0.40)
