@@ -45,6 +45,7 @@ from synbt_aug.host import Host
 from synbt_aug.networks import VQVAE, Denoiser
 from synbt_aug.networks.codebook import Codebook
 from synbt_aug.paint.together import batches, joined
+from synbt_aug.support.graphs import Graphs
 from synbt_aug.texture import TumorInpainter
 from synbt_aug.tissue.network import TissueNetwork
 
@@ -109,6 +110,8 @@ def main() -> None:
     _operations(page, painter, host, plans)
     _settings(page, make, host, rounds, device, unit, given.quick)
     _batches(page, painter, host, plans, rounds, device, unit)
+    if device.type == "cuda":
+        _batches(page, make(graphs=True), host, plans, rounds, device, unit)
     _whole_volume(page, painter, device, unit, given.quick)
     _stages(page, painter, volume, device)
     counted = [_launches(make(graphs=graphs), host, plans[:1]) for graphs in (False, True)]
@@ -270,12 +273,12 @@ def _settings(
         f"{p}, {n} step{'s' if n > 1 else ''}": make(precision=p, steps=n) for p, n in settings
     }
     if device.type == "cuda":
-        painters["bf16, 4 steps, as graphs"] = make(precision="bf16", steps=4, graphs=True)
+        painters["bf16, default steps, as graphs"] = make(precision="bf16", graphs=True)
     plans = decided(next(iter(painters.values())), host, 18.0, [3])
     calls = {name: partial(_paint, one, host, plans) for name, one in painters.items()}
     if device.type == "cuda":
         # A graph is recorded at the second use; the round that warms up is the first.
-        calls["bf16, 4 steps, as graphs"]()
+        calls["bf16, default steps, as graphs"]()
     found = medians(calls, rounds, device)
     shape = "x".join(map(str, plans[0].recipe.window.shape))
     page.table(
@@ -299,6 +302,9 @@ def _batches(
     together = {f"{n} of 18 mm": alike * n for n in (1, 4, 8)}
     together[f"{len(plans[:8])} of default sizes"] = plans[:8]
     calls = {name: partial(_paint, painter, host, some) for name, some in together.items()}
+    graphs = isinstance(painter.runs, Graphs)
+    for call in calls.values() if graphs else ():
+        call()
     found = medians(calls, max(rounds // 2, 1), device)
     rows = []
     for name, value in found.items():
@@ -306,7 +312,7 @@ def _batches(
         memory = f"{peak_mb(calls[name], device):.0f}"
         rows.append([name, f"{each:.4f}", f"{each / unit:.2f}", memory])
     page.table(
-        "The same, several at once",
+        f"The same, several at once{', as graphs' if graphs else ''}",
         ["tumors", "s a tumor", "x RandomAffine", "memory at most, MB"],
         rows,
     )
