@@ -43,23 +43,21 @@ from synbt_aug import BreastVolume, TumorSynthesizer, runner, write
 from synbt_aug.decide.plan import Plan
 from synbt_aug.host import Host
 from synbt_aug.networks import VQVAE, Denoiser
-from synbt_aug.networks.codebook import Codebook
 from synbt_aug.paint.together import batches, joined
 from synbt_aug.support.graphs import Graphs
 from synbt_aug.texture import TumorInpainter
-from synbt_aug.tissue.network import TissueNetwork
+from synbt_aug.tissue.segmenter import TissueSegmenter
 
 SIZES: dict[str, float | None] = {"10 mm": 10.0, "18 mm": 18.0, "30 mm": 30.0, "default": None}
 
 #: Functions whose time is told, and where they are looked up; those indented lie in another one.
 STAGES: dict[str, tuple[Any, str]] = {
     "sites": (Host, "_find"),
-    "- network for tissues": (TissueNetwork, "forward"),
+    "- network for tissues": (TissueSegmenter, "_probabilities"),
     "paint and write": (runner, "paint_and_write"),
     "- encode": (VQVAE, "encode"),
     "- denoiser": (Denoiser, "forward"),
-    "- codes": (Codebook, "search"),
-    "- decode": (VQVAE, "decode"),
+    "- codes and decode": (TumorInpainter, "_decode"),
     "- gains": (TumorInpainter, "_corrected"),
     "- write": (write, "write"),
 }
