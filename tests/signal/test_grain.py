@@ -8,6 +8,7 @@ from torch import Tensor
 
 from analytic import ball, seeded
 from synbt_aug.grid.mask import gaussian
+from synbt_aug.signal import grain
 from synbt_aug.signal.grain import PAIR_STREAM, ScanNoise, coloured, fine_part, measure_noise
 from synbt_aug.signal.noise import standard_normal
 
@@ -75,3 +76,11 @@ def test_the_noise_of_a_tumor_is_not_the_denoisers() -> None:
     assert not torch.equal(
         standard_normal((1,), shape, cpu, PAIR_STREAM), standard_normal((1,), shape, cpu)
     )
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 9, 8, 7), (1, 3, 1, 2, 12)])
+def test_noise_is_blurred_the_same_on_every_device(shape: tuple[int, ...]) -> None:
+    white = torch.randn(shape, generator=seeded())
+    kernels = torch.rand(shape[0], 3, 7, generator=seeded(1))
+    found = grain._blurred_by_shifts(white, kernels)
+    torch.testing.assert_close(found, grain._blurred(white, kernels))
