@@ -94,7 +94,7 @@ def find_landmarks(
         post: Level of the post-contrast scan in the box.
     """
     seen = labels[box]
-    air = np.isin(seen, (TissueLabel.SKIN, TissueLabel.BACKGROUND)) & ~inside
+    air = ((seen == TissueLabel.SKIN) | (seen == TissueLabel.BACKGROUND)) & ~inside
     behind = (seen == TissueLabel.BEHIND) & ~inside
     skin, chest = (_distance_to(part, grid_mm) for part in (air, behind))
     nipple = np.full(seen.shape, np.nan, np.float32)
@@ -104,7 +104,7 @@ def find_landmarks(
             here = side == number
             reached = np.where(here, chest, 0)
             tip = np.argwhere(reached >= reached.max() - _TIP_MM).mean(0)
-            nipple[here] = _distance_from(tip, grid_mm, np.argwhere(here))
+            np.copyto(nipple, _distance_from(tip, grid_mm, here.shape), where=here)
     distances = np.stack([skin, chest, nipple]).clip(max=FARTHEST_MM).astype(np.float16)
     first = tuple(s.start for s in box)
     start = int(first[0]), int(first[1]), int(first[2])
@@ -132,5 +132,10 @@ def _distance_to(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
     return np.asarray(np.maximum(found - min(grid_mm) / 2, 0), np.float32)
 
 
-def _distance_from(point: np.ndarray, grid_mm: tuple[float, ...], voxels: np.ndarray) -> np.ndarray:
-    return np.asarray(np.linalg.norm((voxels - point) * np.array(grid_mm), axis=1), np.float32)
+def _distance_from(
+    point: np.ndarray, grid_mm: tuple[float, ...], shape: tuple[int, ...]
+) -> np.ndarray:
+    """Of all voxels of a box from a point of it, in mm."""
+    along = [(np.arange(n) - p) * mm for n, p, mm in zip(shape, point, grid_mm, strict=True)]
+    d, h, w = (np.square(x) for x in along)
+    return np.asarray(np.sqrt(d[:, None, None] + h[:, None] + w), np.float32)

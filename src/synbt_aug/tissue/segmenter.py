@@ -146,8 +146,9 @@ class TissueSegmenter:
         s = self.network.settings
         for axis, n in enumerate(x.shape):
             wanted = max(-(-n // s.divisor) * s.divisor, s.min_side)
-            index = torch.arange(wanted, device=x.device).clamp_max(n - 1)
-            x = x.index_select(axis, index)
+            if wanted > n:
+                index = torch.arange(wanted, device=x.device).clamp_max(n - 1)
+                x = x.index_select(axis, index)
         return x
 
     def save(self, folder: str | Path) -> Path:
