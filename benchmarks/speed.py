@@ -5,8 +5,8 @@
 Prints one page of Markdown. Times are medians of calls that are taken in turn, of one thread; on a
 CPU they are CPU-seconds, so that other work on the machine counts little, on a GPU the wall clock
 after all that was launched. Compare ratios to RandomAffine: they are of one run. --quick takes
-fewer rounds and sizes, and ends within three minutes on two free cores; the whole took 21 minutes on
-two cores beside six busy processes.
+fewer rounds and sizes, and ends within three minutes on two free cores; the whole took 21 minutes
+on two cores beside six busy processes.
 
 Floating point operations are those of convolutions and matrix products, counted without
 calculating; the search for codes is left out (a tree on a CPU).
