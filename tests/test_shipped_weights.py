@@ -157,7 +157,8 @@ def test_the_scale_of_the_signal_comes_through(shipped: Weights, paint: Paint) -
     # Where tumors may go is given: rounded otherwise, the network of tissues may move a place.
     roi = dilate_mm(paint(*case).tumor, 8.0)
     volume = replace(phantom(case[0]), roi=roi)
-    synthesizer = TumorSynthesizer(shipped)
+    # In bfloat16 an input that rounds otherwise may give another code of the codebook.
+    synthesizer = TumorSynthesizer(shipped, precision="fp32")
     plain = synthesizer(volume, seed=case[1], diameter_mm=10.0)
     assert plain.painted
     for factors, offsets, exact in (
