@@ -18,7 +18,7 @@ from synbt_aug.tumor.template import Template
 
 #: An enhancement is multiplied by this at least and at most. A breast of dark fat alone would make
 #: tumors faint that are bright in patients: there the template's own brightness says more.
-SMALLEST_FACTOR = 0.9
+SMALLEST_FACTOR = 0.7
 LARGEST_FACTOR = 2.5
 
 
@@ -35,7 +35,7 @@ def carried_over(
         mask: The tumor in its window, boolean, shape `(d, h, w)`.
 
     Returns:
-        Level of post around the place over that around the template, from .9 to 2.5; 1 where
+        Level of post around the place over that around the template, from .7 to 2.5; 1 where
         either is not known.
     """
     if template.surroundings is None or sites.landmarks is None or sites.landmarks.post is None:
