@@ -54,7 +54,9 @@ class PlainTexture:
     needs_signal = False
     replaces = False
 
-    def __init__(self, *networks: Any, hole_margin_mm: float, **settings: Any) -> None:
+    def __init__(
+        self, *networks: Any, hole_margin_mm: float, runs: object = None, **settings: Any
+    ) -> None:
         self.hole_margin_mm, self.settings = hole_margin_mm, settings
 
     def recipe(self) -> dict[str, object]:
