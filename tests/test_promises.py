@@ -835,7 +835,7 @@ def test_on_a_real_scan_the_signal_s_scale_comes_through(real_volume: BreastVolu
     # In floating point: in the file's own integers what is painted is rounded.
     image = real_volume.image.float()
     volumes = (with_image(real_volume, image * scale) for scale in (1.0, factors))
-    a, b = (painter()(volume, seed=3, diameter_mm=16.0) for volume in volumes)
+    a, b = (painter()(volume, seed=4, diameter_mm=16.0) for volume in volumes)
     assert a.painted and torch.equal(a.image * factors, b.image)
 
 
