@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from analytic import digest, ground_of, seeded, with_image
 from synbt_aug.decide.decide import decide
-from synbt_aug.grid.mask import dilate_mm
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import PhantomSettings, make_phantom
@@ -107,20 +105,18 @@ def test_painting_nothing_changes_the_mean_by_less_than_the_noise_in_most_places
     paint: Paint,
 ) -> None:
     changes = []
-    for case in range(1, 4):
-        for seed in range(2):
-            volume, result = phantom(case), paint(case, seed, 14.0, kind="null")
-            assert result.painted and not result.tumor.any()
-            for before, after in zip(volume.image, result.image, strict=True):
-                here = result.support
-                # The noise from differences of neighbours along one axis, robustly.
-                both = here[1:] & here[:-1]
-                step = (before[1:] - before[:-1])[both]
-                noise = 1.4826 * (step - step.median()).abs().median() / 2**0.5
-                changes.append(float((after - before)[here].mean().abs() / noise))
-    # These weights saw phantoms of versions 1 and 2. They miss the level of 6 of these 12 by more
-    # than the noise, and of 1 of those of version 2.
-    assert statistics.median(changes) < 1.5 and max(changes) < 4
+    for case in range(1, 7):
+        volume, result = phantom(case), paint(case, 0, 14.0, kind="null")
+        assert result.painted and not result.tumor.any()
+        for before, after in zip(volume.image, result.image, strict=True):
+            here = result.support
+            # The noise from differences of neighbours along one axis, robustly.
+            both = here[1:] & here[:-1]
+            step = (before[1:] - before[:-1])[both]
+            noise = 1.4826 * (step - step.median()).abs().median() / 2**0.5
+            changes.append(float((after - before)[here].mean().abs() / noise))
+    # Of 64 in eight phantoms the median is .37, a fifth lie above 1, and the largest is 1.9.
+    assert statistics.median(changes) < 0.8 and max(changes) < 2.5
 
 
 @pytest.mark.slow
@@ -152,24 +148,24 @@ def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights)
 
 
 @pytest.mark.slow
-def test_the_scale_of_the_signal_comes_through(shipped: Weights, paint: Paint) -> None:
-    case = next(case for case in TEN if paint(*case).painted)
-    # Where tumors may go is given: rounded otherwise, the network of tissues may move a place.
-    roi = dilate_mm(paint(*case).tumor, 8.0)
-    volume = replace(phantom(case[0]), roi=roi)
-    # In bfloat16 an input that rounds otherwise may give another code of the codebook.
-    synthesizer = TumorSynthesizer(shipped, precision="fp32")
-    plain = synthesizer(volume, seed=case[1], diameter_mm=10.0)
+@pytest.mark.parametrize("number", [1, 4])
+def test_the_scale_of_the_signal_comes_through(shipped: Weights, number: int) -> None:
+    # In float32 or bfloat16: in the precision of this machine. Signals are whole numbers here, as
+    # scanners give them; in the first of these phantoms some lie on ties of bfloat16, in the other
+    # on the threshold of the body.
+    volume, synthesizer = phantom(number), TumorSynthesizer(shipped)
+    plain = synthesizer(volume, seed=1, diameter_mm=10.0)
     assert plain.painted
     for factors, offsets, exact in (
         ([0.25, 8.0], [0.0, 0.0], True),
         ([0.37, 11.3], [40.0, -900.0], False),
+        ([1.1, 1.7], [0.0, 0.0], False),
     ):
         factor, offset = (
             torch.tensor(v, dtype=torch.float64).view(2, 1, 1, 1) for v in (factors, offsets)
         )
         image = (volume.image.double() * factor + offset).float()
-        other = synthesizer(with_image(volume, image), seed=case[1], diameter_mm=10.0)
+        other = synthesizer(with_image(volume, image), seed=1, diameter_mm=10.0)
         assert torch.equal(other.tumor, plain.tumor)
         if exact:
             assert torch.equal(plain.image * factor.float(), other.image)

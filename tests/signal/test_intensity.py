@@ -17,6 +17,7 @@ from synbt_aug.signal.intensity import (
     IntensityReference,
     from_linear,
     from_model,
+    in_steps,
     inverse_knee,
     knee,
     measure_reference,
@@ -110,6 +111,18 @@ def test_references_follow_powers_of_two_bitwise(power: int) -> None:
     assert after.high == tuple(scale * v for v in before.high)
 
 
+@pytest.mark.parametrize("factor", [0.37, 1.1, 1 / 3, 9.7])
+def test_a_level_that_lies_on_the_body_s_threshold_is_none_of_it_in_any_scale(
+    factor: float,
+) -> None:
+    # A quarter of the bright level, 100, is 25: of air and fat it is not above.
+    levels, counts = torch.tensor([0.0, 25.0, 60.0, 100.0]), torch.tensor([200, 400, 150, 250])
+    image = levels.repeat_interleave(counts).view(1, 10, 10, 10).repeat(2, 1, 1, 1)
+    assert measure_reference(image).high == (250.0, 250.0)
+    scaled = (image.double() * factor).float()
+    assert measure_reference(scaled).high == pytest.approx((250 * factor,) * 2)
+
+
 @pytest.mark.parametrize(
     "dtype", [torch.int16, torch.uint8, torch.int32, torch.float32, torch.float64, torch.bfloat16]
 )
@@ -198,6 +211,31 @@ def test_the_knee_keeps_the_order_and_can_be_undone(values: list[float]) -> None
 
 def test_stray_network_output_stops_growing_at_55() -> None:
     assert inverse_knee(torch.tensor([5.0, 6.0, 1e9])).tolist() == pytest.approx([math.e**4] * 3)
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(0.37, 40.0), (1.1, 0.0), (11.3, -900.0)])
+@pytest.mark.parametrize("high", [640.0, 500.0, 77.5])
+def test_whole_numbers_in_another_scale_are_the_same_in_steps(
+    high: float, factor: float, offset: float
+) -> None:
+    # Parts of 640 are ties of any grid whose cells begin halfway.
+    signal = torch.arange(0.0, 3000.0).view(1, -1, 1, 1).repeat(2, 1, 1, 1)
+    scaled = (signal.double() * factor + offset).float()
+    there = IntensityReference((offset,) * 2, (factor * high + offset,) * 2)
+    q, other = (
+        to_model(signal, IntensityReference((0.0,) * 2, (high,) * 2)),
+        to_model(scaled, there),
+    )
+    assert not torch.equal(q, other)
+    assert torch.equal(in_steps(q), in_steps(other))
+
+
+def test_steps_are_a_256th_and_move_nothing_by_more_than_half_of_one() -> None:
+    q = torch.linspace(-1.0, 5.0, 10_001)
+    steps = in_steps(q)
+    assert (steps - q).abs().max() <= 0.5 / 256 + 1e-6
+    apart = steps.unique().diff()
+    assert torch.allclose(apart, torch.full_like(apart, 1 / 256), atol=1e-6)
 
 
 @given(

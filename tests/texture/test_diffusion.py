@@ -16,7 +16,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.networks import NoiseSchedule
 from synbt_aug.networks.autoencoder import LatentBox
 from synbt_aug.signal.hole import fill_hole
-from synbt_aug.signal.intensity import inverse_knee
+from synbt_aug.signal.intensity import in_steps, inverse_knee
 from synbt_aug.texture import PaintingJob, TumorInpainter, join
 from synbt_aug.texture.gains import CORRECTION
 from synbt_aug.tumor.appearance import Appearance
@@ -233,7 +233,7 @@ def test_cells_far_from_the_hole_show_the_scan_itself() -> None:
     asked = job()
     painted = w(asked)
     far = ~ball(SIDE // 4, 9 / 4 + 3)
-    z_masked = codec.encode(fill_hole(asked.q, asked.hole, asked.known))
+    z_masked = codec.encode(fill_hole(in_steps(asked.q), asked.hole, asked.known))
     assert torch.equal(codec.z[0][:, far], z_masked[0][:, far])
     assert torch.equal(painted[0][:, ~HOLE], inverse_knee(asked.q)[0][:, ~HOLE])
     assert painted[0][:, ball(SIDE, 5)].abs().mean() > 10

@@ -13,7 +13,7 @@ from synbt_aug.grid.mask import BLEND_HALF_WIDTH_MM
 from synbt_aug.grid.window import cut, cut_mask, inside_host
 from synbt_aug.host import Host
 from synbt_aug.signal.hole import tissue
-from synbt_aug.signal.intensity import knee, to_linear
+from synbt_aug.signal.intensity import in_steps, knee, to_linear
 from synbt_aug.support.device import sent
 from synbt_aug.texture.job import PaintingJob
 from synbt_aug.tumor.appearance import Appearance
@@ -62,7 +62,7 @@ class Cut:
             )
         together, there = torch.stack(linear), torch.stack(inside)
         label = LabelShape.join([plan.label for plan in plans]).to(together.device)
-        known = tissue(knee(together)) & there
+        known = tissue(in_steps(knee(together))) & there
         return cls(tuple(hosts), tuple(plans), label, together, known, there)
 
     def free(self, k: int) -> Tensor:

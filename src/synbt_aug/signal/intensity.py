@@ -30,6 +30,16 @@ BRIGHT_PERCENTILE = 90.0
 #: the brightest .5 % of a scan near 2.
 HIGH_MEDIANS = 2.5
 
+#: By how much the body's threshold lies above the share itself: signals are whole numbers, of which
+#: one often equals it, and scaled by no power of two would fall on either side.
+_BEYOND_A_TIE = 1e-5
+
+#: Steps of what the networks see, in a unit of q: a sixtieth of a scan's noise, a step of bfloat16
+#: between .5 and 1. Its cells begin at an irrational part of a step, where no whole number of a
+#: scan comes to lie: a tie would be decided by rounding.
+_STEPS = 256
+_CELLS_BEGIN = (math.sqrt(5) - 1) / 2
+
 #: A volume is read at about this many voxels; more moves no reference by 1 %.
 _SAMPLE = 300_000
 
@@ -172,7 +182,8 @@ def _channel_reference(voxels: Tensor) -> Pair:
     # One step, not a fixed point: where noise is strong, "above a quarter of its own median"
     # walks down into the air. Otsu's threshold jumps when a large bright tumor comes in.
     bright = above[int(BRIGHT_PERCENTILE / 100 * (len(above) - 1))].item()
-    body = above[int(torch.searchsorted(above, BODY_SHARE * bright, right=True)) :]
+    threshold = BODY_SHARE * bright * (1 + _BEYOND_A_TIE)
+    body = above[int(torch.searchsorted(above, threshold, right=True)) :]
     median = body[(len(body) - 1) // 2].item() if len(body) else 0.0
     return low, low + HIGH_MEDIANS * median
 
@@ -280,6 +291,21 @@ def knee(s: Tensor) -> Tensor:
 def inverse_knee(q: Tensor) -> Tensor:
     """Inverse of `knee`; above q = 5 (55 in s) it stops growing, against stray network output."""
     return torch.where(q > 1, torch.exp(q.clamp(1, 5) - 1), q)
+
+
+def in_steps(q: Tensor) -> Tensor:
+    """What the networks see, so coarse that a scan scaled by any factor is the same to them.
+
+    A scan that is scaled differs in the last bit, 1e-7 of its range, which bfloat16 makes .004
+    where it rounds the other way, and the codebook another code.
+
+    Args:
+        q: Mapped intensities, any shape.
+
+    Returns:
+        Same shape, within 1/512 of it.
+    """
+    return ((q * _STEPS + _CELLS_BEGIN).floor() + (0.5 - _CELLS_BEGIN)) / _STEPS
 
 
 def to_model(image: Tensor, reference: IntensityReference) -> Tensor:

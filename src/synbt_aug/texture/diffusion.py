@@ -27,7 +27,7 @@ from synbt_aug.networks.precision import (
 )
 from synbt_aug.signal.grain import measure_noise
 from synbt_aug.signal.hole import fill_hole
-from synbt_aug.signal.intensity import inverse_knee
+from synbt_aug.signal.intensity import in_steps, inverse_knee
 from synbt_aug.signal.noise import normal_from
 from synbt_aug.support.device import sent
 from synbt_aug.support.graphs import Runs, launch_by_launch
@@ -136,8 +136,9 @@ class TumorInpainter:
     def _painted(self, *tensors: Tensor) -> Tensor:
         """The same, of what `tensors_of` gives: a stage (`support/graphs.py`)."""
         asked, of_gains = apart(tensors)
+        emptied = fill_hole(in_steps(asked.q), asked.hole, asked.known)
         with autocast(self.precision, asked.q.device):
-            z_masked = self.autoencoder.encode(fill_hole(asked.q, asked.hole, asked.known))
+            z_masked = self.autoencoder.encode(emptied)
         noise = normal_from(asked.starts, z_masked.shape[1:])
         told = asked.described, asked.described_known
         drawn = self._sample(z_masked, down(asked.mask), *told, noise)

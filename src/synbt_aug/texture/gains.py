@@ -31,9 +31,10 @@ from synbt_aug.tumor.visibility import share_shown
 from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
-#: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, or where what
+#: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, what the networks see
+#: (`in_steps`), or where what
 #: `tumor/fringe.py` draws runs.
-CORRECTION = 7
+CORRECTION = 8
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -147,6 +148,8 @@ class PaintedTumors:
         self.noise_power = noise_sd[:, 1:].square()
         self.around = (host * zones.means[:, SHELL, None]).sum(-1)  # (B, 2)
         self.outside = zones.mean(SHELL, zones.smoothed(host[:, 1]))
+        # Near the tumor's own level, around which float32 holds its moments.
+        self.level = zones.mean(INTERIOR, painted[:, 1])
         # The rim's gain is raised to this: positive in the periphery, negative in the core.
         self._outward = (0.5 - zones.height) / _RIM_DEPTH
 
@@ -176,12 +179,10 @@ class PaintedTumors:
     def seen(self, blended: Tensor) -> Seen:
         """What tumors look like that show so, noise included."""
         zones = self.zones
-        # Moments around the shell's mean: float32 holds them.
-        pre, post = (blended - self.around[..., None]).unbind(1)
+        pre, post = blended[:, 0] - self.around[:, :1], blended[:, 1] - self.level
         square = post.square()
         moments = zones.all_means(torch.stack([post, square, square * post, pre], -1))
-        level = moments[..., 0] + self.around[:, 1:]
-        bright = level.clamp_min(0.05)
+        bright = (moments[..., 0] + self.level).clamp_min(0.05)
         first, second, third = (moments[:, INTERIOR, k, None] for k in range(3))
         squared = first.square()
         variance = (second - squared).clamp_min(1e-12)
@@ -189,7 +190,7 @@ class PaintedTumors:
         # Noise adds to the variance, and, being symmetric, nothing to the third moment.
         variance = variance + self.noise_power
         return Seen(
-            enhancement=moments[:, LABEL, 0, None],
+            enhancement=moments[:, LABEL, 0, None] + (self.level - self.around[:, 1:]),
             heterogeneity=variance.sqrt() / bright[:, INTERIOR, None],
             rim=(bright[:, PERIPHERY, None] / bright[:, CORE, None]).clamp(0.05, 20.0),
             pre_contrast=moments[:, LABEL, 3, None],
