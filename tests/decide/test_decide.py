@@ -73,7 +73,7 @@ def test_twenty_four_tumors_have_as_many_looks_and_are_as_bright_as_the_bank_s()
 
 def test_a_tumor_is_as_much_brighter_than_its_surroundings_as_its_template_was() -> None:
     templates = [t._replace(surroundings=None) for t in small_bank().templates]
-    dark = TumorBank(tuple(t._replace(surroundings=(0.1, 0.1)) for t in templates))
+    dark = TumorBank(tuple(t._replace(surroundings=(0.05, 0.05)) for t in templates))
     bright = TumorBank(tuple(t._replace(surroundings=(2.0, 2.0)) for t in templates))
     looks = []
     for bank in (TumorBank(tuple(templates)), dark, bright):

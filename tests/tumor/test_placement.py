@@ -6,6 +6,7 @@ import math
 import time
 from functools import lru_cache
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
@@ -15,6 +16,7 @@ from analytic import MM, ball, breast, find_tissue, seeded, small_bank
 from synbt_aug.grid.mask import sphere_voxels
 from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
+from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.placement import (
     Placement,
@@ -141,6 +143,31 @@ def test_sizes_follow_the_cohort_up_to_what_the_breast_holds() -> None:
     assert ranks == pytest.approx([p.rank for p in found])  # type: ignore[union-attr]
     # 150 uniform numbers stay below .111 in 19 of 20 cases.
     assert kstest(ranks, "uniform").statistic < 0.111
+
+
+def test_a_lesion_beside_a_larger_one_says_nothing_of_the_size_of_a_tumor_alone() -> None:
+    sites = round_room(16.0)
+    large, small = (one_template(ball(n, r)).templates[0] for n, r in ((24, 10.0), (12, 3.5)))
+    alone = TumorBank((large,))
+    group = TumorBank((large._replace(group="a"), *(small._replace(group="a"),) * 5))
+    apart = TumorBank((large, *(small,) * 5))
+    sizes = [
+        [found.diameter_mm for k in range(12) if (found := placed(sites, k, bank=bank))]
+        for bank in (alone, group, apart)
+    ]
+    assert sizes[0] == sizes[1]
+    assert np.median(sizes[2]) < 0.6 * np.median(sizes[1])
+
+
+def test_where_only_smaller_lesions_may_be_taken_theirs_is_the_size() -> None:
+    sites = round_room(16.0)
+    large, small = (one_template(ball(n, r)).templates[0] for n, r in ((24, 10.0), (12, 3.5)))
+    rim = small._replace(appearance=Appearance(category="rim"), group="a")
+    bank = TumorBank((large._replace(group="a"), *(rim,) * 12))
+    assert bank.further == set(range(1, 13))
+    for seed in range(6):
+        found = place_tumor(sites, SHAPE, bank, MARGIN, seeded(seed), category="rim")
+        assert found is not None and found.pose.template > 0 and found.diameter_mm < 12
 
 
 def test_ranks_stay_uniform_where_shapes_find_no_room_at_first() -> None:

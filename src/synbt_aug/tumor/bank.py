@@ -88,6 +88,11 @@ class TumorBank:
         return tuple(t.diameter_mm for t in self.templates)
 
     @cached_property
+    def further(self) -> frozenset[int]:
+        """Indices of lesions beside a larger one of the same case."""
+        return frozenset(k for members in self.groups.values() for k in members[1:])
+
+    @cached_property
     def place_density(self) -> PlaceDensity:
         """How its tumors lay, towards the default where few are known."""
         known = [t.places.numpy() for t in self.templates if t.places is not None]

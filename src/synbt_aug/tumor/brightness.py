@@ -1,9 +1,10 @@
-"""How bright a template's tumor is in another scan: as much brighter than what lies around it.
+"""How bright a template's tumor is in another scan: brighter where what lies around it is.
 
 Enhancement is measured in reference ranges, and what a range is differs between scans: probably
 where muscle, liver or much gland is in view and takes up contrast a range is wide, and the same
-tumor measures fewer of them. How its signal compares with that of its surroundings was alike in
-phantoms and patients, and is carried over.
+tumor measures fewer of them. In slices of 101 patients, and in phantoms, the logarithm of a tumor's
+enhancement rises by .8 of that of the level around it. A place is known on a coarse grid alone,
+whose error a smaller slope makes up for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from synbt_aug.tumor.template import Template
 SMALLEST_FACTOR = 0.7
 LARGEST_FACTOR = 2.5
 
+#: Slope of the logarithm of enhancement over that of the level around. With 1 tumors drawn for
+#: phantoms spread by half as much again as phantoms' own, a fifth too bright in the mean.
+FOLLOWS = 0.6
+
 
 def carried_over(
     template: Template, sites: SiteMap, shape: tuple[int, int, int], window: Window, mask: Tensor
@@ -35,8 +40,8 @@ def carried_over(
         mask: The tumor in its window, boolean, shape `(d, h, w)`.
 
     Returns:
-        Level of post around the place over that around the template, from .7 to 2.5; 1 where
-        either is not known.
+        Level of post around the place over that around the template, to the power of `FOLLOWS`,
+        from .7 to 2.5; 1 where either is not known.
     """
     if template.surroundings is None or sites.landmarks is None or sites.landmarks.post is None:
         return 1.0
@@ -45,5 +50,5 @@ def carried_over(
     there = template.surroundings[1]
     if there <= 0 or np.isnan(here).all():
         return 1.0
-    factor = float(np.nanmean(here)) / there
+    factor = (float(np.nanmean(here)) / there) ** FOLLOWS
     return min(max(factor, SMALLEST_FACTOR), LARGEST_FACTOR)

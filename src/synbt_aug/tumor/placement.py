@@ -134,6 +134,12 @@ def _candidates(bank: TumorBank, category: str | None, among: Sequence[int]) -> 
     return named or range(len(bank))
 
 
+def _diameters_mm(bank: TumorBank, candidates: Sequence[int]) -> tuple[float, ...]:
+    """Of the largest lesions of their cases; of all where there are none among them."""
+    largest = [k for k in candidates if k not in bank.further]
+    return tuple(bank.diameters_mm[k] for k in largest or candidates)
+
+
 def place_tumor(
     sites: SiteMap,
     shape: tuple[int, int, int],
@@ -146,14 +152,15 @@ def place_tumor(
 ) -> Placement | None:
     """Draw a size, a template near it, a pose, and a place among those where it fits.
 
-    A size that is not asked for is drawn once, from the distribution of the templates that may be
-    taken (`Sizes`) or evenly from the range that was given, cut off at what this breast holds, and
-    kept: where a pose finds no room, another template and pose of the same size is tried. What the
-    breast holds is nine tenths of the largest ellipsoid with the cohort's ratio of axes that fits
-    around a site (`Room.max_mm`), which depends on the breast alone. Only where eight poses find
-    no room, the breast is taken to hold no more than .85 times that size, and the size is the one
-    of the same rank below that: so the rank is uniform whatever the breast. `max_mm` of the result
-    is the limit in force. Of the places where a shape fits one is drawn as the bank's tumors lay
+    A size that is not asked for is drawn once and kept: from the distribution of the templates that
+    may be taken and are the largest of their cases (`Sizes`), or evenly from the range that was
+    given, cut off at what this breast holds. Smaller lesions beside them come with groups alone.
+    Where a pose finds no room, another template and pose of the same size is tried. What the breast
+    holds is nine tenths of the largest ellipsoid with the cohort's ratio of axes that fits around a
+    site (`Room.max_mm`), which depends on the breast alone. Only where eight poses find no room,
+    the breast is taken to hold no more than .85 times that size, and the size is the one of the
+    same rank below that: so the rank is uniform whatever the breast. `max_mm` of the result is the
+    limit in force. Of the places where a shape fits one is drawn as the bank's tumors lay
     (`PlaceDensity`), or by the site map's weights where tissues are not known.
 
     Args:
@@ -171,7 +178,7 @@ def place_tumor(
         A placement; None where nothing found room.
     """
     room = room_of(sites, shape)
-    sizes = sizes_of(tuple(bank.diameters_mm[k] for k in _candidates(bank, category, among)))
+    sizes = sizes_of(_diameters_mm(bank, _candidates(bank, category, among)))
     weigh = weighing(bank.place_density, sites)
     rank = _uniform(generator)
     most = min(_REACHED * room.max_mm, LARGEST_MM)
