@@ -5,8 +5,12 @@
 
 FOLDER holds `cases.csv` and `images` (see `synbt_aug/evaluate/slices/png_folder.py`). Prints
 Markdown: median, Kolmogorov-Smirnov distance and the boosted tree's AUC of 28 features. Phantoms
-have seeds from 1,100,000, which no weight was trained on. A phantom takes 2 CPU-seconds, a painted
-tumor 3 more. `--sheet` writes pictures of both sides, for the eye: patients are on it, keep it.
+have seeds from 1,100,000, which no weight was trained on. "painted" is beside the phantom's own
+tumor, which takes room and shows in many slices; "alone" is in the same patient without it, as
+patients' slices show one tumor.
+
+A phantom takes 2 to 3 CPU-seconds, a painted tumor 2 more. `--sheet` writes pictures of all sets,
+for the eye: patients are on it, keep it.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +44,8 @@ FIRST_SEED = 1_100_000
 #: A smaller field than usual, for speed; the breast is drawn to fit.
 SMALL_FIELD = PhantomSettings(shape=(144, 136, 104))
 
+SETS = ("own", "painted", "alone")
+
 Make = Callable[[int, Phantom], TumorSlice | None]
 
 
@@ -53,14 +60,20 @@ def own(seed: int, phantom: Phantom) -> TumorSlice | None:
     return slice_through(str(seed), pair_of(phantom), lesion, phantom.slice_axis)
 
 
-def painter(weights: str) -> Make:
-    """Slices through tumors that are painted beside the phantom's own, by default settings."""
-    synthesizer = TumorSynthesizer(weights)
+def painter(synthesizer: TumorSynthesizer, *, alone: bool) -> Make:
+    """Slices through tumors that are painted by default settings.
+
+    Args:
+        synthesizer: Paints.
+        alone: In the same patient without the phantom's own tumor, in place of beside it.
+    """
 
     def painted(seed: int, phantom: Phantom) -> TumorSlice | None:
+        if alone:
+            phantom = make_phantom(seed, replace(phantom.settings, with_tumor=False))
         image = torch.from_numpy(pair_of(phantom))
-        volume = BreastVolume(image, tumor=torch.from_numpy(phantom.tumor))
-        result = synthesizer(volume, seed=seed)
+        tumor = None if alone else torch.from_numpy(phantom.tumor)
+        result = synthesizer(BreastVolume(image, tumor=tumor), seed=seed)
         if not result.painted:
             return None
         axis = phantom.slice_axis
@@ -111,19 +124,20 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", default=os.environ.get("SYNBT_REAL_SLICES"))
     parser.add_argument("-n", type=int, default=100, help="phantoms")
     parser.add_argument("--weights", default="shipped")
-    parser.add_argument("--sets", default="own,painted", help="own, painted or both")
+    parser.add_argument("--sets", default="own,painted", help=f"some of {', '.join(SETS)}")
     parser.add_argument("--small", action="store_true", help="a field of 144 x 136 x 104 mm")
     parser.add_argument("--sheet", type=Path, help="pictures of all sets")
     options = parser.parse_args()
     if not options.folder:
         parser.error("name the folder of real slices, or set SYNBT_REAL_SLICES")
     wanted = options.sets.split(",")
-    if not set(wanted) <= {"own", "painted"}:
-        parser.error(f"--sets is own, painted or own,painted, not {options.sets}")
+    if not set(wanted) <= set(SETS):
+        parser.error(f"--sets is some of {','.join(SETS)} with commas between, not {options.sets}")
     real = read_png_folder(options.folder)
     makers: dict[str, Make] = {"own": own} if "own" in wanted else {}
-    if "painted" in wanted:
-        makers["painted"] = painter(options.weights)
+    for name in ("painted", "alone"):
+        if name in wanted:
+            makers[name] = painter(TumorSynthesizer(options.weights), alone=name == "alone")
     field = SMALL_FIELD if options.small else PhantomSettings()
     made = phantom_slices(makers, options.n, field)
     patients = measure_slices(real)
