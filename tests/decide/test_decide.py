@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from analytic import breast, ellipsoid, ground_of, seeded, small_bank
-from synbt_aug.decide.decide import FAINTEST, LARGEST_PRE_SHARE, decide, plan_of_recipe
+from synbt_aug.decide.decide import LARGEST_PRE_SHARE, decide, plan_of_recipe
 from synbt_aug.decide.plan import Plan
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import LARGEST_FACTOR, SMALLEST_FACTOR
+from synbt_aug.tumor.brightness import LARGEST_FACTOR, LEAST_OVER_NOISE, SMALLEST_FACTOR
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
@@ -81,8 +81,8 @@ def test_a_tumor_is_as_much_brighter_than_its_surroundings_as_its_template_was()
         assert isinstance(plan, Plan)
         looks.append(plan.recipe.appearance)
     # The analytic breast's level is about .5: beyond the limits of what is carried over.
-    squared = [(one.enhancement or 0.0) ** 2 - FAINTEST**2 for one in looks]
-    own, brighter, fainter = (one**0.5 for one in squared)
+    fourth = [(one.enhancement or 0.0) ** 4 - least_enhancement() ** 4 for one in looks]
+    own, brighter, fainter = (one**0.25 for one in fourth)
     assert (brighter, fainter) == pytest.approx((own * LARGEST_FACTOR, own * SMALLEST_FACTOR))
     assert looks[0].rim == looks[1].rim == looks[2].rim
 
@@ -182,10 +182,17 @@ def drawn_enhancement(of_templates: float) -> list[float]:
     return [plan.recipe.appearance.enhancement or 0.0 for plan in plans]
 
 
+def least_enhancement() -> float:
+    marks = ground_of(Host.of(breast())).sites(False).landmarks
+    assert marks is not None and marks.noise is not None
+    return LEAST_OVER_NOISE * marks.noise
+
+
 def test_no_drawn_tumor_is_too_faint_to_show_and_faint_ones_differ() -> None:
-    assert min(drawn_enhancement(-0.3)) == FAINTEST
+    least = least_enhancement()
+    assert min(drawn_enhancement(-0.3)) == pytest.approx(least)
     faint = drawn_enhancement(0.2)
-    assert min(faint) >= FAINTEST and len({round(value, 3) for value in faint}) > 4
+    assert min(faint) >= least and len({round(value, 3) for value in faint}) > 4
 
 
 def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -> None:

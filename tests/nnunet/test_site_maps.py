@@ -65,6 +65,7 @@ def test_a_case_s_map_is_that_of_the_whole_case(cases: Any, tmp_path: Path) -> N
     assert ours is not None and theirs is not None and ours.post is not None
     box = tuple(slice(s, s + n) for s, n in zip(theirs.start, theirs.gland.shape, strict=True))
     assert torch.equal(ours.gland[box], theirs.gland)
+    assert ours.noise is not None and ours.noise == theirs.noise
     inside = (slice(None), *box)
     assert torch.equal(ours.distance_mm[inside].nan_to_num(), theirs.distance_mm.nan_to_num())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from analytic import axis_orders, ellipsoid, reorder
+from analytic import axis_orders, ellipsoid, reorder, seeded
 from breast_of_formulas import MM, ONE, TWO, tissue_map, tissues
 from synbt_aug.tissue import TissueLabel, TissueMap
 from synbt_aug.tissue.landmarks import Landmarks
@@ -67,6 +67,16 @@ def test_the_level_of_post_is_that_of_the_breast_alone() -> None:
     assert float(found.post[~found.post.isnan()].unique()) == pytest.approx(0.6, abs=1e-3)
     assert bool(found.post.isnan().any())
     assert landmarks(labels).post is None
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.1])
+def test_the_noise_is_that_of_the_subtraction_whatever_lies_in_it(sd: float) -> None:
+    noise = torch.randn(2, 36, 40, 40, generator=seeded())
+    # What both scans hold is no noise of their difference; a tumor that rises is none either.
+    level = 0.4 + 0.1 * torch.rand(36, 40, 40, generator=seeded(1)) + sd * noise
+    level[1, 14:22, 16:24, 16:24] += 1.0
+    assert landmarks(tissues(), level).noise == pytest.approx(2**0.5 * sd, rel=0.1)
+    assert landmarks(tissues()).noise is None
 
 
 def test_gland_in_the_place_of_a_tumor_is_as_around_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,15 @@ from analytic import ball, small_bank
 from breast_of_formulas import ONE, tissue_map, tissues
 from synbt_aug.grid.window import window_around
 from synbt_aug.tissue.sites import SiteMap, find_sites
-from synbt_aug.tumor.brightness import FOLLOWS, LARGEST_FACTOR, SMALLEST_FACTOR, carried_over
+from synbt_aug.tumor.brightness import (
+    FAINTEST,
+    FOLLOWS,
+    LARGEST_FACTOR,
+    LEAST_OVER_NOISE,
+    SMALLEST_FACTOR,
+    carried_over,
+    lifted,
+)
 from synbt_aug.tumor.template import Template
 
 WINDOW = window_around((38.0, 40.0, 40.0), (48, 48, 48))
@@ -50,3 +60,25 @@ def test_where_either_is_not_known_it_is_as_bright_as_it_was(
     level: float | None, post: float | None
 ) -> None:
     assert factor(level, post) == 1.0
+
+
+def noisy(noise: float | None) -> SiteMap:
+    found = sites(0.4)
+    assert found.landmarks is not None
+    return replace(found, landmarks=found.landmarks._replace(noise=noise))
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.06])
+def test_no_tumor_is_hardly_above_the_noise_and_bright_ones_stay_what_they_are(
+    noise: float,
+) -> None:
+    least = LEAST_OVER_NOISE * noise
+    drawn = [lifted(share * least, noisy(noise)) / least for share in (-1.0, 0.3, 1.0, 3.0)]
+    assert drawn[0] == pytest.approx(1.0)
+    assert drawn == sorted(drawn) and drawn[2] == pytest.approx(2**0.25)
+    assert drawn[3] == pytest.approx(3.0, rel=0.005)
+
+
+def test_where_noise_is_not_known_a_usual_scan_s_is_taken() -> None:
+    assert lifted(0.0, noisy(None)) == lifted(0.0, sites(None)) == pytest.approx(FAINTEST)
+    assert lifted(0.0, noisy(0.0)) == 0.0

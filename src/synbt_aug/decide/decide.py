@@ -6,7 +6,6 @@ anything is painted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,7 +34,7 @@ from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import carried_over
+from synbt_aug.tumor.brightness import carried_over, lifted
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.fringe import courses_of, draw_fringe, joined, within
@@ -59,11 +58,6 @@ from synbt_aug.tumor.wish import Wish
 
 #: A tumor is taken away to this far beyond its label, in mm: scans blur.
 REMOVAL_MARGIN_MM = 1.0
-
-#: Enhancement that is drawn at least, in reference ranges; what is drawn is added in quadrature, so
-#: that few lie near it and bright tumors hardly change. Of 101 patients' tumors the faintest tenth
-#: gains 1.5 of the level of the tissue around or less; what is asked for is met as it is.
-FAINTEST = 0.3
 
 #: Of the enhancement, what a tumor whose pre-contrast level is drawn shows before contrast at most:
 #: it shows in a subtraction. In slices of 101 patients it is .30 in the median, and above .44 in
@@ -275,8 +269,7 @@ def _like_template(
     template = bank.templates[found.pose.template]
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
     high = LIMITS["enhancement"][1]
-    brighter = math.hypot(max(drawn.enhancement * factor, 0.0), FAINTEST)
-    return replace(drawn, enhancement=min(brighter, high))
+    return replace(drawn, enhancement=min(lifted(drawn.enhancement * factor, sites), high))
 
 
 def _taking_up(drawn: Appearance) -> Appearance:

@@ -6,6 +6,7 @@ in a host that is painted speak the same language.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,12 +43,15 @@ class Landmarks(NamedTuple):
             over all of a breast is no preference, and known tissues are to give the same numbers.
         post: Level of the post-contrast scan above `low` over the reference range, float16, same
             shape; NaN outside the breasts. None where only tissues are known.
+        noise: SD of what varies from voxel to voxel of the grid in post less pre, over the
+            reference range; None likewise.
     """
 
     start: tuple[int, int, int]
     distance_mm: Tensor
     gland: Tensor
     post: Tensor | None = None
+    noise: float | None = None
 
     def without(self, tumor: np.ndarray, grid_mm: tuple[float, float, float]) -> Landmarks:
         """The same with gland as it may have been where a tumor is now.
@@ -81,7 +85,7 @@ def find_landmarks(
     inside: np.ndarray,
     box: tuple[slice, ...],
     grid_mm: tuple[float, float, float],
-    post: np.ndarray | None = None,
+    scan: np.ndarray | None = None,
 ) -> Landmarks:
     """Measure the voxels in a box.
 
@@ -91,7 +95,7 @@ def find_landmarks(
         inside: Breast in the box, boolean.
         box: Of the breasts.
         grid_mm: Size of the grid's voxels, in mm.
-        post: Level of the post-contrast scan in the box.
+        scan: Level of pre and post in the box, shape `(2, d, h, w)`.
     """
     seen = labels[box]
     air = ((seen == TissueLabel.SKIN) | (seen == TissueLabel.BACKGROUND)) & ~inside
@@ -108,13 +112,25 @@ def find_landmarks(
     distances = np.stack([skin, chest, nipple]).clip(max=FARTHEST_MM).astype(np.float16)
     first = tuple(s.start for s in box)
     start = int(first[0]), int(first[1]), int(first[2])
-    level = None if post is None else np.where(inside, post, np.nan).astype(np.float16)
-    return Landmarks(
-        start,
-        torch.from_numpy(distances),
-        torch.from_numpy((gland >= 0.5).astype(np.float16)),
-        None if level is None else torch.from_numpy(level),
+    marks = Landmarks(
+        start, torch.from_numpy(distances), torch.from_numpy((gland >= 0.5).astype(np.float16))
     )
+    if scan is None:
+        return marks
+    post = torch.from_numpy(np.where(inside, scan[1], np.nan).astype(np.float16))
+    return marks._replace(post=post, noise=_noise(scan[1] - scan[0], inside))
+
+
+def _noise(rise: np.ndarray, inside: np.ndarray) -> float | None:
+    """SD of what varies from voxel to voxel: robust, as vessels and tumors rise, too."""
+    if not inside.any():
+        return None
+    near = ndimage.uniform_filter(rise, 3)
+    fine = (rise - near)[inside]
+    spread = float(np.median(np.abs(fine - np.median(fine))))
+    # A normal distribution's SD over its median distance; of 27 voxels that are averaged one is
+    # taken from itself.
+    return 1.4826 * spread * math.sqrt(27 / 26)
 
 
 @lru_cache(maxsize=64)

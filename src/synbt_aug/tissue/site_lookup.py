@@ -128,7 +128,7 @@ def _landmarks(whole: Landmarks | None, at: Tensor) -> Landmarks | None:
     nan = float("nan")
     distances = torch.stack([found(one, nan) for one in whole.distance_mm])
     post = None if whole.post is None else found(whole.post, nan)
-    return Landmarks((0, 0, 0), distances, found(whole.gland, 0.0), post)
+    return Landmarks((0, 0, 0), distances, found(whole.gland, 0.0), post, whole.noise)
 
 
 def arrays_of(sites: SiteMap) -> dict[str, Any]:
@@ -144,6 +144,8 @@ def arrays_of(sites: SiteMap) -> dict[str, Any]:
         arrays["gland"] = marks.gland.numpy()
         if marks.post is not None:
             arrays["post"] = marks.post.numpy()
+        if marks.noise is not None:
+            arrays["noise"] = np.array(marks.noise)
     return arrays
 
 
@@ -160,7 +162,8 @@ def map_of_arrays(found: Mapping[str, Any], spacing: Spacing) -> SiteMap:
         names = ("distance_mm", "gland", "post")
         fields = {n: torch.from_numpy(found[n]) for n in names if n in found}
         d, h, w = (int(n) for n in found["start"])
-        landmarks = Landmarks((d, h, w), **fields)
+        noise = float(found["noise"]) if "noise" in found else None
+        landmarks = Landmarks((d, h, w), **fields, noise=noise)
     f_d, f_h, f_w = (float(f) for f in found["factors"])
     return SiteMap(
         weight,

@@ -142,7 +142,7 @@ def find_sites(
         breast.inside,
         box,
         place.grid_mm,
-        None if seen is None else seen[1],
+        seen,
     )
     if taken is not None:
         landmarks = landmarks.without(taken, place.grid_mm)

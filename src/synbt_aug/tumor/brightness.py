@@ -26,6 +26,31 @@ LARGEST_FACTOR = 2.5
 #: phantoms spread by half as much again as phantoms' own, a fifth too bright in the mean.
 FOLLOWS = 0.6
 
+#: Enhancement that is drawn at least, over the SD of the subtraction's noise on the working grid: a
+#: tenth of 101 patients' tumors lie below (9.2 times the noise of a slice at 1 mm, 1.65 times that
+#: of the grid), and where fat is dark and noisy, theirs are brighter.
+LEAST_OVER_NOISE = 15.0
+
+#: The same in reference ranges where noise is not known.
+FAINTEST = 0.45
+
+#: Of what is drawn and what is drawn at least the mean of this power: few lie near the limit, and
+#: bright tumors hardly change.
+_SOFTNESS = 4
+
+
+def lifted(enhancement: float, sites: SiteMap) -> float:
+    """An enhancement that shows above the noise of a scan.
+
+    Args:
+        enhancement: In reference ranges.
+        sites: Of the host.
+    """
+    noise = None if sites.landmarks is None else sites.landmarks.noise
+    least = FAINTEST if noise is None else LEAST_OVER_NOISE * noise
+    powers = max(enhancement, 0.0) ** _SOFTNESS + least**_SOFTNESS
+    return float(powers ** (1 / _SOFTNESS))
+
 
 def carried_over(
     template: Template, sites: SiteMap, shape: tuple[int, int, int], window: Window, mask: Tensor
