@@ -45,7 +45,7 @@ class Middle:
         weight = torch.zeros(d, h, w)
         if number == 0:
             weight[11:27, 10:26, 10:26] = 1
-        return SiteMap(weight, weight, weight > 0, (2.0, 2.0, 2.0), MM)
+        return SiteMap(weight, weight > 0, (2.0, 2.0, 2.0), MM)
 
 
 def everywhere() -> Tensor:

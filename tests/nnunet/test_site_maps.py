@@ -60,7 +60,6 @@ def test_a_case_s_map_is_that_of_the_whole_case(cases: Any, tmp_path: Path) -> N
     there = sites_of_patch(kept, came_from(volume.shape), None, volume.spacing)
     assert torch.equal(there.allowed, whole.allowed)
     assert torch.allclose(there.weight, whole.weight, atol=1e-3)
-    assert torch.allclose(there.depth_mm[there.allowed], whole.depth_mm[whole.allowed], atol=1e-4)
     ours, theirs = there.landmarks, whole.landmarks
     assert ours is not None and theirs is not None and ours.post is not None
     box = tuple(slice(s, s + n) for s, n in zip(theirs.start, theirs.gland.shape, strict=True))

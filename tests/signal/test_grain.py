@@ -9,7 +9,14 @@ from torch import Tensor
 from analytic import ball, seeded
 from synbt_aug.grid.mask import gaussian
 from synbt_aug.signal import grain
-from synbt_aug.signal.grain import PAIR_STREAM, ScanNoise, coloured, fine_part, measure_noise
+from synbt_aug.signal.grain import (
+    PAIR_STREAM,
+    ScanNoise,
+    coloured,
+    fine_part,
+    measure_noise,
+    noise_level,
+)
 from synbt_aug.signal.noise import standard_normal
 
 SIDE = 48
@@ -40,6 +47,7 @@ def test_what_is_no_tissue_is_not_looked_at() -> None:
     tissue = ball(SIDE, 18)[None]
     signal = torch.where(tissue[:, None], noise(2.0), noise(0.1, seed=1))
     assert measure_noise(signal, tissue).sd.mean() > 1.5
+    assert torch.equal(noise_level(signal, tissue), measure_noise(signal, tissue).sd)
     assert measure_noise(signal, tissue & False).sd.tolist() == [[0.0, 0.0]]
 
 

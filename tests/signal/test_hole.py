@@ -117,7 +117,7 @@ def test_holes_are_filled_as_if_all_of_the_windows_were(monkeypatch: pytest.Monk
     q, holes = noise(3, 2), torch.cat([HOLE, HOLE.roll((7, -4), (1, 3))])
     known = torch.rand(2, SIDE, SIDE, SIDE, generator=seeded(4)) > 0.3
     part = fill_hole(q, holes, known)
-    monkeypatch.setattr("synbt_aug.signal.hole._box_of", lambda hole: (slice(None),) * 3)
+    monkeypatch.setattr("synbt_aug.signal.hole.box_to_work_in", lambda hole: (slice(None),) * 3)
     torch.testing.assert_close(part, fill_hole(q, holes, known), rtol=0, atol=1e-6)
     nothing = torch.zeros_like(holes)
     assert torch.equal(fill_hole(q, nothing, known), q)

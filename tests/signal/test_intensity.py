@@ -21,6 +21,7 @@ from synbt_aug.signal.intensity import (
     inverse_knee,
     knee,
     measure_reference,
+    ranked_value,
     reference_of,
     references_of,
     to_linear,
@@ -109,6 +110,14 @@ def test_references_follow_powers_of_two_bitwise(power: int) -> None:
     before, after = measure_reference(image), measure_reference(image * scale)
     assert after.low == tuple(scale * v for v in before.low)
     assert after.high == tuple(scale * v for v in before.high)
+
+
+def test_the_value_of_a_rank_is_that_of_the_sorted_values() -> None:
+    values = torch.rand(2, 3, 50, generator=seeded())
+    values[0, 0, :5] = values[0, 0, 5]
+    values[1, 2, ::2] = torch.inf
+    rank = torch.tensor([[0, 25, 49], [7, 7, 24]])[..., None]
+    assert torch.equal(ranked_value(values, rank), values.sort().values.gather(-1, rank))
 
 
 @pytest.mark.parametrize("factor", [0.37, 1.1, 1 / 3, 9.7])

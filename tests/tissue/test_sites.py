@@ -84,14 +84,6 @@ def test_voxels_without_signal_are_no_sites_and_no_skin() -> None:
     assert torch.equal(cut.allowed[:, 20:], free.allowed[:, 20:])
 
 
-def test_the_depth_of_a_site_is_its_distance_to_where_none_may_be() -> None:
-    sites = find_sites(tissue_map())
-    assert bool((sites.depth_mm[~sites.allowed] == 0).all())
-    assert float(sites.depth_mm[sites.allowed].min()) == 2.0
-    # From D = 12 and 60 with 5 mm kept on both sides, 38 mm are left, half of them deep.
-    assert 16 <= float(sites.depth_mm.max()) <= 20
-
-
 # --- likelihoods
 
 
@@ -229,7 +221,6 @@ def test_a_crop_entirely_inside_a_breast_is_all_sites() -> None:
     assert set(labels.unique().tolist()) == {TissueLabel.FAT, TissueLabel.GLAND}
     sites = find_sites(tissue_map(labels))
     assert bool(sites.allowed.all()) and bool((sites.weight > 0).all())
-    assert float(sites.depth_mm.min()) > 100
 
 
 def test_sites_do_not_know_the_order_of_the_axes() -> None:
@@ -244,9 +235,8 @@ def test_sites_do_not_know_the_order_of_the_axes() -> None:
         turned = (reorder(volume, order, flip) for volume in (labels, level, occupied))
         found = find_sites(tissue_map(next(turned)), next(turned), next(turned))
         assert torch.equal(found.allowed, reorder(expected.allowed, order, flip))
-        for name in ("weight", "depth_mm"):
-            back = reorder(getattr(expected, name), order, flip)
-            assert torch.allclose(getattr(found, name), back, atol=1e-5)
+        back = reorder(expected.weight, order, flip)
+        assert torch.allclose(found.weight, back, atol=1e-5)
 
 
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 0.8), (1.0, 2.0, 1.5), (3.0, 1.0, 1.0)])
@@ -297,7 +287,7 @@ def test_without_a_place_there_is_a_reason(what: str, reason: str) -> None:
     sites = find_sites(tissue_map(labels), occupied=occupied)
     assert str(sites.reason).startswith(reason)
     assert not bool(sites.allowed.any()) and not bool(sites.weight.any())
-    assert sites.weight.shape == sites.depth_mm.shape == sites.allowed.shape
+    assert sites.weight.shape == sites.allowed.shape
 
 
 def test_where_there_is_a_place_there_is_no_reason() -> None:

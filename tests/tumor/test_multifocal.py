@@ -55,8 +55,7 @@ def pose_of(template: int, quaternion: tuple[float, float, float, float], flip: 
 
 
 def sites_of(allowed: Tensor) -> SiteMap:
-    depth = torch.full(allowed.shape, 50.0)
-    return SiteMap(allowed.float(), depth, allowed, (2.0, 2.0, 2.0), MM)
+    return SiteMap(allowed.float(), allowed, (2.0, 2.0, 2.0), MM)
 
 
 def satellite(centre: tuple[float, float, float], diameter: float = 8.0) -> Satellite:

@@ -36,8 +36,7 @@ SHAPE = (96, 96, 96)
 
 def sites_of(allowed: Tensor, factor: float = 2.0, spacing: Spacing = MM) -> SiteMap:
     """A site map in which every allowed voxel of the grid is as likely."""
-    depth = torch.full(allowed.shape, 50.0)
-    return SiteMap(allowed.float(), depth, allowed, (factor,) * 3, spacing)
+    return SiteMap(allowed.float(), allowed, (factor,) * 3, spacing)
 
 
 def round_room(radius_mm: float) -> SiteMap:

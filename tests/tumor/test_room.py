@@ -13,7 +13,14 @@ from analytic import MM, ball, breast, ellipsoid, find_tissue, seeded
 from synbt_aug.grid.window import Window, cube, cut_mask
 from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
-from synbt_aug.tumor.room import AXIS_RATIOS, draw_place, fits, nearest_place, room_of
+from synbt_aug.tumor.room import (
+    AXIS_RATIOS,
+    draw_place,
+    fits,
+    largest_mm,
+    nearest_place,
+    room_of,
+)
 from synbt_aug.volume import Spacing
 
 SHAPE = (60, 60, 60)
@@ -25,9 +32,8 @@ def sites_of(
     factors: tuple[float, float, float] = (2.0, 2.0, 2.0),
     spacing: Spacing = MM,
 ) -> SiteMap:
-    depth = torch.full(allowed.shape, 50.0)
     heavy = allowed.float() if weight is None else weight
-    return SiteMap(heavy, depth, allowed, factors, spacing)
+    return SiteMap(heavy, allowed, factors, spacing)
 
 
 def everywhere() -> Tensor:
@@ -45,28 +51,29 @@ def middle_of(window: Window) -> list[float]:
 def test_the_largest_tumor_is_the_ellipsoid_that_fits(axes: tuple[int, ...]) -> None:
     radii = [22 * AXIS_RATIOS[k] for k in axes]
     allowed = ellipsoid((60, 60, 60), (30, 30, 30), tuple(radii))
-    room = room_of(sites_of(allowed, factors=(1.0, 1.0, 1.0)), SHAPE)
+    found = largest_mm(sites_of(allowed, factors=(1.0, 1.0, 1.0)))
     expected = 2 * 22 * math.prod(AXIS_RATIOS) ** (1 / 3)
     # It is sought on every second voxel of 1 mm.
-    assert room.max_mm == pytest.approx(expected, abs=2.5)
+    assert found == pytest.approx(expected, abs=2.5)
 
 
 def test_the_end_of_the_host_is_an_end() -> None:
-    room = room_of(sites_of(everywhere()), SHAPE)
     # Its longest axis is as long as the host.
-    assert room.max_mm == pytest.approx(60 * math.prod(AXIS_RATIOS) ** (1 / 3), abs=2.5)
+    assert largest_mm(sites_of(everywhere())) == pytest.approx(
+        60 * math.prod(AXIS_RATIOS) ** (1 / 3), abs=2.5
+    )
 
 
 def test_a_hole_of_one_voxel_takes_no_room() -> None:
     allowed = ball(30, 20.0, spacing=(2.0, 2.0, 2.0))
-    whole = room_of(sites_of(allowed), SHAPE).max_mm
+    whole = largest_mm(sites_of(allowed))
     pierced = allowed.clone()
     pierced[15, 15, 15] = False
-    assert room_of(sites_of(pierced), SHAPE).max_mm == pytest.approx(whole, rel=0.05)
+    assert largest_mm(sites_of(pierced)) == pytest.approx(whole, rel=0.05)
 
 
 def test_no_allowed_tissue_is_no_room() -> None:
-    assert room_of(sites_of(~everywhere()), SHAPE).max_mm == 0
+    assert largest_mm(sites_of(~everywhere())) == 0
 
 
 # --- where a shape fits ---
@@ -219,4 +226,4 @@ def test_the_nearest_place_is_sought_only_among_the_voxels_named() -> None:
 def test_the_breast_holds_what_the_eye_sees() -> None:
     # 48 mm deep and 65 mm wide, less 5 mm all around: some 40 mm of room.
     sites = Host.of(breast()).sites_by(find_tissue)
-    assert 25 < room_of(sites, breast().shape).max_mm < 50
+    assert 25 < largest_mm(sites) < 50

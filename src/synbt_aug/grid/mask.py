@@ -237,11 +237,20 @@ def separable(volume: Tensor, matrices: tuple[Tensor, Tensor, Tensor]) -> Tensor
     return flat.unflatten(-1, volume.shape[-2:])
 
 
-def gaussian(volume: Tensor, sigma: float) -> Tensor:
-    """Gaussian smoothing with zeros outside; `sigma` in voxels, shape `(..., D, H, W)`."""
-    d, h, w = volume.shape[-3:]
-    matrices = tuple(gaussian_matrix(n, sigma, volume.device) for n in (d, h, w))
-    return separable(volume, matrices)  # type: ignore[arg-type]
+def gaussian(volume: Tensor, sigma: float, there: Box | None = None) -> Tensor:
+    """Gaussian smoothing with zeros outside.
+
+    Args:
+        volume: Shape `(..., D, H, W)`.
+        sigma: In voxels.
+        there: The part of it that is wanted; None: all.
+    """
+    parts = (slice(None),) * 3 if there is None else there
+    d, h, w = (
+        gaussian_matrix(n, sigma, volume.device)[part]
+        for n, part in zip(volume.shape[-3:], parts, strict=True)
+    )
+    return separable(volume, (d, h, w))
 
 
 @lru_cache(maxsize=512)
@@ -361,6 +370,17 @@ def longest_mm(mask: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> float:
         along = points @ some
         spans.append(along.amax(0) - along.amin(0))
     return float(torch.cat(spans).max()) + min(spacing)
+
+
+def box_to_work_in(mask: Tensor) -> Box:
+    """Where the masks of a batch lie, shape `(B, D, H, W)`, for work that only there matters.
+
+    All of the windows on a device that would be waited for, or where nothing is masked.
+    """
+    if mask.device.type == "cpu" and bool(mask.any()):
+        (d, d_end), (h, h_end), (w, w_end) = bounding_box(mask.any(0))
+        return slice(d, d_end), slice(h, h_end), slice(w, w_end)
+    return slice(None), slice(None), slice(None)
 
 
 def bounding_box(mask: Tensor) -> tuple[tuple[int, int], ...]:

@@ -271,9 +271,7 @@ def _stored(new: Tensor, dtype: torch.dtype, floor: Tensor) -> Tensor:
 
 def _changed(old: Tensor, stored: Tensor, scale: Scale) -> Tensor:
     """Voxels that look another than before, boolean, shape `(B, m, n, o)`."""
-    differs = scale.to_linear(stored.double()) - scale.to_linear(old.double())
-    # A reference range is 2 in the units of the networks.
-    return (differs.abs() > 2 * MIN_CHANGE).any(1)
+    return ((stored.double() - old.double()).abs() > MIN_CHANGE * scale.range).any(1)
 
 
 def _look(

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian, gaussian_mean
-from synbt_aug.signal.intensity import sorted_values
+from synbt_aug.signal.intensity import ranked_value
 from synbt_aug.support.device import sent
 
 #: What varies within this many voxels is taken for noise.
@@ -77,8 +77,6 @@ def measure_noise(signal: Tensor, tissue: Tensor) -> ScanNoise:
     quiet = _quiet(fine, tissue)
     here = fine * quiet
     power = fine * here
-    count = quiet.flatten(2).sum(-1).clamp_min(1)
-    sd = (power.flatten(2).sum(-1) / count).sqrt()
     along = []
     for axis in (2, 3, 4):
         n = fine.shape[axis] - 1
@@ -88,7 +86,20 @@ def measure_noise(signal: Tensor, tissue: Tensor) -> ScanNoise:
         squares = torch.addcmul(before[1] * after[2], before[2], after[1]).sum((2, 3, 4))
         along.append(2 * both / squares.clamp_min(1e-12))
     # All channels come from one scanner.
-    return ScanNoise(sd, torch.stack(along, -1).mean(1).clamp(max=_MOST_CORRELATED))
+    correlation = torch.stack(along, -1).mean(1).clamp(max=_MOST_CORRELATED)
+    return ScanNoise(_sd(power, quiet), correlation)
+
+
+def noise_level(signal: Tensor, tissue: Tensor) -> Tensor:
+    """The level alone, as `measure_noise` gives it, shape `(B, C)`."""
+    fine = fine_part(signal)
+    quiet = _quiet(fine, tissue)
+    return _sd(fine * (fine * quiet), quiet)
+
+
+def _sd(power: Tensor, quiet: Tensor) -> Tensor:
+    """Of squares in the quiet voxels, 0 elsewhere, and these voxels, shape `(B, C)`."""
+    return (power.flatten(2).sum(-1) / quiet.flatten(2).sum(-1).clamp_min(1)).sqrt()
 
 
 def coloured(white: Tensor, scan: ScanNoise) -> Tensor:
@@ -150,10 +161,10 @@ def _quiet(fine: Tensor, tissue: Tensor) -> Tensor:
     whole = torch.where(none[:, None, None, None, None], weight, whole)
     among = torch.where(whole > 0, variance, torch.inf).flatten(2)
     # An odd step does not lock to a row length that is a power of two.
-    among = sorted_values(among[..., :: max(1, among.shape[-1] // _SAMPLE) | 1])
+    among = among[..., :: max(1, among.shape[-1] // _SAMPLE) | 1]
     number = among.isfinite().sum(-1, keepdim=True)
     at = (_QUIET * (number - 1)).clamp_min(0).long()
-    limit = among.gather(2, at)[..., None, None]
+    limit = ranked_value(among, at)[..., None, None]
     return whole * (variance <= limit)
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synbt_aug.grid.mask import Box, bounding_box, gaussian_matrix, separable
+from synbt_aug.grid.mask import box_to_work_in, gaussian
 
 #: Dilation of the label in use, in mm: 2 mm around what is painted, which is itself 1 mm larger
 #: than the label so that the blend becomes its edge. In training it is drawn from 0 to 3 mm.
@@ -47,10 +47,10 @@ def fill_hole(q: Tensor, hole: Tensor, known: Tensor) -> Tensor:
     from_here = torch.where(nothing[:, None, None, None], ~hole, from_here)
     weight = from_here.to(q.dtype).unsqueeze(1)
     weighted = torch.cat([q * weight, weight], dim=1)
-    there = _box_of(hole)
+    there = box_to_work_in(hole)
     fill: Tensor | None = None
     for sigma in FILL_SIGMAS_MM:
-        blurred = separable(weighted, _gaussians(q, sigma, there))
+        blurred = gaussian(weighted, sigma, there)
         norm = blurred[:, 2:]
         estimate = blurred[:, :2] / norm.clamp_min(1e-6)
         trust = (norm / _TRUST).clamp(0, 1)
@@ -60,23 +60,6 @@ def fill_hole(q: Tensor, hole: Tensor, known: Tensor) -> Tensor:
     part = filled[(slice(None), slice(None), *there)]
     part.copy_(torch.where(hole[(slice(None), *there)].unsqueeze(1), fill, part))
     return filled
-
-
-def _box_of(hole: Tensor) -> Box:
-    """Where the holes of a batch lie; all of the windows on a device that would be waited for."""
-    if hole.device.type == "cpu" and bool(hole.any()):
-        (d, d_end), (h, h_end), (w, w_end) = bounding_box(hole.any(0))
-        return slice(d, d_end), slice(h, h_end), slice(w, w_end)
-    return slice(None), slice(None), slice(None)
-
-
-def _gaussians(q: Tensor, sigma: float, there: Box) -> tuple[Tensor, Tensor, Tensor]:
-    """Blurs along the axes of which a box alone is wanted."""
-    d, h, w = (
-        gaussian_matrix(n, sigma, q.device)[part]
-        for n, part in zip(q.shape[2:], there, strict=True)
-    )
-    return d, h, w
 
 
 #: Voxels whose surroundings lie above this in pre or post are tissue: a tenth of the way from

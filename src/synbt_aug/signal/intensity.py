@@ -199,6 +199,23 @@ def sorted_values(values: Tensor) -> Tensor:
     return values.sort().values
 
 
+def ranked_value(values: Tensor, rank: Tensor) -> Tensor:
+    """The value of a rank among others, of which a CPU sorts no more than it must.
+
+    Args:
+        values: Shape `(..., n)`, floating point.
+        rank: From 0, the smallest, to n - 1, int64, shape `(..., 1)`.
+
+    Returns:
+        Shape `(..., 1)`.
+    """
+    if values.device.type != "cpu":
+        return values.sort().values.gather(-1, rank)
+    rows = values.reshape(-1, values.shape[-1]).numpy()
+    found = [np.partition(row, at)[at] for row, at in zip(rows, rank.flatten().tolist())]
+    return torch.from_numpy(np.array(found, rows.dtype)).view(rank.shape)
+
+
 def measure_reference(image: Tensor, valid: Tensor | None = None) -> IntensityReference:
     """Measure the references of a case.
 

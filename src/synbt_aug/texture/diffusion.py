@@ -25,7 +25,7 @@ from synbt_aug.networks.precision import (
     check_precision,
     prepared,
 )
-from synbt_aug.signal.grain import measure_noise
+from synbt_aug.signal.grain import noise_level
 from synbt_aug.signal.hole import fill_hole
 from synbt_aug.signal.intensity import in_steps, inverse_knee
 from synbt_aug.signal.noise import normal_from
@@ -223,11 +223,12 @@ class TumorInpainter:
         """Tumors with their gains; windows without a label as they are."""
         known = asked.known & ~asked.hole
         level, host = level_of(painted), level_of(inverse_knee(asked.q))
-        noise = measure_noise(host, known)
         distance, depth, has_label, values, wished, starts, *blur = of_gains
         zones = Zones.of(distance[MIDDLE], depth[MIDDLE], asked.known[MIDDLE], blur)
         request = Request(values, wished)
-        new = corrected(level[MIDDLE], host[MIDDLE], noise.sd, zones, request, starts)
+        new = corrected(
+            level[MIDDLE], host[MIDDLE], noise_level(host, known), zones, request, starts
+        )
         where = asked.hole[MIDDLE] & has_label[:, None, None, None]
         painted = painted.clone()
         painted[MIDDLE] = torch.where(where[:, None], linear_of(new), painted[MIDDLE])

@@ -88,20 +88,23 @@ def gland_by_signal(
     """
     seen = inside if ignored is None else inside & ~ignored
     found = np.where(inside, gland, 0).astype(np.float32)
-    log_level = np.log(np.maximum(level, _DARKEST)).astype(np.float32)
     # What holds for all of a breast is estimated from an eighth of it as well.
     step = 2 if np.count_nonzero(seen) >= _ENOUGH_VOXELS else 1
     thin = (slice(None, None, step),) * 3
     apart_mm = [step * mm for mm in grid_mm]
-    fitted = _fit(found[thin], seen[thin], log_level[(slice(None), *thin)], apart_mm)
+    fitted = _fit(found[thin], seen[thin], _log(level[(slice(None), *thin)]), apart_mm)
     if fitted is None:
         return found
     classes, around = fitted
     if step > 1:
         around = _between(around, level.shape)
-    over_fat = log_level[:, seen] - around[:, seen]
+    over_fat = _log(level[:, seen]) - around[:, seen]
     found[seen] = _share_of_gland(classes, over_fat, found[seen], _PRIOR)
     return found
+
+
+def _log(level: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(level, _DARKEST)).astype(np.float32)
 
 
 def _fit(

@@ -46,15 +46,20 @@ def enclosed(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Parts of what is not in the mask that nothing joins to the end of the array.
 
     Returns:
-        Numbered parts of all that is not in the mask, and the voxels of each, which are 0 where a
-        part reaches the end, and for the mask itself.
+        Numbered parts of what is not in the mask, within its box and a voxel around, and the
+        voxels of each, which are 0 where a part reaches the end; 0 elsewhere, as for the mask.
     """
-    parts, count = ndimage.label(~mask)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    parts = np.zeros(mask.shape, np.int32)
+    if not mask.any():
+        return parts, np.zeros(1, np.int64)
+    box = box_of(mask)
+    numbers, count = ndimage.label(~mask[box])
+    parts[box] = numbers
+    sizes = np.bincount(numbers.ravel(), minlength=count + 1)
     sizes[0] = 0
     for axis in range(mask.ndim):
         for end in (0, -1):
-            sizes[np.take(parts, end, axis)] = 0
+            sizes[np.take(numbers, end, axis)] = 0
     return parts, sizes
 
 
@@ -62,6 +67,15 @@ def filled(mask: np.ndarray) -> np.ndarray:
     """With what it encloses."""
     parts, sizes = enclosed(mask)
     return mask | (sizes > 0)[parts]
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, ...]:
+    """The mask's box and a voxel around: nothing nearer to a voxel of it lies beyond."""
+    box = []
+    for axis in range(3):
+        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+        box.append(slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2))
+    return tuple(box)
 
 
 def within(mask: np.ndarray, mm: float, grid_mm: Sequence[float]) -> np.ndarray:

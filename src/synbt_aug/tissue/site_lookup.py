@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.tissue.landmarks import Landmarks
-from synbt_aug.tissue.site_map import SiteMap, depth_inside
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tissue.tissue_map import grid_shape
 from synbt_aug.volume import Spacing
 
@@ -99,11 +99,8 @@ def sites_at(
         reason = whole.reason if whole.reason and not whole.weight.any() else NOTHING_OPEN
         d, h, w = at.shape[1:]
         return SiteMap.nowhere((d, h, w), factors, spacing, reason)
-    grid_mm = tuple(f * mm for f, mm in zip(factors, spacing, strict=True))
-    depth = torch.from_numpy(depth_inside(allowed.numpy(), grid_mm))
-    depth = torch.where(allowed, depth, 0.0)
     marks = _landmarks(whole.landmarks, at)
-    return SiteMap(weight, depth, allowed, factors, spacing, landmarks=marks)
+    return SiteMap(weight, allowed, factors, spacing, landmarks=marks)
 
 
 def looked_up(field: Tensor, at: Sequence[Tensor] | Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +129,7 @@ def _landmarks(whole: Landmarks | None, at: Tensor) -> Landmarks | None:
 
 
 def arrays_of(sites: SiteMap) -> dict[str, Any]:
-    """A map as arrays of a file, without its depths: a patch has its own."""
+    """A map as arrays of a file."""
     arrays: dict[str, Any] = {
         "weight": sites.weight.numpy().astype(np.float16),
         "allowed": sites.allowed.numpy(),
@@ -150,7 +147,7 @@ def arrays_of(sites: SiteMap) -> dict[str, Any]:
 
 
 def map_of_arrays(found: Mapping[str, Any], spacing: Spacing) -> SiteMap:
-    """The inverse of `arrays_of`; depths are 0.
+    """The inverse of `arrays_of`.
 
     Args:
         found: Arrays by name.
@@ -167,7 +164,6 @@ def map_of_arrays(found: Mapping[str, Any], spacing: Spacing) -> SiteMap:
     f_d, f_h, f_w = (float(f) for f in found["factors"])
     return SiteMap(
         weight,
-        torch.zeros_like(weight),
         torch.from_numpy(found["allowed"]),
         (f_d, f_h, f_w),
         spacing,

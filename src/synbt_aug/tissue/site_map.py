@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.tissue.landmarks import Landmarks
-from synbt_aug.tissue.masks import within
+from synbt_aug.tissue.masks import box_of, within
 from synbt_aug.volume import Spacing
 
 #: Tissue kept around tumors that are there already, in mm.
@@ -24,8 +23,6 @@ class SiteMap:
 
     Args:
         weight: Unnormalised probability of a tumor's centre, shape `(d, h, w)`, float32, CPU.
-        depth_mm: Distance to the edge of the allowed tissue, same shape, CPU; 0 outside it. The
-            end of the volume is no edge.
         allowed: Where tumor may lie, boolean, same shape, CPU.
         factors: Host voxels a grid voxel, along each axis; host voxel i lies in grid voxel
             `floor((i + .5) / factor)`.
@@ -35,7 +32,6 @@ class SiteMap:
     """
 
     weight: Tensor
-    depth_mm: Tensor
     allowed: Tensor
     factors: tuple[float, float, float]
     spacing: Spacing
@@ -70,10 +66,7 @@ class SiteMap:
             d, h, w = self.allowed.shape
             reason = "no site: existing tumors and forbidden places leave no room"
             return SiteMap.nowhere((d, h, w), self.factors, self.spacing, reason)
-        box = box_of(allowed.numpy())
-        depth = torch.zeros_like(self.depth_mm)
-        depth[box] = torch.from_numpy(depth_inside(allowed[box].numpy(), self.grid_mm))
-        return replace(self, weight=weight, depth_mm=depth, allowed=allowed)
+        return replace(self, weight=weight, allowed=allowed)
 
     def may_lie(self, place: np.ndarray) -> np.ndarray:
         """Whether tumor may lie at positions in host voxels, shape `(n, 3)` -> boolean `(n,)`."""
@@ -107,23 +100,7 @@ class SiteMap:
     ) -> SiteMap:
         """A map without a site, and why."""
         nothing = torch.zeros(grid)
-        return cls(nothing, nothing, nothing > 0, factors, spacing, reason)
-
-
-def box_of(mask: np.ndarray) -> tuple[slice, ...]:
-    """The mask's box and a voxel around: nothing nearer to a voxel of it lies beyond."""
-    box = []
-    for axis in range(3):
-        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
-        box.append(slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2))
-    return tuple(box)
-
-
-def depth_inside(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
-    """Distance of each True voxel to the nearest False one, in mm; large when there is none."""
-    if mask.all():
-        return np.full(mask.shape, 1e3, np.float32)
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=grid_mm), np.float32)
+        return cls(nothing, nothing > 0, factors, spacing, reason)
 
 
 def near(mask: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:

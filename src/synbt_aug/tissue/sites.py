@@ -22,9 +22,9 @@ from synbt_aug.tissue.enhancing import enhancing_structures
 from synbt_aug.tissue.gland_by_signal import gland_by_signal
 from synbt_aug.tissue.labels import TissueLabel
 from synbt_aug.tissue.landmarks import Landmarks, find_landmarks
-from synbt_aug.tissue.masks import within
+from synbt_aug.tissue.masks import box_of, within
 from synbt_aug.tissue.sides import sides
-from synbt_aug.tissue.site_map import CLEARANCE_MM, SiteMap, box_of, depth_inside, near
+from synbt_aug.tissue.site_map import CLEARANCE_MM, SiteMap, near
 from synbt_aug.tissue.tissue_map import TissueMap, grid_shape, to_grid
 from synbt_aug.volume import Spacing
 
@@ -225,7 +225,7 @@ class _Place:
         taken: np.ndarray | None,
         landmarks: Landmarks | None = None,
     ) -> SiteMap:
-        """Keep away from what is there, measure depths, and fill the whole grid."""
+        """Keep away from what is there, and fill the whole grid."""
         if taken is not None and taken.any():
             close = near(taken, self.grid_mm)[box]
             if not (allowed & ~close).any():
@@ -233,14 +233,11 @@ class _Place:
             allowed = allowed & ~close
         if not (weight[allowed] > 0).any():
             return self.nowhere("vessels and lymph nodes leave no room")
-        depth, everywhere = np.zeros(self.grid, np.float32), np.zeros(self.grid, bool)
-        heavy = np.zeros(self.grid, np.float32)
-        depth[box] = np.where(allowed, depth_inside(allowed, self.grid_mm), 0)
+        heavy, everywhere = np.zeros(self.grid, np.float32), np.zeros(self.grid, bool)
         everywhere[box] = allowed
         heavy[box] = np.where(allowed, weight, 0)
         return SiteMap(
             torch.from_numpy(heavy),
-            torch.from_numpy(depth),
             torch.from_numpy(everywhere),
             self.factors,
             self.spacing,

@@ -293,16 +293,23 @@ def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
 
 def _tubes(points: np.ndarray, radii: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Signed distance to a union of balls, at most `_NEAR_MM`, shape `shape`, float32."""
-    out = np.full(shape, _NEAR_MM, np.float32)
-    largest = math.ceil(float(radii.max()) + 1.5)
-    line = np.arange(-largest, largest + 1)
-    cube = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
-    cube = cube[(cube**2).sum(1) <= (largest + 0.5) ** 2]
-    voxel = np.rint(points).astype(int)[:, None] + cube
-    away = np.sqrt(((voxel - points[:, None]) ** 2).sum(-1)) - radii[:, None]
-    kept = ((voxel >= 0) & (voxel < np.array(shape))).all(-1)
-    np.minimum.at(out, tuple(voxel[kept].T), away[kept].astype(np.float32))
-    return out
+    reach = math.ceil(float(radii.max()) + 1.5)
+    line = np.arange(-reach, reach + 1)
+    ball = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
+    ball = ball[(ball**2).sum(1) <= (reach + 0.5) ** 2]
+    # In an array with that much around, no ball of a point inside ends beyond it.
+    wide = np.full([n + 2 * reach for n in shape], _NEAR_MM, np.float32)
+    steps = np.array([wide.shape[1] * wide.shape[2], wide.shape[2], 1])
+    middles = np.rint(points).astype(int)
+    inside = ((middles >= 0) & (middles < np.array(shape))).all(1)
+    middles, points, radii = middles[inside], points[inside], radii[inside]
+    off = middles - points
+    squares = (ball**2).sum(1) + (off**2).sum(1)[:, None] + 2 * off @ ball.T
+    away = np.sqrt(squares.clip(min=0)) - radii[:, None]
+    voxels = ((middles + reach) @ steps)[:, None] + ball @ steps
+    np.minimum.at(wide.reshape(-1), voxels.ravel(), away.ravel().astype(np.float32))
+    inner = (slice(reach, -reach),) * 3
+    return np.ascontiguousarray(wide[inner])
 
 
 def _outward(body: Tensor, at: np.ndarray) -> np.ndarray:

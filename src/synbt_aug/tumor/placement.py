@@ -18,7 +18,7 @@ from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.place_density import weighing
 from synbt_aug.tumor.pose import Pose, rotation_and_displacement
-from synbt_aug.tumor.room import draw_place, room_of
+from synbt_aug.tumor.room import draw_place, largest_mm, room_of
 from synbt_aug.tumor.shape import Raster, rasterize, rasterized
 from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM, Sizes, sizes_of
 
@@ -157,7 +157,7 @@ def place_tumor(
     given, cut off at what this breast holds. Smaller lesions beside them come with groups alone.
     Where a pose finds no room, another template and pose of the same size is tried. What the breast
     holds is nine tenths of the largest ellipsoid with the cohort's ratio of axes that fits around a
-    site (`Room.max_mm`), which depends on the breast alone. Only where eight poses find no room,
+    site (`largest_mm`), which depends on the breast alone. Only where eight poses find no room,
     the breast is taken to hold no more than .85 times that size, and the size is the one of the
     same rank below that: so the rank is uniform whatever the breast. `max_mm` of the result is the
     limit in force. Of the places where a shape fits one is drawn as the bank's tumors lay
@@ -179,13 +179,15 @@ def place_tumor(
     """
     room = room_of(sites, shape)
     sizes = sizes_of(_diameters_mm(bank, _candidates(bank, category, among)))
+    if not len(room.places):
+        return None
     weigh = weighing(bank.place_density, sites)
     rank = _uniform(generator)
-    most = min(_REACHED * room.max_mm, LARGEST_MM)
-    if most == 0:
+    drawn = diameter_mm is None or isinstance(diameter_mm, tuple)
+    most = min(_REACHED * largest_mm(sites), LARGEST_MM) if drawn else 0.0
+    if drawn and most == 0:
         return None
     tried = 0
-    drawn = diameter_mm is None or isinstance(diameter_mm, tuple)
     smallest = diameter_mm[0] if isinstance(diameter_mm, tuple) else SMALLEST_MM
     for _ in range(1 + _TIMES_LOWERED if drawn else 1):
         size = _size_at(sizes, rank, most, diameter_mm)

@@ -53,9 +53,6 @@ class Room(NamedTuple):
         shape: The host's shape.
         kind: 0 where tumor may lie, 1 one grid voxel beside it, 2 beyond, uint8, `(d, h, w)`.
         depth_mm: Distance to what is beyond, or to the end of the host, same shape.
-        max_mm: Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of
-            axes, along the axes of the host, that fits around a site, to about a voxel of the
-            grid; 0 where none does.
         places: Sites, as flat indices of the grid.
         shares: Their weights, summed up along `places`.
     """
@@ -64,7 +61,6 @@ class Room(NamedTuple):
     shape: tuple[int, int, int]
     kind: np.ndarray
     depth_mm: np.ndarray
-    max_mm: float
     places: np.ndarray
     shares: np.ndarray
 
@@ -81,17 +77,14 @@ def room_of(sites: SiteMap, shape: tuple[int, int, int]) -> Room:
     allowed = sites.allowed.numpy()
     kind = np.full(allowed.shape, _BEYOND, np.uint8)
     depth = np.zeros(allowed.shape, np.float32)
-    most = 0.0
     if allowed.any():
         box = _grown(allowed)
         near = dilated(allowed[box])
         kind[box] = np.where(allowed[box], _ALLOWED, np.where(near, _BESIDE, _BEYOND))
-        grid_mm = sites.grid_mm
-        depth[box] = _depth(near, grid_mm)
-        most = _largest_mm(near, sites.weight.numpy()[box] > 0, grid_mm)
+        depth[box] = _depth(near, sites.grid_mm)
     weight = sites.weight.numpy().ravel()
     places = np.flatnonzero(weight)
-    return Room(sites, shape, kind, depth, most, places, np.cumsum(weight[places], dtype=float))
+    return Room(sites, shape, kind, depth, places, np.cumsum(weight[places], dtype=float))
 
 
 def _grown(mask: np.ndarray) -> tuple[slice, ...]:
@@ -108,9 +101,23 @@ def _depth(inside: np.ndarray, grid_mm: tuple[float, ...]) -> np.ndarray:
     return np.asarray(padded[1:-1, 1:-1, 1:-1], np.float32)
 
 
-def _largest_mm(
-    inside: np.ndarray, centres: np.ndarray, grid_mm: tuple[float, float, float]
-) -> float:
+@lru_cache(maxsize=4)
+def largest_mm(sites: SiteMap) -> float:
+    """What a host holds; remembered as `room_of` is.
+
+    Args:
+        sites: Of the host.
+
+    Returns:
+        Equivalent-sphere diameter of the largest ellipsoid with the cohort's ratio of axes, along
+        the axes of the host, that fits around a site, to about a voxel of the grid; 0 where none
+        does.
+    """
+    allowed = sites.allowed.numpy()
+    if not allowed.any():
+        return 0.0
+    box, grid_mm = _grown(allowed), sites.grid_mm
+    inside, centres = dilated(allowed[box]), sites.weight.numpy()[box] > 0
     for step in (1,) if inside.size <= _FINE_VOXELS else (2, 1):
         part = (slice(None, None, step),) * 3
         coarse = inside[part]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.grid.mask import gaussian_mean, signed_distance_mm
-from synbt_aug.signal.intensity import sorted_values
+from synbt_aug.signal.intensity import ranked_value
 from synbt_aug.support.device import sent
 from synbt_aug.support.wording import shown_beside
 from synbt_aug.tumor.label_shape import LabelShape
@@ -179,6 +179,9 @@ def measure_visibility(linear: Tensor, label: Tensor, around: Tensor) -> Visibil
 
 def _median(values: Tensor, among: Tensor) -> Tensor:
     """Lower median over a mask, shape `(B, N)` -> `(B, 1)`."""
-    ranked = sorted_values(torch.where(among, values, torch.inf))
     at = ((among.sum(1, keepdim=True) - 1) // 2).clamp_min(0)
-    return ranked.gather(1, at)
+    if values.device.type == "cpu" and bool(among.any(1).all()):
+        # A shell is a few thousand of a hundred thousand voxels.
+        rows = [ranked_value(row[there], k) for row, there, k in zip(values, among, at)]
+        return torch.stack(rows)
+    return ranked_value(torch.where(among, values, torch.inf), at)
