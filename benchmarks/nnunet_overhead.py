@@ -7,7 +7,8 @@ Makes a few phantoms, lets nnU-Net plan and preprocess them, and trains. All tra
 as often as --repeats says, with two workers, which keep few networks busy, and with as many as
 nnU-Net likes. Warm-up iterations are not counted. Prints Markdown: the median over all iterations,
 and how far a repeat's own median lies from it at most. With --max-time no training is begun that
-would end after it, and what was measured until then is printed. Needs the extra `nnunet`.
+would end after it. What was measured is printed whatever ends the rest: a training that fails is
+told and left out, and a SIGTERM prints the table before it ends. Needs the extra `nnunet`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ import copy
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import time
+import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from itertools import chain, product
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -46,7 +50,14 @@ TRAINERS: dict[str, tuple[str, dict[str, str]]] = {
         "nnUNetTrainerSynBT",
         {"SYNBT_PROBABILITY": "1", "SYNBT_LOOKAHEAD": "true"},
     ),
+    "SynBT, p = 1, looking ahead, as graphs": (
+        "nnUNetTrainerSynBT",
+        {"SYNBT_PROBABILITY": "1", "SYNBT_LOOKAHEAD": "true", "SYNBT_GRAPHS": "true"},
+    ),
 }
+
+#: Seconds of each iteration of the trainings that were done, by trainer and workers.
+Seconds = dict[tuple[str, str], list[list[float]]]
 
 
 def main() -> None:
@@ -69,33 +80,79 @@ def main() -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     # Compiling takes a minute and a C compiler, and gives all trainers the same.
     os.environ |= {"nnUNet_compile": "f", "SYNBT_FIT_CASES": "0", "SYNBT_EXAMPLES": "0"}
+    if given.device == "cuda":
+        # As nnU-Net's own command does.
+        torch.backends.cudnn.benchmark = True
     plans = prepare(folder, given.cases, given.tiny)
-    seconds: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
-    longest: dict[str, float] = defaultdict(float)
-    for number, workers, label in product(range(given.repeats), given.workers, TRAINERS):
+    seconds: Seconds = defaultdict(list)
+    _print_when_ended(lambda: page(seconds, plans, given, start))
+    longest: dict[str, float] = {}
+    failed = False
+    for number, workers, label in product(range(given.repeats), given.workers, _trainers(given)):
         begun = time.perf_counter()
-        if begun - start + longest[workers] > given.max_time:
+        # Nothing is known of the first with so many workers: as long as any other.
+        expected = longest.get(workers, max(longest.values(), default=0.0))
+        if begun - start + expected > given.max_time:
             print(f"left out: {label}, {workers} workers, repeat {number + 1}", file=sys.stderr)
             continue
         print(f"repeat {number + 1}, {workers} workers: {label}", file=sys.stderr)
-        seconds[label, workers].append(iterations(label, plans, workers, given))
-        longest[workers] = max(longest[workers], time.perf_counter() - begun)
+        try:
+            taken = iterations(label, plans, workers, given)
+            seconds[label, workers].append(taken)
+        except Exception:
+            failed = True
+            seconds[label, workers] += []
+            traceback.print_exc(limit=-4)
+            print(f"failed: {label}, {workers} workers, repeat {number + 1}", file=sys.stderr)
+        longest[workers] = max(longest.get(workers, 0.0), time.perf_counter() - begun)
+    print(page(seconds, plans, given, start))
+    sys.exit(1 if failed else 0)
+
+
+def page(seconds: Seconds, plans: dict[str, Any], given: argparse.Namespace, start: float) -> str:
+    """What was measured so far, as Markdown."""
     patch = plans["configurations"]["3d_fullres"]["patch_size"]
     where = torch.cuda.get_device_name() if given.device == "cuda" else "CPU"
-    print(
-        f"# Seconds of an iteration of nnU-Net\n\n{where}, torch {torch.__version__}, patches of "
-        f"{'x'.join(map(str, patch))}, {given.iterations} iterations a training, "
-        f"{os.cpu_count()} processors, {time.perf_counter() - start:.0f} s.\n\n"
-        f"| trainer | workers | trainings | s | +- | over nnUNetTrainer |\n{'|---' * 6}|"
-    )
+    lines = [
+        "# Seconds of an iteration of nnU-Net",
+        "",
+        f"{where}, torch {torch.__version__}, patches of {'x'.join(map(str, patch))}, "
+        f"{given.iterations} iterations a training, {os.cpu_count()} processors, "
+        f"{time.perf_counter() - start:.0f} s.",
+        "",
+        "| trainer | workers | trainings | s | +- | over nnUNetTrainer |",
+        "|---" * 6 + "|",
+    ]
     for (label, workers), repeats in seconds.items():
+        if not repeats:
+            lines.append(f"| {label} | {workers} | 0 | failed | | |")
+            continue
         middle = statistics.median(chain.from_iterable(repeats))
         spread = max(abs(statistics.median(one) - middle) for one in repeats)
-        own = statistics.median(chain.from_iterable(seconds["nnUNetTrainer", workers]))
-        print(
-            f"| {label} | {workers} | {len(repeats)} | {middle:.4f} | {spread:.4f} | "
-            f"{middle / own - 1:+.1%} |"
+        own = list(chain.from_iterable(seconds.get(("nnUNetTrainer", workers), [])))
+        over = f"{middle / statistics.median(own) - 1:+.1%}" if own else ""
+        lines.append(
+            f"| {label} | {workers} | {len(repeats)} | {middle:.4f} | {spread:.4f} | {over} |"
         )
+    return "\n".join(lines)
+
+
+def _trainers(given: argparse.Namespace) -> list[str]:
+    """Graphs are recorded on a GPU alone."""
+    return [name for name in TRAINERS if given.device == "cuda" or "graphs" not in name]
+
+
+def _print_when_ended(page_so_far: Callable[[], str]) -> None:
+    """Let a SIGTERM, as `timeout` sends it, print what was measured; workers just end."""
+    own = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == own:
+            # nnU-Net's log may have been led elsewhere just now.
+            print(page_so_far(), file=sys.__stdout__, flush=True)
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def prepare(folder: Path, cases: int, tiny: bool) -> dict[str, Any]:
@@ -136,7 +193,8 @@ def iterations(
     folder = given.output.resolve() / "preprocessed" / DATASET
     described = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     chosen: dict[str, str | None] = {
-        "SYNBT_PROBABILITY": None, "SYNBT_LOOKAHEAD": None, "nnUNet_n_proc_DA": None, **settings
+        "SYNBT_PROBABILITY": None, "SYNBT_LOOKAHEAD": None, "SYNBT_GRAPHS": None,
+        "nnUNet_n_proc_DA": None, **settings
     }  # fmt: skip
     if workers != "all":
         chosen["nnUNet_n_proc_DA"] = workers
