@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,17 @@ def test_what_cannot_be_read_is_answered_with_how_to_call_it(
 ) -> None:
     done = run(*arguments, folder=tmp_path)
     assert done.returncode == 2 and "benchmarks/gpu_check.sh --dry-run" in done.stdout
+
+
+@pytest.mark.slow
+def test_what_is_tested_on_a_gpu_holds_on_a_cpu() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "gpu", "tests/test_on_gpu.py"],
+        cwd=SCRIPT.parents[1],
+        env={**os.environ, "GPU_TESTS_ON": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -123,9 +123,10 @@ def test_a_batch_there_is_labelled_as_the_same_batch_here() -> None:
         injector = SynBTInjector(
             InjectionSettings(probability=1.0, diameter_mm=14.0, steps=2), painter(place)
         )
-        done[place] = injector(images.to(place), labels.to(place), generator=seeded(7))
+        # Both show far enough beyond the share at which a tumor is left out.
+        done[place] = injector(images.to(place), labels.to(place), generator=seeded(5))
         assert done[place].images.device.type == place
-    assert int(done["cpu"].labels.sum()) > 0
+    assert bool(done["cpu"].labels.flatten(1).any(1).all())
     assert torch.equal(done[PLACE].labels.cpu(), done["cpu"].labels)
 
 
