@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, acquisition, make_phantom
-from synbt_aug.phantom.acquisition import Scanner, catmull_rom, displaced, ripples
+from synbt_aug.phantom import PhantomSettings, Tissue, acquisition, artifacts, make_phantom
+from synbt_aug.phantom.acquisition import Scanner
 from synbt_aug.phantom.anatomy import build_anatomy
 from synbt_aug.phantom.texture import Randomness
 
@@ -39,21 +39,25 @@ def test_the_asked_snr_is_met(
     assert phantom.snr == snr
 
 
-def test_air_holds_noise_alone(small_phantom: Phantom) -> None:
-    mean = small_phantom.clean_pre[small_phantom.breast].mean()
-    corner = (small_phantom.labels == Tissue.AIR)[:, :3]
-    assert small_phantom.clean_pre[:, :3][corner].mean() < 0.02 * mean
+@pytest.mark.parametrize("air", [0.3, 1.0])
+def test_air_holds_noise_alone_and_as_much_less_than_the_breast_as_drawn(
+    small_settings: PhantomSettings, air: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "AIR_NOISE", (air, 0.0))
+    for module, name in (
+        (artifacts, "NOISE_VARIES"),
+        (artifacts, "NOISE_DEEP"),
+        (acquisition, "HEART_GHOSTS"),
+        (acquisition, "COPIES"),
+    ):
+        monkeypatch.setattr(module, name, (0.0, 0.0))
+    phantom = make_phantom(1_000_003, small_settings)
+    mean = phantom.clean_pre[phantom.breast].mean()
+    corner = (phantom.labels == Tissue.AIR)[:, :3]
+    assert phantom.clean_pre[:, :3][corner].mean() < 0.02 * mean
     # The mean of a Rayleigh distribution is 1.253 SD.
-    expected = 1.2533 * mean / small_phantom.snr
-    assert small_phantom.pre[:, :3][corner].mean() == pytest.approx(expected, rel=0.15)
-
-
-def test_cubic_weights_sum_to_one_and_hit_the_samples() -> None:
-    assert catmull_rom(0.0) == (0.0, 1.0, 0.0, 0.0)
-    assert sum(catmull_rom(0.3)) == pytest.approx(1.0)
-    # A straight line is reproduced: samples at -1, 0, 1, 2 read at 0.3.
-    line = sum(w * x for w, x in zip(catmull_rom(0.3), (-1, 0, 1, 2)))
-    assert line == pytest.approx(0.3)
+    expected = 1.2533 * air * mean / phantom.snr
+    assert phantom.pre[:, :3][corner].mean() == pytest.approx(expected, rel=0.15)
 
 
 def test_thicker_slices_blur_along_the_slice_axis(small_settings: PhantomSettings) -> None:
@@ -78,25 +82,6 @@ def test_a_scanner_wants_calibration_first(small_settings: PhantomSettings) -> N
         scanner.scan(torch.zeros(small_settings.shape), moves=False)
 
 
-def test_a_displacement_by_whole_voxels_is_a_shift() -> None:
-    image = torch.randn(9, 8, 7, generator=torch.Generator().manual_seed(0))
-    for dim in range(3):
-        moved = displaced(image, dim, torch.ones_like(image))
-        n = image.shape[dim]
-        assert torch.allclose(moved.narrow(dim, 0, n - 1), image.narrow(dim, 1, n - 1), atol=1e-6)
-    twice = displaced(image, 0, torch.full_like(image, 2.0))
-    assert torch.allclose(twice[:-2], image[2:], atol=1e-6)
-    assert torch.equal(displaced(image, 1, torch.zeros_like(image)), image)
-
-
-def test_a_displacement_by_parts_of_a_voxel_reads_a_parabola_exactly() -> None:
-    x = torch.arange(12.0).reshape(-1, 1, 1).expand(12, 3, 3)
-    part = torch.linspace(-1, 1, 12).reshape(-1, 1, 1).expand(12, 3, 3)
-    moved = displaced(0.5 * x**2 - x, 0, part)
-    at = (x + part)[1:-1]
-    assert torch.allclose(moved[1:-1], 0.5 * at**2 - at, atol=1e-4)
-
-
 def test_only_the_scan_before_contrast_is_unsettled(
     small_settings: PhantomSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,25 +94,3 @@ def test_only_the_scan_before_contrast_is_unsettled(
     # A fraction of a millimetre: edges change, even tissue does not.
     assert 0.005 < changed.mean() / still.clean_pre[moved.breast].mean() < 0.2
     assert np.median(changed) < 0.7 * changed.mean()
-
-
-def test_ripples_leave_even_tissue_and_fade_beside_an_edge() -> None:
-    image = torch.ones(8, 120, 8)
-    rippled = ripples(image, dim=1, crest_voxels=4.0, reach_crests=1.0)
-    assert float(rippled.abs().max()) < 1e-4
-    image[:, 60:] = 3.0
-    rippled = ripples(image, dim=1, crest_voxels=4.0, reach_crests=1.0)[4, :, 4]
-    near, far = rippled[50:70].abs().max(), rippled[:30].abs().max()
-    assert float(near) > 20 * float(far)
-    # One crest away the edge is repeated with the sign it has.
-    assert float(rippled[:60].max()) > 0 > float(rippled[:60].min())
-
-
-def test_ripples_run_along_the_axis_that_is_named() -> None:
-    image = torch.zeros(9, 11, 13)
-    image[4, 5, 6] = 1.0
-    for dim in range(3):
-        rippled = ripples(image, dim=dim, crest_voxels=3.0, reach_crests=1.5)
-        spread = rippled.abs().amax(dim=[d for d in range(3) if d != dim])
-        assert int((spread > 0.01).sum()) > 3
-        assert int((rippled != 0).sum()) <= rippled.shape[dim]

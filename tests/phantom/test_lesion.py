@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, make_phantom
+from synbt_aug.phantom import Phantom, PhantomSettings, Tissue, acquisition, make_phantom
 
 
 def test_the_reported_diameter_is_that_of_the_masks_volume() -> None:
@@ -74,14 +74,18 @@ def test_tumors_lie_in_the_breast(small_settings: PhantomSettings) -> None:
 
 
 def test_without_tumor_the_patient_is_the_same(
-    small_phantom: Phantom, small_settings: PhantomSettings
+    small_settings: PhantomSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = make_phantom(small_phantom.seed, replace(small_settings, with_tumor=False))
+    # Ripples beside a tumor's edges fade over centimetres.
+    monkeypatch.setattr(acquisition, "RIPPLE_SHARE", 0.0)
+    small_phantom = make_phantom(1_000_003, small_settings)
+    healthy = make_phantom(1_000_003, replace(small_settings, with_tumor=False))
     assert healthy.lesions == ()
     assert not healthy.tumor.any()
     assert not (healthy.labels == Tissue.TUMOR).any()
-    # Blur, sharpening and motion reach a few voxels.
-    elsewhere = ndimage.distance_transform_edt(~small_phantom.tumor) > 10
+    # Spread along ducts reaches 32 mm and may be too thin for a label; blur and motion add 4 mm.
+    elsewhere = ndimage.distance_transform_edt(~small_phantom.tumor, sampling=2.0) > 36
+    assert elsewhere[small_phantom.breast].mean() > 0.1
     assert (healthy.labels == small_phantom.labels)[elsewhere].all()
     np.testing.assert_array_equal(healthy.pre[elsewhere], small_phantom.pre[elsewhere])
     np.testing.assert_array_equal(healthy.post[0][elsewhere], small_phantom.post[0][elsewhere])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy import ndimage
 
+from synbt_aug.phantom import lesion_fringe
 from synbt_aug.phantom.lesion_fringe import Fringe, grow_fringe
 from synbt_aug.phantom.texture import Grid, Randomness
 
@@ -36,6 +38,21 @@ def test_spicules_touch_the_body_and_reach_into_the_host() -> None:
     # Thin: a small share of the shell they cross.
     assert 0.001 < (weight[(surface > 3) & (surface < 6)] > 0.5).mean() < 0.12
     assert count < 8
+
+
+def test_tents_are_wide_at_the_body_and_thin_at_their_tip(monkeypatch: pytest.MonkeyPatch) -> None:
+    surface = _ball(10.0).numpy()
+
+    def near_and_far(share: float) -> tuple[float, float]:
+        monkeypatch.setattr(lesion_fringe, "TENT_SHARE", share)
+        weight = _grown(Fringe((12, 12), (14.0, 20.0), satellites=0, duct_share=0))
+        return tuple(  # type: ignore[return-value]
+            float((weight * ((surface > low) & (surface <= low + 2))).sum()) for low in (0.0, 10.0)
+        )
+
+    (near, far), (plain_near, plain_far) = near_and_far(1.0), near_and_far(0.0)
+    assert near > 1.8 * plain_near
+    assert far < 1.3 * plain_far
 
 
 def test_satellites_lie_off_the_body() -> None:

@@ -20,9 +20,12 @@ def test_supply_adds_vessels_near_the_site_and_leaves_the_patient_alone() -> Non
     site = middle.numpy() * 1.5 + np.array(anatomy.torso.grid.origin_mm)
     fed = add_supply(anatomy, [site], Randomness.stages(1_000_731, 1)[0])
     assert torch.equal(anatomy.labels, before)
-    new = (fed.labels == Tissue.VESSEL) & (before != Tissue.VESSEL)
+    # Most are thinner than these voxels of 1.5 mm, which is too thin for a label.
+    new = fed.vessel_weight > anatomy.vessel_weight + 0.2
     assert int(new.sum()) > 20
     assert bool((fed.vessel_weight >= anatomy.vessel_weight).all())
+    labelled = (fed.labels == Tissue.VESSEL) & (before != Tissue.VESSEL)
+    assert bool((fed.vessel_weight[labelled] > 0.5).all())
     distance = np.linalg.norm(torch.nonzero(new).numpy() * 1.5 - middle.numpy() * 1.5, axis=1)
     assert distance.min() < 24
     assert bool(anatomy.breast[new].all())

@@ -19,7 +19,7 @@ def test_a_breast_holds_vessels_that_run_on_without_beads() -> None:
     torso = build_anatomy(settings, source).torso
     fat = torch.full(settings.shape, int(Tissue.FAT), dtype=torch.int8)
     none = torch.zeros(settings.shape)
-    shown = grow_vessels(torso, fat, none, source).numpy() > 0.05
+    shown = grow_vessels(torso, fat, none, source).numpy() > 0.002
     parts, _ = ndimage.label(shown, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
     # Five vessels or more with their branches, and hardly anything beside them.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug.phantom.anatomy import Anatomy
+from synbt_aug.phantom.artifacts import catmull_rom, displaced, noise_map, ripples, smeared
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness, blur
 from synbt_aug.phantom.tissue import Tissue
@@ -25,6 +26,13 @@ SETTLING_CELL_MM = 32.0
 # Noise of neighbouring voxels within a slice is alike: SD of the blur, in voxels.
 NOISE_BLUR = (0.0, 0.6)
 
+# Mean breast signal before contrast over the SD of the noise there.
+SNR = (6.0, 19.0)
+
+# Ghosts of what moves between lines of k-space, along the phase encoding: of the heart, as a share
+# of its signal smeared out, and of everything, as a share of the signal repeated elsewhere.
+HEART_GHOSTS, COPIES = (0.0, 0.035), (0.0, 0.012)
+
 # Ripples beside edges, from motion and a cut k-space: share of the scanners, strength (the faintest
 # and the strongest), distance between crests in mm, and how far they reach in crests.
 RIPPLE_SHARE = 0.5
@@ -39,60 +47,6 @@ class Scan:
     clean: np.ndarray
 
 
-def catmull_rom(part: float) -> tuple[float, float, float, float]:
-    """Weights of the four samples around a point `part` of the way from the second to the third.
-
-    Source:
-        Keys, IEEE Trans ASSP 29:1153 (1981), cubic convolution with a = -1/2.
-    """
-    p, p2, p3 = part, part**2, part**3
-    return (
-        (-p3 + 2 * p2 - p) / 2,
-        (3 * p3 - 5 * p2 + 2) / 2,
-        (-3 * p3 + 4 * p2 + p) / 2,
-        (p3 - p2) / 2,
-    )
-
-
-def displaced(image: Tensor, dim: int, voxels: Tensor) -> Tensor:
-    """Read an image beside each voxel, along one axis.
-
-    Args:
-        image: Shape `(X, Y, Z)`.
-        dim: The axis.
-        voxels: How far, same shape; read by parabolas through three neighbours, which are good up
-            to 1 voxel, and in several steps beyond.
-    """
-    steps = max(1, math.ceil(float(voxels.abs().max())))
-    part = voxels / steps
-    for _ in range(steps):
-        n = image.shape[dim]
-        ends = (image.narrow(dim, 0, 1), image, image.narrow(dim, n - 1, 1))
-        padded = torch.cat(ends, dim)
-        before, after = padded.narrow(dim, 0, n), padded.narrow(dim, 2, n)
-        # image + part * (slope + part * bend), twice slope and bend, in few passes of memory.
-        slope = after - before
-        bend = (after + before).sub_(image, alpha=2)
-        image = torch.addcmul(image, part, bend.mul_(part).add_(slope), value=0.5)
-    return image
-
-
-def ripples(image: Tensor, *, dim: int, crest_voxels: float, reach_crests: float) -> Tensor:
-    """Copies of an image's edges, a crest apart and fading, along one axis; even parts give 0.
-
-    Args:
-        image: Shape `(X, Y, Z)`.
-        dim: The axis, that of the phase encoding.
-        crest_voxels: From one copy to the next.
-        reach_crests: After how many crests they have faded to 1 / e.
-    """
-    count = image.shape[dim]
-    off = (torch.arange(count)[:, None] - torch.arange(count)).abs() / crest_voxels
-    wave = torch.cos(2 * math.pi * off) * torch.exp(-off / reach_crests)
-    wave -= torch.eye(count) * wave.sum(dim=1, keepdim=True)
-    return torch.movedim(torch.tensordot(wave, image, dims=([1], [dim])), 0, dim)
-
-
 class Scanner:
     """One scanner and one position; every scan of a series passes through it.
 
@@ -105,10 +59,11 @@ class Scanner:
         self._grid = grid
         self._breast = anatomy.breast.numpy()
         self._heart = (anatomy.labels == Tissue.BLOOD).float()
-        drawn_snr = math.exp(rnd.uniform(math.log(7), math.log(24)))
+        drawn_snr = math.exp(rnd.uniform(*(math.log(v) for v in SNR)))
         self.snr = settings.snr or drawn_snr
         self._mean = math.exp(rnd.uniform(math.log(45), math.log(450)))
         self._gain = self._noise_sd = 0.0
+        self._healthy = torch.zeros(())
         self._noise_blur = rnd.uniform(*NOISE_BLUR)
         # A tap of w, 1 - 2w, w leaves white noise this share of its SD; twice, for two axes.
         tap = self._noise_blur**2 / 2
@@ -121,6 +76,7 @@ class Scanner:
         wavy = rnd.uniform(0.02, 0.11) * grid.smooth_noise(58, generator=rnd.fields)
         self._coil = torch.exp(wavy - 0.95 * falloff)
         self._coil *= 1 + rnd.uniform(0, 0.22) * torch.exp(-anatomy.torso.skin_depth / 9)
+        self._noise_map = noise_map(anatomy, rnd)
 
         # In-plane resolution 0.7-1.5 mm; slices along z (axial) or x (sagittal, one breast).
         sagittal = rnd.chance(0.4) and len(anatomy.torso.breasts) == 1
@@ -137,19 +93,25 @@ class Scanner:
                        sigma[2] / grid.spacing[2])  # fmt: skip
         # Scanners sharpen, and a cut k-space rings: negative lobes around edges.
         self._sharpen = rnd.uniform(0.15, 1.1) if rnd.chance(0.8) else 0.0
-        self._ghost = rnd.uniform(0, 0.018) if rnd.chance(0.7) else 0.0
+        self._heart_ghosts = rnd.uniform(*HEART_GHOSTS) if rnd.chance(0.7) else 0.0
+        self._copies = rnd.uniform(*COPIES) if rnd.chance(0.7) else 0.0
         strength = math.exp(rnd.uniform(*(math.log(v) for v in RIPPLE_STRENGTH)))
         self._ripple = strength if rnd.chance(RIPPLE_SHARE) else 0.0
         self._ripple_mm, self._ripple_reach = rnd.uniform(*RIPPLE_MM), rnd.uniform(*RIPPLE_REACH)
         # Along the phase encoding, which lies in the slices.
-        self._ripple_axis = 1 if rnd.chance(0.5) else 2 - self.slice_axis
+        self._phase_axis = 1 if rnd.chance(0.5) else 2 - self.slice_axis
 
     def calibrate(self, signal: Tensor) -> None:
-        """Set noise and gain by the mean signal of the breast under this coil."""
+        """Set noise and gain by the mean signal of the breast under this coil.
+
+        Args:
+            signal: Before contrast and without lesions, shape of the grid; what ghosts repeat.
+        """
         where = self._breast
         level = float((signal.numpy()[where] * self._coil.numpy()[where]).sum(dtype=np.float64))
         level = level / max(1, int(where.sum())) or 1.0
         self._noise_sd, self._gain = level / self.snr, self._mean / level
+        self._healthy = signal * self._coil
 
     def scan(self, signal: Tensor, *, moves: bool) -> Scan:
         """Acquire one volume.
@@ -169,11 +131,12 @@ class Scanner:
         clean = self._moved(clean) if moves else self._unsettled(clean)
         noisy = clean + self._ghosts(clean)
         if self._ripple:
-            crest = self._ripple_mm / self._grid.spacing[self._ripple_axis]
+            crest = self._ripple_mm / self._grid.spacing[self._phase_axis]
             waves = ripples(
-                clean, dim=self._ripple_axis, crest_voxels=crest, reach_crests=self._ripple_reach
+                clean, dim=self._phase_axis, crest_voxels=crest, reach_crests=self._ripple_reach
             )
-            noisy += rnd.uniform(0.4, 1.6) * self._ripple * waves
+            # What moved when is another matter in each scan.
+            noisy += rnd.normal() * self._ripple * waves
         real, imaginary = (self._noise(clean.shape) for _ in range(2))
         noisy = torch.hypot(noisy + real, imaginary) * self._gain
         stored = noisy.clamp_(0, 32767).round_().to(torch.int16)
@@ -183,7 +146,8 @@ class Scanner:
         """Noise of the scanner's level; scans are interpolated, so neighbours share some."""
         noise = torch.randn(shape, generator=self._rnd.fields)
         sigma = [0.0 if dim == self.slice_axis else self._noise_blur for dim in range(3)]
-        return blur(noise, tuple(sigma)) * (self._noise_sd / self._noise_left)  # type: ignore[arg-type]
+        noise = blur(noise, tuple(sigma)).mul_(self._noise_map)  # type: ignore[arg-type]
+        return noise.mul_(self._noise_sd / self._noise_left)
 
     def _moved(self, image: Tensor) -> Tensor:
         """Shift by about 0.3 mm in most scans; cubic, because linear would blur all but one."""
@@ -209,7 +173,15 @@ class Scanner:
         return image.clamp_min_(0)
 
     def _ghosts(self, image: Tensor) -> Tensor:
-        """The beating heart smeared along the phase-encoding axis (y here)."""
-        pattern = self._grid.smooth_noise((6, 1, 3), generator=self._rnd.fields, flat=1)
-        heart = (image * self._heart).sum(dim=1, keepdim=True) * self._grid.spacing[1] / 45
-        return self._ghost * heart * pattern
+        """The beating heart smeared along the phase encoding, and faint copies of everything."""
+        rnd, dim = self._rnd, self._phase_axis
+        spacing = self._grid.spacing[dim]
+        cells = [2.5, 2.5, 2.5]
+        cells[dim] = 3.5
+        pattern = self._grid.smooth_noise(tuple(cells), generator=rnd.fields)  # type: ignore[arg-type]
+        shifts = [round(rnd.uniform(9, 60) / spacing) for _ in range(2)]
+        ghosts = smeared(image * self._heart, dim, pattern) * (self._heart_ghosts * spacing / 60)
+        for shift in shifts:
+            # Of the healthy patient, who is the same elsewhere with and without a tumor.
+            ghosts.add_(torch.roll(self._healthy, shift, dim), alpha=rnd.normal() * self._copies)
+        return ghosts

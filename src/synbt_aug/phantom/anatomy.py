@@ -21,7 +21,7 @@ from synbt_aug.phantom.vessels import grow_vessels
 EMPTY_ENDS_SHARE = 0.15
 
 # How much of its own signal the skin of a patient shows, on average.
-SKIN_SHOWN = (0.4, 1.1)
+SKIN_SHOWN = (0.5, 1.25)
 
 # Thickness of a patient's skin away from the nipple, and how softly it ends below.
 SKIN_MM, SKIN_SOFT_MM = (1.0, 2.4), 0.45
@@ -95,23 +95,25 @@ def _add_skin(torso: Torso, labels: Tensor, rnd: Randomness) -> Tensor:
     """Skin, areola and nipple; returns the partial volume of skin."""
     _, y, _ = torso.grid.axes()
     depth = torso.skin_depth
-    uneven = torso.grid.smooth_noise(22, generator=rnd.fields)
-    thickness = rnd.uniform(*SKIN_MM) * torch.exp(0.3 * uneven).clamp(0.6, 1.8)
+    uneven = 0.3 * torso.grid.smooth_noise(22, generator=rnd.fields)
+    uneven = uneven + 0.25 * torso.grid.smooth_noise(8, generator=rnd.fields)
+    thickness = rnd.uniform(*SKIN_MM) * torch.exp(uneven).clamp(0.5, 2.0)
     for breast in torso.breasts:
         # Thicker towards the areola.
-        near = torch.exp(-((nipple_distance(torso.grid, breast) / rnd.uniform(12, 24)) ** 2))
-        thickness = thickness + rnd.uniform(0.2, 1.3) * near * (y < breast.nipple[1] + 30)
+        near = torch.exp(-((nipple_distance(torso.grid, breast) / rnd.uniform(9, 18)) ** 2))
+        thickness = thickness + rnd.uniform(0.1, 0.9) * near * (y < breast.nipple[1] + 30)
     # A voxel counts as skin while its centre lies less than half a voxel too deep.
     reach = thickness + 0.25 * min(torso.grid.spacing)
     labels[torso.body & (depth < reach)] = Tissue.SKIN
     for breast in torso.breasts:
         from_axis = nipple_distance(torso.grid, breast)
         front = breast.nipple[1]
-        areola = (from_axis < rnd.uniform(9, 16)) & (y < front + 22) & (depth < reach + 0.8)
+        areola = (from_axis < rnd.uniform(6, 12)) & (y < front + 22) & (depth < reach + 0.3)
         nipple = (from_axis < rnd.uniform(3.5, 5.5)) & (y < front + rnd.uniform(2, 5))
         labels[torso.body & (areola | nipple)] = Tissue.NIPPLE
     # Skin that lies on the coil, or is cut by slices aslant, hardly shows.
     shown = rnd.uniform(*SKIN_SHOWN) * torch.exp(
-        0.5 * torso.grid.smooth_noise(16, generator=rnd.fields)
+        0.45 * torso.grid.smooth_noise(16, generator=rnd.fields)
+        + 0.3 * torso.grid.smooth_noise(7, generator=rnd.fields)
     )
     return torch.sigmoid((thickness - depth) / SKIN_SOFT_MM) * torso.body * shown.clamp(0.1, 1)

@@ -27,7 +27,7 @@ def label_chest(torso: Torso, rnd: Randomness) -> tuple[Tensor, Tensor]:
     fascia = (rnd.uniform(7, 18) + _relief(grid, 2.0, rnd)) * (1 - 0.45 * midline)
     fascia = fascia.clamp_min(2.5)
     muscle = (
-        rnd.uniform(8, 18)
+        rnd.uniform(10, 26)
         * torch.sigmoid((across - 0.10) * 40)
         * torch.exp(-(((z - 15) / 75) ** 2))
         * (1 - 1.2 * (across - 0.5).clamp(0, 0.5))
@@ -48,7 +48,7 @@ def label_chest(torso: Torso, rnd: Randomness) -> tuple[Tensor, Tensor]:
     _label_ribs(view, grid.crop(box), torso, depth, ribs_from, ribs_to, rnd)
     for share in (rnd.uniform(0.35, 0.75), 1.0):
         plane = fascia + share * (ribs_from - fascia) + 0.5 * _relief(grid, 1.0, rnd)
-        thick = rnd.uniform(0.2, 1.3) * (grid.smooth_noise(24, generator=rnd.fields, flat=1) + 0.3)
+        thick = rnd.uniform(0.1, 0.7) * (grid.smooth_noise(24, generator=rnd.fields, flat=1) + 0.3)
         near = (depth - plane).abs() < thick
         view[near & (view == Tissue.MUSCLE)] = Tissue.FAT
     inside = (depth >= ribs_to) & body

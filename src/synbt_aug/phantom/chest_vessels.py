@@ -15,7 +15,7 @@ from synbt_aug.phantom.texture import Randomness
 from synbt_aug.phantom.torso import Breast, Torso
 
 #: Number (upper end not included), radius in mm and length in mm of each kind, per breast.
-TRUNKS, TRUNK_RADIUS_MM, TRUNK_MM = (3, 9), (0.7, 1.7), (35.0, 110.0)
+TRUNKS, TRUNK_RADIUS_MM, TRUNK_MM = (4, 11), (0.65, 0.3, (0.35, 1.4)), (35.0, 110.0)
 IN_MUSCLE, MUSCLE_RADIUS_MM, MUSCLE_MM = (2, 7), (0.45, 1.1), (12.0, 50.0)
 INTERCOSTAL, INTERCOSTAL_RADIUS_MM = (1, 4), (0.5, 1.2)
 MAMMARY_RADIUS_MM, MAMMARY_SHARE = (0.5, 1.4), 0.6
@@ -122,7 +122,7 @@ def _trunks(torso: Torso, breast: Breast, fascia: Tensor, rnd: Randomness) -> Tu
         (path,) = follow(
             start, heading, np.array([rnd.uniform(*TRUNK_MM)]), rnd, wobble=0.06, lean=ahead
         )
-        radius = rnd.uniform(*TRUNK_RADIUS_MM) * np.linspace(1.0, 0.5, len(path))
+        radius = rnd.lognormal(*TRUNK_RADIUS_MM) * np.linspace(1.0, 0.5, len(path))
         tubes.append((path, radius))
         forks = rnd.numbers.integers(8, len(path) - 5, int(rnd.numbers.integers(0, 3)))
         if len(forks):

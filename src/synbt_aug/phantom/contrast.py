@@ -22,7 +22,7 @@ BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 # Water between fat cells, of a fat voxel, and its uptake (Ktrans per min), both lognormal: median,
 # sigma and range. Dark tissue around patients' tumors gains half of its signal early, an eighth of
 # what the tumor gains; fat alone would gain nothing.
-FAT_WATER, FAT_KTRANS = (0.09, 0.6, (0.02, 0.3)), (0.02, 0.8, (0.002, 0.15))
+FAT_WATER, FAT_KTRANS = (0.065, 0.65, (0.015, 0.3)), (0.033, 0.8, (0.002, 0.15))
 # How often fat suppression fails in a corner of the field.
 CORNER_SHARE = 0.18
 
@@ -192,15 +192,15 @@ def _fine_texture(anatomy: Anatomy, rnd: Randomness) -> Tensor:
     """
     grid = anatomy.torso.grid
     texture = 1 + 0.04 * grid.smooth_noise(3, generator=rnd.fields)
-    strength = min(max(rnd.lognormal(0.075, 0.45), 0.025), 0.2)
+    strength = min(max(rnd.lognormal(0.052, 0.45), 0.018), 0.14)
     box = bounding_box(anatomy.breast)
     if box is not None:
         inner = grid.crop(box)
         coarse = inner.smooth_noise((5, 8, 5), generator=rnd.fields, octaves=2, persistence=1.0)
         white = torch.randn(inner.shape, generator=rnd.fields)
         sx, sy, sz = grid.spacing
-        streaks = blur(white, (0.6 / sx, 0.6 / sy, 0.6 / sz))
-        fibres = 0.75 * coarse + 0.42 * streaks / float(streaks.numpy().std(dtype=np.float64))
+        streaks = blur(white, (0.5 / sx, 1.3 / sy, 0.5 / sz))
+        fibres = 0.45 * coarse + 0.6 * streaks / float(streaks.numpy().std(dtype=np.float64))
         where = 0.3 + 0.7 * anatomy.breast[box]
         texture[box] += strength * fibres.clamp(-2.5, 3) * where
     _stripe_muscle(texture, anatomy, rnd)
@@ -211,7 +211,7 @@ def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
     """Fibres that run outwards and upwards along the chest, with fat between bundles."""
     muscle = (anatomy.labels == Tissue.MUSCLE) & (anatomy.torso.chest_depth > 0)
     box = bounding_box(muscle)
-    slope, strength = rnd.uniform(-0.5, 0.5), rnd.uniform(0.04, 0.16)
+    slope, strength = rnd.uniform(-0.5, 0.5), rnd.uniform(0.03, 0.11)
     coarse = torch.randn(2, 12, 60, 26, generator=rnd.fields)
     if box is None:
         return
@@ -219,7 +219,7 @@ def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
     grid = anatomy.torso.grid.crop(box)
     x, z = (c.expand(where.shape)[where] for c in grid.axes()[::2])
     # Bundles wind through the layer; lines that keep to its border look like a ribbon.
-    winding = 2.2 * grid.smooth_noise(20, generator=rnd.fields)[where]
+    winding = 1.2 * grid.smooth_noise(30, generator=rnd.fields)[where]
     depth = anatomy.torso.chest_depth[box][where] + winding
     # A knot each 20 mm along the fibres, 2.2 mm in depth and 8 mm across.
     thin, thick = 1.8 * sample(coarse, (x + slope * z) / 120, depth / 64 - 1, (z - slope * x) / 100)
@@ -230,7 +230,7 @@ def _stripe_muscle(texture: Tensor, anatomy: Anatomy, rnd: Randomness) -> None:
 def _residual_fat(anatomy: Anatomy, protocol: Protocol, rnd: Randomness) -> Tensor:
     """Fraction of fat signal left after saturation; patches where the shim failed."""
     grid = anatomy.torso.grid
-    level = rnd.lognormal(0.022, 1.1, (0.003, 0.15))
+    level = rnd.lognormal(0.017, 1.1, (0.003, 0.15))
     drift = grid.smooth_noise(64, generator=rnd.fields)
     failed = grid.smooth_noise(75, generator=rnd.fields)
     if not protocol.fat_saturated:

@@ -24,14 +24,14 @@ Box = tuple[slice, slice, slice]
 Noise = Callable[[float], Tensor]
 
 # Share of the breast, by BI-RADS density, that looks right (not the measured means).
-GLAND_FRACTION = {"a": (0.015, 0.05), "b": (0.035, 0.11), "c": (0.10, 0.26), "d": (0.28, 0.55)}
+GLAND_FRACTION = {"a": (0.015, 0.05), "b": (0.033, 0.105), "c": (0.095, 0.245), "d": (0.27, 0.54)}
 
 
 # How far the gland's border runs out in wisps along the ducts, and how soft it is, in units of
 # the potential (which falls by 1 from the middle of the gland to its border).
-WISPS = (0.1, 0.5)
+WISPS = (0.08, 0.45)
 # Partial volume of gland in thin sheets and in long strands of the fat.
-SHEETS, LONG_STRANDS = (0.2, 0.75), (0.45, 1.0)
+SHEETS, LONG_STRANDS = (0.15, 0.55), (0.45, 1.0)
 SOFTNESS = (0.11, 0.45)
 
 
@@ -127,9 +127,9 @@ def _grow(
 
     large = walls(rnd.uniform(15, 24), rnd.uniform(1.6, 2.6))
     small = walls(rnd.uniform(5, 9), rnd.uniform(1.8, 3.0))
-    first, second, broad_sheet = _tracts(flow, g, knots=28, count=3)
+    first, second = _tracts(flow, g, knots=28, count=2)
     wisp, streak, fine_sheet, fibres = _tracts(flow, g, knots=64, count=4)
-    (teeth,) = _tracts(flow, g, knots=100, count=1)
+    teeth, finest_sheet = _tracts(flow, g, knots=100, count=2)
     lobes = grid.smooth_noise(24, generator=g, octaves=2)
     # Finer octaves are the stronger ones: real tissue loses power only as k^-2.2.
     grain = grid.smooth_noise((5, 8, 5), generator=g, octaves=3, persistence=1.2)
@@ -155,16 +155,16 @@ def _grow(
     lobule = solid
     # Fat between the ducts streaks the gland.
     streak = torch.sigmoid(2.5 * streak - rnd.uniform(0.5, 2.5))
-    solid = solid * (1 - rnd.uniform(0.1, 0.6) * streak)
+    solid = solid * (1 - rnd.uniform(0.05, 0.5) * streak)
 
-    ligaments = _ligaments(noise, flow, large, small, first, second, rnd)
+    ligaments = _ligaments(noise, flow, (large, small), (first, second), rnd)
     # Sparse in the fat under the skin, dense towards the gland.
     gate = 0.3 + 0.7 * torch.sigmoid((envelope + 0.5) * 5)
     # Fat holds fine stroma throughout.
     stroma = rnd.uniform(0.0, 0.08) * (1 + 0.9 * fibres).clamp_min(0)
-    weight = torch.maximum(solid, rnd.uniform(0.2, 0.7) * gate * ligaments)
+    weight = torch.maximum(solid, rnd.uniform(0.25, 0.8) * gate * ligaments)
     sheets = torch.maximum(
-        _sheet(noise, flow, broad_sheet, 28, rnd), _sheet(noise, flow, fine_sheet, 64, rnd)
+        _sheet(noise, flow, fine_sheet, 64, rnd), _sheet(noise, flow, finest_sheet, 100, rnd)
     )
     weight = torch.maximum(weight, rnd.uniform(*SHEETS) * sheets)
     strands = listed(long_strands(grid, np.array(breast.nipple), inside, rnd))
@@ -182,7 +182,7 @@ def _grow(
 
 def _flow(places: _Places, breast: Breast) -> _Flow:
     """Ducts converge on the nipple and run almost side by side deep in the breast."""
-    warp = [5.5 * places.noise(26) + 1.8 * places.noise(11) for _ in range(2)]
+    warp = [3.5 * places.noise(30) + 1.2 * places.noise(11) for _ in range(2)]
     dx, dz = places.x - breast.nipple[0] + warp[0], places.z - breast.nipple[2] + warp[1]
     dy = places.y - breast.nipple[1]
     rho = (dx**2 + dy**2 + dz**2).clamp_min(4).sqrt()
@@ -203,26 +203,33 @@ def _tracts(flow: _Flow, generator: torch.Generator, knots: int, count: int) -> 
 def _ligaments(
     noise: Noise,
     flow: _Flow,
-    large: Tensor,
-    small: Tensor,
-    first: Tensor,
-    second: Tensor,
+    walls: tuple[Tensor, Tensor],
+    tracts: tuple[Tensor, Tensor],
     rnd: Randomness,
 ) -> Tensor:
-    """Sheets between lobules, sheets along the ducts, and strands where two of these meet."""
+    """Sheets between lobules, sheets along the ducts, and strands where two of these meet.
+
+    Args:
+        noise: Of a cell size in mm.
+        flow: Coordinates along the ducts.
+        walls: Distance in mm to the walls of large and of small lobules.
+        tracts: Noise drawn out along the ducts; sheets lie where it is 0.
+        rnd: Source of randomness.
+    """
+    large, small = walls
 
     def patchy(cell_mm: float, share: float) -> Tensor:
         return torch.sigmoid(5 * (noise(cell_mm) + share))
 
     thick = rnd.uniform(0.45, 0.85)
     # One knot of the tracts spans 200 / 28 units, so a step of 1 in the noise is about 4 of them.
-    off = [4.0 * flow.scale * field.abs() for field in (first, second)]
+    off = [4.0 * flow.scale * field.abs() for field in tracts]
     sheets = torch.exp(-((large / thick) ** 2)) * patchy(24, rnd.uniform(-0.6, 0.4))
     along = torch.exp(-((off[1] / thick) ** 2)) * patchy(20, rnd.uniform(-1.2, 0.0))
-    net = torch.exp(-((small / 0.5) ** 2)) * patchy(16, rnd.uniform(-1.2, -0.2))
+    net = torch.exp(-((small / 0.5) ** 2)) * patchy(16, rnd.uniform(-1.2, 0.0))
     strands = torch.exp(-(off[0] ** 2 + off[1] ** 2) / (1.3 * thick) ** 2)
     crossings = torch.exp(-(large**2 + off[0] ** 2) / (1.4 * thick) ** 2)
-    total = torch.maximum(sheets, torch.maximum(0.8 * along, rnd.uniform(0.2, 0.7) * net))
+    total = torch.maximum(sheets, torch.maximum(0.4 * along, rnd.uniform(0.2, 0.7) * net))
     return torch.maximum(total, torch.maximum(strands, crossings))
 
 

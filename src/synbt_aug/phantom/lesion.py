@@ -143,7 +143,7 @@ def _likely_site(anatomy: Anatomy, diameter: float, rnd: Randomness) -> np.ndarr
     gland = anatomy.gland_weight()[coarse].numpy()
     # Amid gland rather than at a strand of it: by the share within 8 mm, too.
     around = ndimage.uniform_filter(gland, size=5)
-    likely = gland * (0.1 + around) + 0.003
+    likely = gland * (0.03 + around) + 0.003
     for skin, wall in ((max(8.0, 0.5 * diameter), -3.0), (3.0, -1.0), (0.0, 0.0)):
         free = (torso.radial < 0.93) & (deep < wall) & (torso.skin_depth > skin)
         free &= anatomy.labels != Tissue.AIR

@@ -9,14 +9,17 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from synbt_aug.phantom.strands import follow, guide_field, tube_weight
+from synbt_aug.phantom.strands import STEP_MM, follow, guide_field, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness
 
 #: Radius of a spicule where it leaves the body, mm.
 SPICULE_RADIUS_MM = (0.45, 1.0)
 
+#: How many spicules widen towards the body, and by how much at its surface, mm.
+TENT_SHARE, TENT_MM = 0.6, (0.6, 2.6)
+
 #: Radius of the thickest satellites and beads, mm.
-THICKEST_MM = 2.0
+THICKEST_MM = 1.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,13 @@ def _spicules(
     lengths = np.clip(low + rnd.numbers.gamma(1.5, (high - low) / 5, count), low, high)
     paths = follow(starts - 1.5 * out, out, lengths + 1.5, rnd, grid=grid, guide=guide)
     thick = rnd.numbers.uniform(*SPICULE_RADIUS_MM, count)
-    radii = [r * np.linspace(1.0, 0.4, len(path)) for r, path in zip(thick, paths)]
+    # Some are the tip of a tent: tissue that is drawn in, wide at the body.
+    tents = rnd.numbers.uniform(*TENT_MM, count) * (rnd.numbers.random(count) < TENT_SHARE)
+    fall = rnd.numbers.uniform(1.5, 4.5, count)
+    radii = [
+        r * np.linspace(1.0, 0.4, len(path)) + tent * np.exp(-np.arange(len(path)) * STEP_MM / mm)
+        for r, tent, mm, path in zip(thick, tents, fall, paths)
+    ]
     forks = np.flatnonzero(rnd.numbers.random(count) < 0.35)
     if len(forks):
         half = np.array([paths[i][len(paths[i]) // 2] for i in forks])
@@ -93,17 +102,17 @@ def _satellites(
         return [], []
     starts, out = _leave(grid, site, near, count, rnd, spread=0.5)
     starts = starts + out * (4.0 + rnd.numbers.gamma(1.5, 4.0, (count, 1)))
-    lengths = rnd.numbers.uniform(2.0, 11, count)
+    lengths = rnd.numbers.uniform(3.0, 13, count)
     paths = follow(
         starts, rnd.numbers.normal(size=(count, 3)), lengths, rnd, grid=grid, guide=guide,
-        wobble=0.35,
+        wobble=0.25,
     )  # fmt: skip
-    sizes = 0.8 + rnd.numbers.gamma(1.2, 0.4, count)
+    sizes = 0.55 + rnd.numbers.gamma(1.2, 0.28, count)
     radii = []
     for size, path in zip(sizes, paths):
         knots = ndimage.gaussian_filter1d(rnd.numbers.normal(size=len(path)), 1.5)
         # Thicker ones are seen as balls.
-        radii.append(np.clip(size * np.exp(0.8 * knots), 0.4, THICKEST_MM))
+        radii.append(np.clip(size * np.exp(0.7 * knots), 0.35, THICKEST_MM))
     return paths, radii
 
 
@@ -126,7 +135,7 @@ def _spread(
         seen = beads[0] > rnd.uniform(-0.8, 0.4)
         points.append(path[seen])
         radii.append(
-            np.clip(rnd.uniform(0.7, 1.4) * np.exp(0.35 * beads[1][seen]), 0.5, THICKEST_MM)
+            np.clip(rnd.uniform(0.55, 1.1) * np.exp(0.35 * beads[1][seen]), 0.5, THICKEST_MM)
         )
     return points, radii
 

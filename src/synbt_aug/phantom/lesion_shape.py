@@ -81,9 +81,9 @@ POCKETS_SHARE = 0.65
 
 #: What leaves the body, by margin.
 FRINGE = {
-    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=27.0, duct_share=0.45),
-    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=22.0, duct_share=0.45),
-    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=8.0, duct_share=0.1),
+    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=34.0, duct_share=0.45),
+    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=28.0, duct_share=0.45),
+    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=9.0, duct_share=0.1),
 }
 
 

@@ -22,8 +22,9 @@ DEFAULTS = PhantomSettings()
 #: cog-wheel tumors; 2 is calibrated by the statistics of patients; 3 adds long strands, veins
 #: under the skin, fibres and settling; 4 has darker fat, less gland, crisper scans and vessels;
 #: in 5 fat holds vessels and stroma that take up contrast; 6 has a chest wall in layers, long
-#: vessels, softer tumors with regions, and noise without a lattice.
-GENERATOR_VERSION = 6
+#: vessels, softer tumors with regions, and noise without a lattice; 7 has noise that differs by
+#: place, ghosts, thin vessels all over the breast, and tumors that draw tissue into tents.
+GENERATOR_VERSION = 7
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from synbt_aug.phantom.texture import Grid, Randomness, sample
 from synbt_aug.phantom.tissue import Tissue
 
 #: How far tissue at the tumor's border has come, over the distance from its middle.
-PULL = (0.15, 0.5)
+PULL = (0.08, 0.32)
 
 #: Reach of the pull beyond the tumor's radius, in mm.
-BEYOND_MM = (4.0, 12.0)
+BEYOND_MM = (3.0, 9.0)
 
 #: Nothing moves in the skin and less than this far below it, in mm.
 SKIN_MM = 8.0

@@ -22,7 +22,7 @@ class PhantomSettings:
         field_tesla: 1.5 or 3.0; `None` draws.
         fat_saturation: `None` draws (94 % saturated; MAMA-MIA: 1485 of 1491).
         slice_thickness_mm: Slice profile before resampling; `None` draws 1.0-2.6 mm.
-        snr: Mean breast signal over noise SD before contrast; `None` draws 7-24.
+        snr: Mean breast signal over noise SD before contrast; `None` draws 6-19.
         with_tumor: Place one or more tumors. The same seed without tumor is the
             same patient.
         density: BI-RADS density 'a' (fatty) to 'd' (dense); `None` draws.

@@ -11,12 +11,12 @@ from synbt_aug.phantom.strands import follow, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness
 
 #: Strands in 100 cm3 of breast, their length and radius in mm.
-PER_100_CM3 = (25.0, 130.0)
+PER_100_CM3 = (40.0, 200.0)
 LENGTH_MM = (12.0, 50.0)
-RADIUS_MM = (0.3, 0.9)
+RADIUS_MM = (0.35, 0.9)
 
 #: Share that runs along the ducts; the others cross them, as ligaments to the skin do.
-ALONG_SHARE = 0.7
+ALONG_SHARE = 0.88
 
 
 def long_strands(grid: Grid, nipple: np.ndarray, inside: Tensor, rnd: Randomness) -> Tensor:
@@ -39,7 +39,7 @@ def long_strands(grid: Grid, nipple: np.ndarray, inside: Tensor, rnd: Randomness
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-6
     across = np.cross(ahead, rnd.numbers.normal(size=(count, 3)))
     along = rnd.numbers.random((count, 1)) < ALONG_SHARE
-    heading = np.where(along, -ahead, across) + 0.3 * rnd.numbers.normal(size=(count, 3))
+    heading = np.where(along, -ahead, across) + 0.2 * rnd.numbers.normal(size=(count, 3))
     paths = follow(starts, heading, rnd.numbers.uniform(*LENGTH_MM, count), rnd, wobble=0.035)
     radii = []
     for path, radius in zip(paths, rnd.numbers.uniform(*RADIUS_MM, count)):

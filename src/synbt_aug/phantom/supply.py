@@ -29,9 +29,9 @@ def add_supply(anatomy: Anatomy, sites: Sequence[np.ndarray], rnd: Randomness) -
         away /= np.linalg.norm(away, axis=1, keepdims=True)
         past = np.cross(away, rnd.numbers.normal(size=(count, 3)))
         heading = np.where(rnd.numbers.random((count, 1)) < 0.6, away, past)
-        starts = site + away * rnd.numbers.uniform(4, 22, (count, 1))
-        lengths = rnd.numbers.uniform(12, 55, count)
-        widths = 0.5 * np.clip(rnd.numbers.lognormal(np.log(1.7), 0.35, count), 0.9, 3.4)
+        starts = site + away * rnd.numbers.uniform(2, 14, (count, 1))
+        lengths = rnd.numbers.uniform(22, 70, count)
+        widths = 0.5 * np.clip(rnd.numbers.lognormal(np.log(1.4), 0.35, count), 0.8, 3.0)
         for path, width in zip(follow(starts, heading, lengths, rnd, wobble=0.08), widths):
             points.append(path)
             radii.append(width * np.linspace(1.0, 0.6, len(path)))

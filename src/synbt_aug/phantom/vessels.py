@@ -15,13 +15,19 @@ from synbt_aug.phantom.torso import Breast, Torso
 
 STEP_MM = 0.5
 
-#: Veins under the skin of one breast: how many, how deep and how thick, in mm.
-VEINS = (5, 13)
+#: Veins under the skin of one breast: how many, how deep in mm, and their radius in mm (median,
+#: sigma, range).
+VEINS = (13, 29)
 VEIN_DEPTH_MM = (2.5, 12.0)
-VEIN_RADIUS_MM = (0.5, 1.5)
+VEIN_RADIUS_MM = (0.6, 0.35, (0.35, 1.3))
 #: How full of contrast the veins of a patient are: they fill later than arteries.
-VEIN_FILL = (0.5, 1.0)
+VEIN_FILL = (0.6, 1.0)
 
+
+#: Twigs in 100 cm3 of breast, their length, and their radius in mm (median, sigma, range). They are
+#: what patients' slices show as fine bright lines and dots.
+TWIGS_PER_100_CM3, TWIG_MM = (6.0, 38.0), (12.0, 42.0)
+TWIG_RADIUS_MM = (0.38, 0.25, (0.25, 0.7))
 
 #: What vessels run through, and what they do not replace.
 SOFT = (Tissue.FAT, Tissue.GLAND, Tissue.MUSCLE)
@@ -42,7 +48,7 @@ def grow_vessels(torso: Torso, labels: Tensor, chest: Tensor, rnd: Randomness) -
     points: list[np.ndarray] = []
     radii: list[np.ndarray] = []
     for breast in torso.breasts:
-        for _ in range(int(rnd.numbers.integers(5, 12))):
+        for _ in range(int(rnd.numbers.integers(7, 15))):
             angle = rnd.uniform(0, 2 * np.pi)
             start = np.array(
                 [
@@ -55,7 +61,10 @@ def grow_vessels(torso: Torso, labels: Tensor, chest: Tensor, rnd: Randomness) -
             goal[1] += rnd.uniform(6, 30)
             goal += rnd.numbers.normal(0, 10, 3)
             stop = start + (goal - start) * rnd.uniform(0.5, 0.95)
-            _walk(start, stop, rnd.uniform(0.5, 1.1), 0, points, radii, rnd)
+            _walk(start, stop, rnd.uniform(0.45, 1.0), 0, points, radii, rnd)
+    for path, radius in _twigs(torso, labels, rnd):
+        points.append(path)
+        radii.append(radius)
     veins = [v for breast in torso.breasts for v in _veins(torso, breast, rnd)]
     tissue = torch.isin(labels, torch.tensor([int(t) for t in SOFT]))
     weight = chest
@@ -72,12 +81,32 @@ def grow_vessels(torso: Torso, labels: Tensor, chest: Tensor, rnd: Randomness) -
     return weight
 
 
+def _twigs(torso: Torso, labels: Tensor, rnd: Randomness) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Paths and radii in mm of fine vessels all over the breasts, most of them along the ducts."""
+    soft = (labels == Tissue.FAT) | (labels == Tissue.GLAND)
+    voxels = torch.nonzero(soft & (torso.radial < 1) & (torso.skin_depth > 3)).numpy()
+    volume_cm3 = len(voxels) * float(np.prod(torso.grid.spacing)) / 1000
+    count = int(rnd.numbers.poisson(rnd.uniform(*TWIGS_PER_100_CM3) * volume_cm3 / 100))
+    if count == 0:
+        return []
+    drawn = voxels[rnd.numbers.integers(len(voxels), size=count)]
+    starts = drawn * np.array(torso.grid.spacing) + np.array(torso.grid.origin_mm)
+    nipples = np.array([breast.nipple for breast in torso.breasts])
+    nearest = np.linalg.norm(starts[:, None] - nipples, axis=-1).argmin(axis=1)
+    ahead = nipples[nearest] - starts
+    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-6
+    heading = ahead + 0.45 * rnd.numbers.normal(size=(count, 3))
+    paths = follow(starts, heading, rnd.numbers.uniform(*TWIG_MM, count), rnd, wobble=0.06)
+    widths = [rnd.lognormal(*TWIG_RADIUS_MM) for _ in paths]
+    return [(p, width * np.linspace(1.0, 0.6, len(p))) for p, width in zip(paths, widths)]
+
+
 def _veins(torso: Torso, breast: Breast, rnd: Randomness) -> list[tuple[np.ndarray, np.ndarray]]:
     """Paths and radii in mm of veins that wind along the surface, with branches."""
     veins = []
     for _ in range(int(rnd.numbers.integers(*VEINS))):
         path = path_under_skin(torso, breast, rnd.uniform(*VEIN_DEPTH_MM), rnd)
-        radius = rnd.uniform(*VEIN_RADIUS_MM)
+        radius = rnd.lognormal(*VEIN_RADIUS_MM)
         if len(path) < 20:
             continue
         veins.append((path, radius * np.linspace(1.0, 0.6, len(path))))
