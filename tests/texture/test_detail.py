@@ -15,6 +15,7 @@ from synbt_aug.texture.detail import (
     IN_PRE_WITH_POST,
     TYPICAL_HETEROGENEITY,
     detailed,
+    walls,
 )
 
 SIDE = 48
@@ -77,3 +78,12 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
 def test_half_of_it_is_finer_than_a_latent_cell() -> None:
     post = log_factors()[1]
     assert float((post - gaussian_mean(post, 2.0)).var()) > 0.5 * float(post.var())
+
+
+def test_walls_are_dark_and_thin_and_vary_as_much_as_the_noise_they_replace() -> None:
+    normal = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    found = walls(normal)
+    assert float(found.mean()) == pytest.approx(0.0, abs=0.01)
+    assert float(found.std()) == pytest.approx(1.0, abs=0.01)
+    assert float(found[normal.abs() < 0.05].max()) < -1.5
+    assert float((found < -1).float().mean()) < 0.25

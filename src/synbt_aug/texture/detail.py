@@ -8,6 +8,7 @@ the tumor's own seed; the gains that follow bring the sum to the heterogeneity t
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -31,6 +32,10 @@ IN_PRE_ALONE = (0.025, 0.065, 0.075, 0.1)
 #: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
 #: blur of the field that it follows, in mm. Even detail looks like a sponge.
 PATCHINESS, PATCH_MM = 0.3, 3.5
+
+#: Most of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
+#: the coarsest field of post is within so many SD of its mean. Noise alone looks like sand.
+WALL_SHARE, WALL_WIDTH = 0.8, 0.5
 
 #: From this heterogeneity on there is that much detail; below it is in proportion.
 TYPICAL_HETEROGENEITY = 0.19
@@ -58,10 +63,19 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     fields = along_h[:, None] @ (white @ along_w[:, None].transpose(-1, -2))
     fields = (along_d @ fields.flatten(3)).unflatten(3, shape[1:])
     fields = fields.flatten(2)
+    fields[:, 1] = math.sqrt(1 - WALL_SHARE**2) * fields[:, 1] + WALL_SHARE * walls(fields[:, 2])
     strength = (PATCHINESS * fields[:, count:] - PATCHINESS**2).exp()
     amount = (heterogeneity / TYPICAL_HETEROGENEITY).clamp(0, 1)
     factor = (_mix(device) @ fields[:, :count]) * (strength * amount[:, None])
     return painted * factor.exp().view_as(painted)
+
+
+def walls(field: Tensor) -> Tensor:
+    """Sheets at the zeros of a field of mean 0 and SD 1, likewise of mean 0 and SD 1."""
+    # Of a standard normal x: the mean of exp(-(x / width)^2), and that of its square.
+    mean = 1 / math.sqrt(1 + 2 / WALL_WIDTH**2)
+    square = 1 / math.sqrt(1 + 4 / WALL_WIDTH**2)
+    return (mean - (-(field / WALL_WIDTH).square()).exp()) / math.sqrt(square - mean**2)
 
 
 @lru_cache(maxsize=64)
