@@ -137,17 +137,20 @@ def main() -> None:
             plans.append(plan)
             places.append(place)
             seconds.append(took)
-    print(f"{len(bank)} templates; {len(plans)} tumors in {options.n} phantoms\n")
+    # Sizes that are drawn are those of the largest lesions of their cases.
+    alone = TumorBank(tuple(t for k, t in enumerate(bank.templates) if k not in bank.further))
+    largest = f"{len(alone)} of them the largest of their cases: the bank here"
+    print(f"{len(bank)} templates, {largest}; {len(plans)} tumors in {options.n} phantoms\n")
     print(f"| {' / '.join(map(str, QUANTILES))} % | bank | drawn | KS | of halves |")
     print("|---|---|---|---|---|")
-    told = [t.places[0].float().numpy() for t in bank.templates if t.places is not None]
+    told = [t.places[0].float().numpy() for t in alone.templates if t.places is not None]
     for k, name in enumerate(STATISTICS):
         own = np.array([one[k] for one in told])
-        print(row(name, own, np.array([one[k] for one in places]), by_chance(bank, k)))
+        print(row(name, own, np.array([one[k] for one in places]), by_chance(alone, k)))
     sizes = np.array([plan.recipe.diameter_mm for plan in plans])
-    print(row("diameter_mm", np.array(bank.diameters_mm), sizes))
+    print(row("diameter_mm", np.array(alone.diameters_mm), sizes))
     for name in LOOKS:
-        own = np.array([getattr(t.appearance, name) for t in bank.templates], float)
+        own = np.array([getattr(t.appearance, name) for t in alone.templates], float)
         print(row(name, own, np.array([getattr(p.recipe.appearance, name) for p in plans], float)))
     looks = {tuple(p.recipe.appearance.to_dict().values()) for p in plans[:24]}
     print(f"\n{len(looks)} looks in {len(plans[:24])} tumors; a decision takes ", end="")
