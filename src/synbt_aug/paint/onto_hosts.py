@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from synbt_aug.grid.mask import blend_weight
+from synbt_aug.grid.mask import blend_weight, box_to_work_in
 from synbt_aug.grid.support import beside
 from synbt_aug.grid.window import Window, to_region, to_window
 from synbt_aug.paint.carried_on import carried_on
@@ -163,17 +163,20 @@ def onto_hosts(*values: object) -> OnHosts:
     exact = there.dtype == torch.float64 or not there.is_floating_point()
     whole_working = there.to(torch.float64 if exact else torch.float32)
     old, working = there[:, :2], whole_working[:, :2]
-    weight = where.weight[:, None]
+    # Nothing changes beyond the support.
+    part = (..., *box_to_work_in(where.support))
+    weight, support = where.weight[:, None][part], where.support[:, None][part]
     if given.linear is None:
         content = to_region(painted, window)
         linear = scale.to_linear(working).to(torch.float32)
-        noise = _fresh_noise(linear, around, given.starts)
-        new = _replaced(working, weight, content, noise, scale)
+        noise = _fresh_noise(linear, around, given.starts)[part]
+        new = _replaced(working[part], weight, content[part], noise, scale)
         del noise
     else:
         content = to_region(painted - given.linear, window)
-        new = working + weight * scale.amount(content)
-    stored = torch.where(where.support[:, None], _stored(new, old.dtype, scale.floor), old)
+        new = working[part] + weight * scale.amount(content[part])
+    stored = old.clone()
+    stored[part] = torch.where(support, _stored(new, old.dtype, scale.floor), old[part])
     del new  # in float64, of a fine scan: not to be held while the rest is measured
     rows = _look(given, where, free, old, stored, scale, painted)
     if there.shape[1] > 2:
@@ -286,9 +289,10 @@ def _look(
     """What is to be known of each window, as the rows of a `Verdict`."""
     finite = painted.isfinite().flatten(1).all(1)
     labelled = where.label.flatten(1).sum(1)
-    changed = _changed(old, stored, scale)
-    share = (changed & where.label).flatten(1).sum(1) / labelled.clamp_min(1)
-    some = (changed & where.support).flatten(1).any(1)
+    part = (..., *box_to_work_in(where.support))
+    changed = _changed(old[part], stored[part], scale)
+    share = (changed & where.label[part]).flatten(1).sum(1) / labelled.clamp_min(1)
+    some = (changed & where.support[part]).flatten(1).any(1)
     if given.blur_d is None or given.blur_h is None or given.blur_w is None:
         nothing = torch.zeros_like(share)
         return _rows(finite, labelled, share, some, nothing, nothing, nothing, finite & some)
