@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from analytic import digest, ground_of, seeded, with_image
 from synbt_aug.decide.decide import decide
+from synbt_aug.grid.mask import dilate_mm
 from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
 from synbt_aug.phantom import PhantomSettings, make_phantom
@@ -115,8 +117,8 @@ def test_painting_nothing_changes_the_mean_by_less_than_the_noise_in_most_places
             step = (before[1:] - before[:-1])[both]
             noise = 1.4826 * (step - step.median()).abs().median() / 2**0.5
             changes.append(float((after - before)[here].mean().abs() / noise))
-    # Of 64 in eight phantoms the median is .37, a fifth lie above 1, and the largest is 1.9.
-    assert statistics.median(changes) < 0.8 and max(changes) < 2.5
+    # Of 64 in eight phantoms the median is .29, 8 % lie above 1, and the largest is 2.3.
+    assert statistics.median(changes) < 0.8 and max(changes) < 3
 
 
 @pytest.mark.slow
@@ -151,9 +153,12 @@ def test_latents_and_codes_of_a_batch_are_those_of_its_members(shipped: Weights)
 @pytest.mark.parametrize("number", [1, 4])
 def test_the_scale_of_the_signal_comes_through(shipped: Weights, number: int) -> None:
     # In float32 or bfloat16: in the precision of this machine. Signals are whole numbers here, as
-    # scanners give them; in the first of these phantoms some lie on ties of bfloat16, in the other
-    # on the threshold of the body.
+    # scanners give them, and often lie on ties of either.
     volume, synthesizer = phantom(number), TumorSynthesizer(shipped)
+    # Where tumors may go is given: rounded otherwise, the network of tissues may move a place.
+    somewhere = synthesizer(volume, seed=1, diameter_mm=14.0)
+    assert somewhere.painted
+    volume = replace(volume, roi=dilate_mm(somewhere.tumor, 8.0))
     plain = synthesizer(volume, seed=1, diameter_mm=10.0)
     assert plain.painted
     for factors, offsets, exact in (
