@@ -289,10 +289,10 @@ def _look(
     """What is to be known of each window, as the rows of a `Verdict`."""
     finite = painted.isfinite().flatten(1).all(1)
     labelled = where.label.flatten(1).sum(1)
-    part = (..., *box_to_work_in(where.support))
-    changed = _changed(old[part], stored[part], scale)
-    share = (changed & where.label[part]).flatten(1).sum(1) / labelled.clamp_min(1)
-    some = (changed & where.support[part]).flatten(1).any(1)
+    box = (..., *box_to_work_in(where.support))
+    changed = _changed(old[box], stored[box], scale)
+    share = (changed & where.label[box]).flatten(1).sum(1) / labelled.clamp_min(1)
+    some = (changed & where.support[box]).flatten(1).any(1)
     if given.blur_d is None or given.blur_h is None or given.blur_w is None:
         nothing = torch.zeros_like(share)
         return _rows(finite, labelled, share, some, nothing, nothing, nothing, finite & some)
