@@ -17,7 +17,7 @@ PHANTOM = 1_000_005
 PICTURE = Path(__file__).parent / "images" / "phantom.png"
 
 
-def main(seed: int = 4) -> None:
+def main(seed: int = 2) -> None:
     """Paint and draw."""
     phantom = make_phantom(PHANTOM, PhantomSettings(with_tumor=False, density="b"))
     # Files are (z, y, x), phantoms (x, y, z).
