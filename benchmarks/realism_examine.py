@@ -33,7 +33,7 @@ from synbt_aug.evaluate.realism.codecs import BlockPCA, by_codec, by_gaussian, b
 from synbt_aug.evaluate.realism.control import ask, drawn_appearances, paint_often, range_of
 from synbt_aug.evaluate.realism.pictures import compared_picture
 from synbt_aug.evaluate.realism.reconstruction import measure_reconstruction
-from synbt_aug.evaluate.realism.repaint import inpainter_of
+from synbt_aug.evaluate.realism.repaint import codec_of
 from synbt_aug.evaluate.realism.seams import seam_energy
 from synbt_aug.evaluate.realism.windows import lesions_of
 from synbt_aug.grid.mask import bounding_box, equivalent_diameter_mm
@@ -138,7 +138,7 @@ def _deep(
     options: Options,
 ) -> dict[str, Any]:
     """Reconstruction, seams and codes."""
-    codec = inpainter_of(synthesizer).autoencoder
+    codec = codec_of(synthesizer)
     labels = torch.from_numpy(tissue_labels(phantom.labels, phantom.breast))
     breast = torch.from_numpy(phantom.breast)
     assert volume.tumor is not None

@@ -15,7 +15,7 @@ from synbt_aug.evaluate.case_fit import largest_lesion
 from synbt_aug.evaluate.realism import TARGETS, Figure, Group, Target
 from synbt_aug.evaluate.realism.codecs import by_codec, by_gaussian
 from synbt_aug.evaluate.realism.reconstruction import find, measure_reconstruction
-from synbt_aug.evaluate.realism.repaint import inpainter_of, repainted
+from synbt_aug.evaluate.realism.repaint import codec_of, repainted
 from synbt_aug.host import Host
 from synbt_aug.report.page import Gallery, Section
 from synbt_aug.report.pictures import BeforeAfter
@@ -82,7 +82,7 @@ def _coded(host: Host, synthesizer: TumorSynthesizer) -> list[Figure]:
     image, reference = host.volume.image, host.reference
     regions: dict[str, Any] = {"tissue": tissue(to_model(image, reference)[None])[0]}
     regions["tumor"] = host.volume.tumor
-    codings = {"codec": by_codec(inpainter_of(synthesizer).autoencoder), "Gaussian": by_gaussian()}
+    codings = {"codec": by_codec(codec_of(synthesizer)), "Gaussian": by_gaussian()}
     rows = measure_reconstruction(image, reference, regions, codings, with_ssim=False)
     figures = []
     for region in regions:

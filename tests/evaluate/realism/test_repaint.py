@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from analytic import breast, ellipsoid, find_tissue, painter, tiny_weights
 from synbt_aug.errors import SynBTError
-from synbt_aug.evaluate.realism.repaint import rebuilt, repainted
+from synbt_aug.evaluate.realism.codecs import by_codec
+from synbt_aug.evaluate.realism.repaint import codec_of, rebuilt, repainted
 from synbt_aug.host import Host
 from synbt_aug.signal.grain import fine_part
 from synbt_aug.signal.intensity import inverse_knee
@@ -128,3 +129,15 @@ def test_a_tumor_is_painted_anew_by_its_own_appearance_and_the_seed() -> None:
 def test_a_texture_without_networks_has_no_codec() -> None:
     with pytest.raises(SynBTError, match="'flat' does without"):
         rebuilt(host(), lesion(), painter())
+    with pytest.raises(SynBTError, match="'flat' does without"):
+        codec_of(painter())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_codec_is_measured_in_float32_whatever_paints(precision: str) -> None:
+    synthesizer = TumorSynthesizer(tiny_weights(), precision=precision, tissue=find_tissue)
+    codec = codec_of(synthesizer)
+    assert {p.dtype for p in codec.parameters()} == {torch.float32}
+    image, reference = host().volume.image, host().reference
+    found = by_codec(codec)(image, reference)
+    assert torch.equal(found, by_codec(tiny_weights().autoencoder)(image, reference))

@@ -6,6 +6,7 @@ synthetic ones cannot tell them apart by the codec's traces alone: what is left 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,7 @@ from synbt_aug.decide.decide import decide
 from synbt_aug.decide.ground import Ground
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
+from synbt_aug.networks.autoencoder import VQVAE
 from synbt_aug.paint.cut import Cut
 from synbt_aug.signal.surroundings import plain_torch
 from synbt_aug.synthesizer import TumorSynthesizer
@@ -23,6 +25,7 @@ from synbt_aug.texture.job import Texture
 from synbt_aug.tumor.appearance import measure_appearance
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import Synthesis
+from synbt_aug.weights import Weights
 from synbt_aug.write import paint_and_write, write
 
 
@@ -39,6 +42,20 @@ def inpainter_of(synthesizer: TumorSynthesizer) -> TumorInpainter:
             f'texture="diffusion".'
         )
     return synthesizer.texture
+
+
+def codec_of(synthesizer: TumorSynthesizer) -> VQVAE:
+    """The synthesizer's codec in float32 and on its device, whatever it paints with.
+
+    Raises:
+        SynBTError: If its texture has no networks.
+    """
+    inpainter_of(synthesizer)
+    weights = synthesizer.weights
+    assert isinstance(weights, Weights)
+    if synthesizer.device.type == "cpu":
+        return weights.autoencoder
+    return copy.deepcopy(weights.autoencoder).to(synthesizer.device)
 
 
 def rebuilt(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer) -> Synthesis | None:
