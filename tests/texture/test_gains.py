@@ -94,6 +94,19 @@ def test_no_gain_changes_nothing() -> None:
     assert torch.allclose(under(tumor(), none()), painted(), atol=1e-3)
 
 
+def test_a_core_is_no_darker_than_it_was_before_contrast() -> None:
+    level = painted(spread=0.0)
+    deep = DISTANCE <= -3
+    level[1] = torch.where(deep, AROUND - 0.3, level[1])
+    new = under(tumor(level), none())
+    assert torch.allclose(new[1][deep], new[0][deep], atol=3e-3)
+    # What takes up contrast, and what lies beyond the label, stays as it is.
+    assert torch.allclose(new[1][~deep], level[1][~deep], atol=1e-3)
+    darker = painted() - torch.stack([torch.zeros_like(level[0]), (DISTANCE > 2).float()])
+    beyond = DISTANCE > 4
+    assert torch.allclose(under(tumor(darker), none())[1][beyond], darker[1][beyond], atol=1e-3)
+
+
 @examples(12)
 @given(st.floats(0.5, 1.2))
 def test_an_enhancement_within_reach_is_met(asked: float) -> None:

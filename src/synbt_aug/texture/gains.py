@@ -33,7 +33,7 @@ from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
 #: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, what the networks see
 #: (`in_steps`), or where what `tumor/fringe.py` draws runs.
-CORRECTION = 9
+CORRECTION = 10
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -169,7 +169,10 @@ class PaintedTumors:
         post = torch.addcmul(post, zones.soft, too_much, value=-1)
         lifted = (zones.beneath(post) - post).clamp_min(0)
         post = torch.addcmul(post, gains.lift * zones.rising, lifted)
-        return torch.stack([pre + gains.shift, post], 1)
+        pre = pre + gains.shift
+        # Nothing takes up less than nothing: a core no darker than it was before contrast.
+        post = torch.addcmul(post, zones.soft, (pre - post).clamp_min(0))
+        return torch.stack([pre, post], 1)
 
     def blended(self, gains: Gains) -> Tensor:
         """What the host will show, without noise, shape `(B, 2, N)`."""

@@ -24,7 +24,7 @@ from synbt_aug.support.number import check_number, check_seed, check_whole
 _STEP_MM = 0.6
 
 #: Most of either that a recipe may ask for.
-MAX_STRANDS = 64
+MAX_STRANDS = 256
 
 #: Free margin of a window that nothing reaches into, in mm: the support ends 2 mm from a label.
 _FREE_MM = 4.0
@@ -32,8 +32,16 @@ _FREE_MM = 4.0
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
 
-#: A body of this diameter has as many strands as its margin says, smaller ones fewer.
-_FULL_FROM_MM = 16.0
+#: A body of this diameter has as many of both as its margin says, smaller ones fewer. Strands go on
+#: to grow in number with the body, at this power of its diameter: its surface does with the square.
+_FULL_FROM_MM, _STRANDS_GROW = 16.0, 1.5
+
+#: How many strands widen towards the body, as tissue does that is drawn in; by how much where they
+#: leave it, and over which length that fades, in mm.
+_TENT_SHARE, _TENT_MM, _TENT_FADES_MM = 0.5, (0.2, 1.2), (1.0, 3.0)
+
+#: Radius of the thickest places, in mm.
+_THICKEST_MM, _THICKEST_NODULE_MM = 2.6, 1.7
 
 #: Of the body's volume, no more leaves it.
 _LARGEST_SHARE = 0.35
@@ -41,13 +49,21 @@ _LARGEST_SHARE = 0.35
 #: Pieces of fewer voxels are noise to the eye.
 _SPECK_VOXELS = 7
 
+#: Half the width of a strand where it leaves the body, and how far apart the lines are that it is
+#: drawn by, in mm: strands are ribbons, as the sheets are that a tumor draws in. Of a thread a
+#: slice hardly ever shows more than a dot.
+_HALF_WIDTH_MM, _LINES_MM = (0.6, 2.4), 0.8
+
 #: Strands and nodules gather around so many points of a surface: patients' tumors are smooth on one
 #: side and frayed on another. The share that gathers nowhere, and how wide they gather, over the
 #: body's mean radius.
-_POLES, _ANYWHERE, _GATHERED = 2, 0.15, 0.6
+_POLES, _ANYWHERE, _GATHERED = 3, 0.5, 0.6
 
 #: Distances from strands are drawn up to here, in mm.
 _NEAR_MM = 3.0
+
+#: So far beside a strand its distance is exact, in mm.
+_BESIDE_MM = 1.5
 
 
 class _Margin(NamedTuple):
@@ -63,8 +79,8 @@ class _Margin(NamedTuple):
 #: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (8, 30), (4.0, LONGEST_MM), 14.0),
-        _Margin(0.35, (4, 18), (3.0, 12.0), 11.0),
+        _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 14.0),
+        _Margin(0.35, (6, 28), (2.5, 12.0), 11.0),
         _Margin(0.15, (0, 4), (2.0, 8.0), 3.0),
     ),
     "non-mass": (_Margin(1.0, (3, 14), (3.0, 12.0), 14.0),),
@@ -130,9 +146,10 @@ def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Gener
     margins = _MARGINS["non-mass" if category == "non-mass" else "mass"]
     bounds = np.cumsum([margin.share for margin in margins])
     margin = margins[min(int(np.searchsorted(bounds, first)), len(margins) - 1)]
-    full = min(1.0, (diameter_mm / _FULL_FROM_MM) ** 1.5)
+    over = (diameter_mm / _FULL_FROM_MM) ** _STRANDS_GROW
+    full = min(1.0, over)
     low, high = margin.strands
-    strands = round(full * (low + second * (high - low)))
+    strands = round(over * (low + second * (high - low)))
     # Few as a rule, many at times.
     nodules = round(full * margin.nodules * -math.log(max(third, 1e-6)) * (0.5 + fourth))
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
@@ -145,10 +162,12 @@ class Courses(NamedTuple):
     Args:
         points: Positions a step apart, in voxels of 1 mm, one array `(steps, 3)` each.
         radii: In mm, one array `(steps,)` each. Empty where it would be too much for the body.
+        sides: From the middle of a ribbon to its side, in voxels, one array `(steps, 3)` each.
     """
 
     points: list[np.ndarray]
     radii: list[np.ndarray]
+    sides: list[np.ndarray]
 
 
 def courses_of(fringe: Fringe, body: Tensor) -> Courses:
@@ -161,7 +180,7 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     count = fringe.strands + fringe.nodules
     near = (body.abs() < 0.75).nonzero().numpy().astype(float)
     if count == 0 or len(near) == 0:
-        return Courses([], [])
+        return Courses([], [], [])
     generator = torch.Generator().manual_seed(fringe.seed)
 
     def uniform(*shape: int) -> np.ndarray:
@@ -175,8 +194,8 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     own = np.arange(count) < fringe.strands
     heading = _unit(out + np.where(own, 0.35, 0.5)[:, None] * normal(count, 3))
     low, high = fringe.length_mm
-    length = np.minimum(low + (high - low) / 2 * -np.log(uniform(count).clip(1e-6)), high)
-    length = np.where(own, length, 1.5 + 7.0 * uniform(count))
+    length = np.minimum(low + (high - low) / 5 * -np.log(uniform(count).clip(1e-6)), high)
+    length = np.where(own, length, 2.5 + 8.0 * uniform(count))
     # Nodules begin some mm off the surface and go anywhere.
     off = np.where(own, -1.5, 2.5 + 2.5 * -np.log(uniform(count).clip(1e-6)))
     starts = starts + off[:, None] * out
@@ -184,10 +203,15 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
     heading = np.where(own[:, None], heading, _unit(wander))
     steps = np.maximum((length + np.where(own, 1.5, 0.0)) / _STEP_MM, 2).astype(int)
     turns = normal(int(steps.max()), count, 3)
-    turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.5, 0.9)[None, :, None]
+    turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.2, 0.5)[None, :, None]
     thick = np.where(
-        own, 0.8 + 0.6 * uniform(count), 1.15 + 0.5 * -np.log(uniform(count).clip(1e-6))
+        own, 0.55 + 0.35 * uniform(count), 0.85 + 0.3 * -np.log(uniform(count).clip(1e-6))
     )
+    tents = np.where(uniform(count) < _TENT_SHARE, _between(_TENT_MM, uniform(count)), 0.0)
+    fades = _between(_TENT_FADES_MM, uniform(count))
+    across = normal(count, 3)
+    across = _unit(across - (across * out).sum(1, keepdims=True) * out)
+    across *= np.where(own, _between(_HALF_WIDTH_MM, uniform(count)), 0.0)[:, None]
     knots = np.exp(0.4 * ndimage.gaussian_filter1d(normal(count, int(steps.max())), 1.5, axis=1))
     trail = []
     for turn in turns:
@@ -195,19 +219,26 @@ def courses_of(fringe: Fringe, body: Tensor) -> Courses:
         starts = starts + _STEP_MM * heading
         trail.append(starts)
     whole = np.stack(trail, axis=1)
-    points, radii = [], []
+    points, radii, sides = [], [], []
     left_mm3 = _LARGEST_SHARE * float((body <= 0).sum())
     for k, n in enumerate(steps):
-        taper = np.linspace(1.0, 0.55, n) if own[k] else knots[k, :n]
-        radius = np.minimum(thick[k] * taper, 2.6)
-        mm3 = math.pi * _STEP_MM * float(np.square(radius).sum())
+        if own[k]:
+            tent = tents[k] * np.exp(-_STEP_MM * np.arange(n) / fades[k])
+            radius = thick[k] * np.linspace(1.0, 0.5, n) + tent
+        else:
+            radius = np.minimum(thick[k] * knots[k, :n], _THICKEST_NODULE_MM)
+        radius = np.minimum(radius, _THICKEST_MM)
+        side = np.linspace(1.0, 0.0, n)[:, None] * across[k]
+        thick_mm = np.pi * radius + 4 * np.linalg.norm(side, axis=1)
+        mm3 = _STEP_MM * float((thick_mm * radius).sum())
         if mm3 > left_mm3:
             radius = radius[:0]
         else:
             left_mm3 -= mm3
         points.append(whole[k, : len(radius)])
         radii.append(radius)
-    return Courses(points, radii)
+        sides.append(side[: len(radius)])
+    return Courses(points, radii, sides)
 
 
 def _uneven(surface: np.ndarray, at: np.ndarray, poles: np.ndarray) -> np.ndarray:
@@ -245,13 +276,15 @@ def within(
         With `reach_mm`: strands end before the first place where they may not lie, and nodules
         that would touch one are left out.
     """
-    sides = np.array(body.shape)
+    last = np.array(body.shape) - 1
     inner = body.numpy()
     reach = []
-    for k, points in enumerate(courses.points):
-        inside = ((points >= _FREE_MM) & (points <= sides - 1 - _FREE_MM)).all(axis=1)
-        voxel = np.rint(points).astype(int).clip(0, sides - 1)
-        fits = inside & (may_lie(points) | (inner[tuple(voxel.T)] < 0))
+    for k, (middle, side) in enumerate(zip(courses.points, courses.sides, strict=True)):
+        fits = np.ones(len(middle), dtype=bool)
+        for points in (middle, middle - side, middle + side) if side.any() else (middle,):
+            inside = ((points >= _FREE_MM) & (points <= last - _FREE_MM)).all(axis=1)
+            voxel = np.rint(points).astype(int).clip(0, last)
+            fits &= inside & (may_lie(points) | (inner[tuple(voxel.T)] < 0))
         if k < fringe.strands:
             ends = len(fits) if fits.all() else int(np.argmin(fits))
             reach.append(round(ends * _STEP_MM, 1) if ends * _STEP_MM > 3.0 else 0.0)
@@ -273,10 +306,16 @@ def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
     """
     reach = fringe.reach_mm or (math.inf,) * len(courses.points)
     points, radii = [], []
-    for path, sizes, mm in zip(courses.points, courses.radii, reach, strict=True):
+    for path, sizes, side, mm in zip(*courses, reach, strict=True):
         n = min(round(min(mm, 1e3) / _STEP_MM), len(path))
         points.append(path[:n])
         radii.append(sizes[:n])
+        half = np.linalg.norm(side[:n], axis=1)
+        for off in np.arange(_LINES_MM, half.max(initial=0.0), _LINES_MM):
+            wide = half > off
+            beside = off * _unit(side[:n][wide])
+            points += [path[:n][wide] + beside, path[:n][wide] - beside]
+            radii += [sizes[:n][wide]] * 2
     if not sum(len(p) for p in points):
         return body
     shape = tuple(body.shape)
@@ -293,22 +332,25 @@ def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
 
 def _tubes(points: np.ndarray, radii: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Signed distance to a union of balls, at most `_NEAR_MM`, shape `shape`, float32."""
-    reach = math.ceil(float(radii.max()) + 1.5)
-    line = np.arange(-reach, reach + 1)
-    ball = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
-    ball = ball[(ball**2).sum(1) <= (reach + 0.5) ** 2]
+    around = math.ceil(float(radii.max()) + _BESIDE_MM)
     # In an array with that much around, no ball of a point inside ends beyond it.
-    wide = np.full([n + 2 * reach for n in shape], _NEAR_MM, np.float32)
+    wide = np.full([n + 2 * around for n in shape], _NEAR_MM, np.float32)
     steps = np.array([wide.shape[1] * wide.shape[2], wide.shape[2], 1])
     middles = np.rint(points).astype(int)
     inside = ((middles >= 0) & (middles < np.array(shape))).all(1)
-    middles, points, radii = middles[inside], points[inside], radii[inside]
-    off = middles - points
-    squares = (ball**2).sum(1) + (off**2).sum(1)[:, None] + 2 * off @ ball.T
-    away = np.sqrt(squares.clip(min=0)) - radii[:, None]
-    voxels = ((middles + reach) @ steps)[:, None] + ball @ steps
-    np.minimum.at(wide.reshape(-1), voxels.ravel(), away.ravel().astype(np.float32))
-    inner = (slice(reach, -reach),) * 3
+    # Most are thin: they are not drawn by the balls that the few thick ones need.
+    reaches = np.ceil(radii + _BESIDE_MM).astype(int)
+    for reach in np.unique(reaches[inside]):
+        which = inside & (reaches == reach)
+        line = np.arange(-reach, reach + 1)
+        ball = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
+        ball = ball[(ball**2).sum(1) <= (reach + 0.5) ** 2]
+        off = middles[which] - points[which]
+        squares = (ball**2).sum(1) + (off**2).sum(1)[:, None] + 2 * off @ ball.T
+        away = np.sqrt(squares.clip(min=0)) - radii[which][:, None]
+        voxels = ((middles[which] + around) @ steps)[:, None] + ball @ steps
+        np.minimum.at(wide.reshape(-1), voxels.ravel(), away.ravel().astype(np.float32))
+    inner = (slice(around, -around),) * 3
     return np.ascontiguousarray(wide[inner])
 
 
@@ -326,6 +368,10 @@ def _outward(body: Tensor, at: np.ndarray) -> np.ndarray:
         axis=1,
     )
     return _unit(slopes.astype(float))
+
+
+def _between(ends: tuple[float, float], share: np.ndarray) -> np.ndarray:
+    return ends[0] + (ends[1] - ends[0]) * share
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
