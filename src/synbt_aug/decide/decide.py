@@ -37,7 +37,9 @@ from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import carried_over, lifted
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
-from synbt_aug.tumor.fringe import courses_of, draw_fringe, joined, within
+from synbt_aug.tumor.fringe import draw_fringe
+from synbt_aug.tumor.fringe_courses import courses_of, within
+from synbt_aug.tumor.fringe_shape import joined
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import (

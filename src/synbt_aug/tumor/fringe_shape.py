@@ -1,0 +1,91 @@
+"""The surface of a tumor's body together with the strands and nodules that leave it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synbt_aug.grid.support import islets, touched
+from synbt_aug.tumor.fringe import Fringe
+from synbt_aug.tumor.fringe_courses import STEP_MM, Courses, unit
+
+#: How far apart the lines are that a ribbon is drawn by, in mm.
+_LINES_MM = 0.8
+
+#: Pieces of fewer voxels are noise to the eye.
+_SPECK_VOXELS = 7
+
+#: Distances from strands are drawn up to here, in mm.
+_NEAR_MM = 3.0
+
+#: So far beside a strand its distance is exact, in mm.
+_BESIDE_MM = 1.5
+
+
+def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
+    """Signed distance to the surface of a body with what leaves it.
+
+    Args:
+        body: As for `courses_of`.
+        fringe: With its reach.
+        courses: Where it runs.
+
+    Returns:
+        Same shape, in mm; as many voxels inside as the body had alone.
+    """
+    points, radii = _lines(fringe, courses)
+    if not len(points):
+        return body
+    tubes = torch.from_numpy(_tubes(points, radii, tuple(body.shape)))
+    specks = islets(torch.minimum(body, tubes) <= 0, _SPECK_VOXELS, 1.0, corners=True)
+    if specks is not None:
+        tubes = torch.where(touched(specks[None])[0], _NEAR_MM, tubes)
+    # The body alone gives way: strands made thinner would fall to pieces.
+    left = int((body <= 0).sum()) - int((tubes <= 0).sum())
+    beside = body[tubes > 0]
+    level = float(beside.kthvalue(min(max(left, 1), len(beside))).values)
+    return torch.minimum(body - level, tubes)
+
+
+def _lines(fringe: Fringe, courses: Courses) -> tuple[np.ndarray, np.ndarray]:
+    """All points that are drawn, shape `(n, 3)`, and their radii, shape `(n,)`."""
+    reach = fringe.reach_mm or (math.inf,) * len(courses.points)
+    points, radii = [np.empty((0, 3))], [np.empty(0)]
+    for path, sizes, side, mm in zip(*courses, reach, strict=True):
+        n = min(round(min(mm, 1e3) / STEP_MM), len(path))
+        points.append(path[:n])
+        radii.append(sizes[:n])
+        half = np.linalg.norm(side[:n], axis=1)
+        for off in np.arange(_LINES_MM, half.max(initial=0.0), _LINES_MM):
+            wide = half > off
+            beside = off * unit(side[:n][wide])
+            points += [path[:n][wide] + beside, path[:n][wide] - beside]
+            radii += [sizes[:n][wide]] * 2
+    return np.concatenate(points), np.concatenate(radii)
+
+
+def _tubes(points: np.ndarray, radii: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Signed distance to a union of balls, at most `_NEAR_MM`, shape `shape`, float32."""
+    around = math.ceil(float(radii.max()) + _BESIDE_MM)
+    # In an array with that much around, no ball of a point inside ends beyond it.
+    wide = np.full([n + 2 * around for n in shape], _NEAR_MM, np.float32)
+    steps = np.array([wide.shape[1] * wide.shape[2], wide.shape[2], 1])
+    middles = np.rint(points).astype(int)
+    inside = ((middles >= 0) & (middles < np.array(shape))).all(1)
+    # Most are thin: they are not drawn by the balls that the few thick ones need.
+    reaches = np.ceil(radii + _BESIDE_MM).astype(int)
+    for reach in np.unique(reaches[inside]):
+        which = inside & (reaches == reach)
+        line = np.arange(-reach, reach + 1)
+        ball = np.stack(np.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
+        ball = ball[(ball**2).sum(1) <= (reach + 0.5) ** 2]
+        off = middles[which] - points[which]
+        squares = (ball**2).sum(1) + (off**2).sum(1)[:, None] + 2 * off @ ball.T
+        away = np.sqrt(squares.clip(min=0)) - radii[which][:, None]
+        voxels = ((middles[which] + around) @ steps)[:, None] + ball @ steps
+        np.minimum.at(wide.reshape(-1), voxels.ravel(), away.ravel().astype(np.float32))
+    inner = (slice(around, -around),) * 3
+    return np.ascontiguousarray(wide[inner])

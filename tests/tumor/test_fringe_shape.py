@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from analytic import examples
+from around_a_ball import MANY, body, everywhere, grown
+from synbt_aug.tumor.fringe import Fringe
+from synbt_aug.tumor.fringe_courses import courses_of, within
+from synbt_aug.tumor.fringe_shape import joined
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+@examples(15)
+def test_strands_and_nodules_leave_the_volume_as_it_was(seed: int) -> None:
+    inside = body()
+    fringe = Fringe(seed, 10, 5)
+    whole = grown(within(fringe, courses_of(fringe, inside), inside, everywhere), inside)
+    # Two voxels may be equally deep.
+    assert abs(int((whole <= 0).sum()) - int((inside <= 0).sum())) <= 1
+    assert bool(((whole <= 0) & (inside > 3.0)).any())
+
+
+def test_strands_are_thin_long_and_hang_on_the_body() -> None:
+    inside = body()
+    strands = Fringe(seed=3, strands=12, nodules=0)
+    label = (grown(strands, inside) <= 0).numpy()
+    _, pieces = ndimage.label(label, np.ones((3, 3, 3)))
+    assert pieces == 1
+    off = label & (inside.numpy() > 1.5)
+    assert 0.005 < off.sum() / label.sum() < 0.15
+    assert not ndimage.binary_erosion(off, np.ones((3, 3, 3))).any()
+    assert inside.numpy()[label].max() > 5.0
+
+
+def test_nodules_lie_beside_the_body() -> None:
+    inside = body()
+    nodules = Fringe(seed=4, strands=0, nodules=12)
+    parts, count = ndimage.label((grown(nodules, inside) <= 0).numpy(), np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    assert count >= 4
+    assert (sizes >= 7).all()
+    assert sizes.max() > 0.7 * sizes.sum()
+
+
+def test_a_slice_shows_more_of_a_ribbon_than_of_a_thread() -> None:
+    inside = body()
+    fringe = Fringe(seed=3, strands=20, nodules=0)
+    courses = courses_of(fringe, inside)
+    threads = courses._replace(sides=[np.zeros_like(side) for side in courses.sides])
+    off = inside > 1.5
+    shown = [int(((joined(inside, fringe, c) <= 0) & off).sum()) for c in (threads, courses)]
+    assert shown[1] > 1.3 * shown[0]
+
+
+def test_what_json_brings_back_grows_the_same() -> None:
+    inside = body()
+    fringe = within(MANY, courses_of(MANY, inside), inside, everywhere)
+    again = Fringe.from_dict(json.loads(json.dumps(fringe.to_dict())))
+    assert again == fringe
+    assert torch.equal(grown(again, inside), grown(fringe, inside))
