@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from analytic import seeded
-from synbt_aug.tumor.fringe import LONGEST_MM, MAX_STRANDS, Fringe, draw_fringe
+from synbt_aug.tumor.fringe import LONGEST_MM, MAX_ROUGH_MM, MAX_STRANDS, Fringe, draw_fringe
 
-MANY = Fringe(seed=5, strands=2, nodules=1, length_mm=(2.0, LONGEST_MM), reach_mm=(4.2, 0.0, 3.0))
+MANY = Fringe(
+    seed=5,
+    strands=2,
+    nodules=1,
+    length_mm=(2.0, LONGEST_MM),
+    rough_mm=0.5,
+    reach_mm=(4.2, 0.0, 3.0),
+)
 
 
 def test_small_bodies_have_little_around_them() -> None:
@@ -38,6 +45,8 @@ def test_json_brings_it_back() -> None:
     [
         {"strands": MAX_STRANDS + 1},
         {"nodules": -1},
+        {"rough_mm": -0.1},
+        {"rough_mm": MAX_ROUGH_MM + 1},
         {"reach_mm": [1.0]},
         {"length_mm": [1.0, 99.0]},
     ],

@@ -64,3 +64,26 @@ def test_what_json_brings_back_grows_the_same() -> None:
     again = Fringe.from_dict(json.loads(json.dumps(fringe.to_dict())))
     assert again == fringe
     assert torch.equal(grown(again, inside), grown(fringe, inside))
+
+
+@given(seed=st.integers(0, 2**31 - 1), rough_mm=st.floats(0.2, 1.0))
+@examples(15)
+def test_a_rough_surface_goes_up_and_down_and_holds_as_much(seed: int, rough_mm: float) -> None:
+    inside = body()
+    fringe = Fringe(seed, strands=0, nodules=0, rough_mm=rough_mm)
+    rough = grown(fringe, inside)
+    assert abs(int((rough <= 0).sum()) - int((inside <= 0).sum())) <= 1
+    surface = inside.abs() < 0.75
+    moved = (rough - inside)[surface]
+    assert 0.4 * rough_mm < float(moved.std()) < 1.8 * rough_mm
+    assert bool((rough[inside >= 6.0] > 0).all())
+
+
+def test_a_seed_roughens_the_same_way_whatever_else_leaves_the_body() -> None:
+    inside = body()
+    bare = grown(Fringe(seed=7, strands=0, nodules=0, rough_mm=0.8), inside)
+    again = grown(Fringe(seed=7, strands=0, nodules=0, rough_mm=0.8), inside)
+    smooth = grown(Fringe(seed=7, strands=0, nodules=0), inside)
+    assert torch.equal(bare, again)
+    assert torch.equal(smooth, inside)
+    assert not torch.equal(bare <= 0, inside <= 0)

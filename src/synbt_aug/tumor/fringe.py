@@ -20,6 +20,9 @@ from synbt_aug.support.number import check_number, check_seed, check_whole
 #: Most of either that a recipe may ask for.
 MAX_STRANDS = 256
 
+#: Most that a surface may go up and down, SD in mm.
+MAX_ROUGH_MM = 3.0
+
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
 
@@ -29,23 +32,24 @@ _FULL_FROM_MM, _STRANDS_GROW = 16.0, 1.5
 
 
 class _Margin(NamedTuple):
-    """How often a kind of margin is met, its strands, the mean of its nodules."""
+    """How often a kind of margin is met, its strands, the mean of its nodules, its roughness."""
 
     share: float
     strands: tuple[int, int]
     length_mm: tuple[float, float]
     nodules: float
+    rough_mm: float
 
 
 #: Spiculated, irregular and circumscribed masses, as phantoms have them; beside clumps of a
 #: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 14.0),
-        _Margin(0.35, (6, 28), (2.5, 12.0), 11.0),
-        _Margin(0.15, (0, 4), (2.0, 8.0), 3.0),
+        _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 14.0, 0.9),
+        _Margin(0.35, (6, 28), (2.5, 12.0), 11.0, 0.8),
+        _Margin(0.15, (0, 4), (2.0, 8.0), 3.0, 0.4),
     ),
-    "non-mass": (_Margin(1.0, (3, 14), (3.0, 12.0), 14.0),),
+    "non-mass": (_Margin(1.0, (8, 32), (2.5, 12.0), 14.0, 0.8),),
 }
 
 
@@ -58,6 +62,7 @@ class Fringe:
         strands: How many set out from the surface.
         nodules: How many lie beside it.
         length_mm: Range of the strands' lengths.
+        rough_mm: How far the surface goes up and down, SD in mm.
         reach_mm: How far each goes, strands first, where what may hold a tumor ends before it
             does; 0 leaves it out. Empty: all go to their ends.
     """
@@ -66,6 +71,7 @@ class Fringe:
     strands: int
     nodules: int
     length_mm: tuple[float, float] = (4.0, LONGEST_MM)
+    rough_mm: float = 0.0
     reach_mm: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,6 +81,7 @@ class Fringe:
             "strands": self.strands,
             "nodules": self.nodules,
             "length_mm": list(self.length_mm),
+            "rough_mm": self.rough_mm,
             "reach_mm": list(self.reach_mm),
         }
 
@@ -93,7 +100,9 @@ class Fringe:
         reach = tuple(check_number("reach_mm", v, 0, 3 * LONGEST_MM) for v in values["reach_mm"])
         if len(reach) not in (0, strands + nodules):
             raise ValueError(f"reach_mm needs {strands + nodules} numbers, got {len(reach)}")
-        return cls(check_seed(values["seed"], "seed"), strands, nodules, (low, high), reach)
+        rough_mm = check_number("rough_mm", values["rough_mm"], 0, MAX_ROUGH_MM)
+        seed = check_seed(values["seed"], "seed")
+        return cls(seed, strands, nodules, (low, high), rough_mm, reach)
 
 
 def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Generator) -> Fringe:
@@ -115,4 +124,6 @@ def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Gener
     # Few as a rule, many at times.
     nodules = round(full * margin.nodules * -math.log(max(third, 1e-6)) * (0.5 + fourth))
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    return Fringe(seed, min(strands, MAX_STRANDS), min(nodules, MAX_STRANDS), margin.length_mm)
+    rough_mm = round(margin.rough_mm * min(1.0, diameter_mm / _FULL_FROM_MM), 2)
+    strands, nodules = min(strands, MAX_STRANDS), min(nodules, MAX_STRANDS)
+    return Fringe(seed, strands, nodules, margin.length_mm, rough_mm)

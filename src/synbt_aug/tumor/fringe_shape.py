@@ -6,14 +6,25 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from synbt_aug.grid.mask import around
 from synbt_aug.grid.support import islets, touched
 from synbt_aug.tumor.fringe import Fringe
 from synbt_aug.tumor.fringe_courses import STEP_MM, Courses, unit
 
 #: How far apart the lines are that a ribbon is drawn by, in mm.
 _LINES_MM = 0.8
+
+#: Pitches of the noise that roughens a surface, in mm, and their shares of its power.
+_PITCHES = ((2, 0.5), (6, 0.5))
+
+#: Farther out than this nothing is roughened, in mm.
+_ROUGHENED_MM = 4.0
+
+#: Tells that noise from the courses, of the same seed.
+_ROUGHNESS_STREAM = 0x50F7
 
 #: Pieces of fewer voxels are noise to the eye.
 _SPECK_VOXELS = 7
@@ -37,17 +48,40 @@ def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
         Same shape, in mm; as many voxels inside as the body had alone.
     """
     points, radii = _lines(fringe, courses)
-    if not len(points):
+    if not len(points) and not fringe.rough_mm:
         return body
-    tubes = torch.from_numpy(_tubes(points, radii, tuple(body.shape)))
+    target = int((body <= 0).sum())
+    if fringe.rough_mm:
+        body = _roughened(body, fringe)
+    tubes = torch.full_like(body, _NEAR_MM)
+    if len(points):
+        tubes = torch.from_numpy(_tubes(points, radii, tuple(body.shape)))
     specks = islets(torch.minimum(body, tubes) <= 0, _SPECK_VOXELS, 1.0, corners=True)
     if specks is not None:
         tubes = torch.where(touched(specks[None])[0], _NEAR_MM, tubes)
     # The body alone gives way: strands made thinner would fall to pieces.
-    left = int((body <= 0).sum()) - int((tubes <= 0).sum())
+    left = target - int((tubes <= 0).sum())
     beside = body[tubes > 0]
     level = float(beside.kthvalue(min(max(left, 1), len(beside))).values)
     return torch.minimum(body - level, tubes)
+
+
+def _roughened(body: Tensor, fringe: Fringe) -> Tensor:
+    """A distance whose zero goes up and down by noise of several mm; far from it as it was."""
+    box = around(body < _ROUGHENED_MM, 0)
+    if box is None:
+        return body
+    body = body.clone()
+    part = body[box]
+    generator = torch.Generator().manual_seed(fringe.seed ^ _ROUGHNESS_STREAM)
+    for pitch, share in _PITCHES:
+        coarse = torch.randn([1, 1, *(n // pitch + 2 for n in part.shape)], generator=generator)
+        fine = F.interpolate(coarse, scale_factor=pitch, mode="trilinear", align_corners=False)
+        # Between its points, an interpolated field of SD 1 has a variance of 2/3 for each axis.
+        scale = fringe.rough_mm * math.sqrt(share * 1.5**3)
+        d, h, w = part.shape
+        part += scale * fine[0, 0, :d, :h, :w]
+    return body
 
 
 def _lines(fringe: Fringe, courses: Courses) -> tuple[np.ndarray, np.ndarray]:
@@ -69,9 +103,9 @@ def _lines(fringe: Fringe, courses: Courses) -> tuple[np.ndarray, np.ndarray]:
 
 def _tubes(points: np.ndarray, radii: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Signed distance to a union of balls, at most `_NEAR_MM`, shape `shape`, float32."""
-    around = math.ceil(float(radii.max()) + _BESIDE_MM)
+    margin = math.ceil(float(radii.max()) + _BESIDE_MM)
     # In an array with that much around, no ball of a point inside ends beyond it.
-    wide = np.full([n + 2 * around for n in shape], _NEAR_MM, np.float32)
+    wide = np.full([n + 2 * margin for n in shape], _NEAR_MM, np.float32)
     steps = np.array([wide.shape[1] * wide.shape[2], wide.shape[2], 1])
     middles = np.rint(points).astype(int)
     inside = ((middles >= 0) & (middles < np.array(shape))).all(1)
@@ -85,7 +119,7 @@ def _tubes(points: np.ndarray, radii: np.ndarray, shape: tuple[int, ...]) -> np.
         off = middles[which] - points[which]
         squares = (ball**2).sum(1) + (off**2).sum(1)[:, None] + 2 * off @ ball.T
         away = np.sqrt(squares.clip(min=0)) - radii[which][:, None]
-        voxels = ((middles[which] + around) @ steps)[:, None] + ball @ steps
+        voxels = ((middles[which] + margin) @ steps)[:, None] + ball @ steps
         np.minimum.at(wide.reshape(-1), voxels.ravel(), away.ravel().astype(np.float32))
-    inner = (slice(around, -around),) * 3
+    inner = (slice(margin, -margin),) * 3
     return np.ascontiguousarray(wide[inner])
