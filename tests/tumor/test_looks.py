@@ -47,6 +47,14 @@ def test_looks_spread_as_the_bank_s_do() -> None:
     assert together[0] == pytest.approx(1.0) and together[1] > 0.9
 
 
+def test_no_drawn_tumor_is_even() -> None:
+    even = [Appearance(0.6, 0.01 * k, 1.1, 0.3, "mass") for k in (1, 2, 3)]
+    assert column(drawn(even), "heterogeneity").min() > 0.06
+    uneven = [Appearance(0.6, 0.3 + 0.01 * k, 1.1, 0.3, "mass") for k in range(40)]
+    found = column(drawn(uneven, 1000), "heterogeneity")
+    assert np.median(found) == pytest.approx(np.hypot(0.495, 0.06), rel=0.04)
+
+
 def test_a_look_stays_near_its_template_s() -> None:
     own = bank(100)
     looks, generator = Looks(own), seeded()

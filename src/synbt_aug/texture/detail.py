@@ -38,7 +38,7 @@ PATCHINESS, PATCH_MM = 0.3, 3.5
 WALL_SHARE, WALL_WIDTH = 0.8, 0.5
 
 #: From this heterogeneity on there is that much detail; below it is in proportion.
-TYPICAL_HETEROGENEITY = 0.19
+TYPICAL_HETEROGENEITY = 0.15
 
 #: Tells this noise from the denoiser's and from the scan's, of the same seed.
 DETAIL_STREAM = 0xDE7A11

@@ -26,6 +26,9 @@ _DEFAULT_COUNTS = 4
 #: Smallest heterogeneity, of which a logarithm is taken.
 _EVEN = 0.01
 
+#: Added to every drawn heterogeneity, as a square: painted tumors are more even than patients'.
+_UNEVEN = 0.06
+
 
 class Looks:
     """What the tumors of a bank look like, to draw from.
@@ -77,7 +80,8 @@ class Looks:
                 "enhancement", None if enhancement is None else math.expm1(enhancement)
             ),
             heterogeneity=_within(
-                "heterogeneity", None if heterogeneity is None else math.exp(heterogeneity)
+                "heterogeneity",
+                None if heterogeneity is None else math.hypot(math.exp(heterogeneity), _UNEVEN),
             ),
             rim=_rim(like, None if rim is None else math.exp(rim)),
             pre_contrast=_within("pre_contrast", pre),
