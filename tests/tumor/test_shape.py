@@ -165,3 +165,14 @@ def test_a_ball_is_a_ball_wherever_it_is_turned_to() -> None:
     assert distance is not None
     expected = ball(distance.shape[0], 12.0)
     assert int(((distance <= 0) ^ expected).sum()) < 0.04 * int(expected.sum())
+
+
+@given(diameter=st.floats(8.0, 30.0), seed=st.integers(0, 999))
+@examples(8)
+def test_the_outline_goes_on_beyond_the_box_of_its_template(diameter: float, seed: int) -> None:
+    how = draw_pose(small_bank(), diameter, seeded(seed))
+    raster = rasterized(small_bank(), how, diameter, MARGIN)
+    assert raster is not None
+    # Where it stopped at the box, whatever moves the surface outward was cut off straight.
+    beside = (raster.distance > 1.0) & (raster.distance < 2.0)
+    assert float(raster.outline[beside].quantile(0.99)) < 3.0

@@ -125,7 +125,7 @@ def rasterized(
         near.copy_(torch.where(islets, near.clamp_min(2 * _LEVEL_REACH_MM), near))
     else:
         distance -= level_of(near, target)
-    outline = _outline(posed, near, target, margin, limit)
+    outline = _outline(posed, distance, target, margin, limit)
     hole = bounding_box(distance <= hole_margin_mm)
     fits = fitting_shape([end - start for start, end in hole])
     if fits is None:
@@ -139,19 +139,21 @@ def rasterized(
     return Raster(placed[0], placed[1], zoom, side, window)
 
 
-def _outline(posed: Tensor, near: Tensor, target: int, margin: int, limit: float) -> Tensor:
+def _outline(posed: Tensor, distance: Tensor, target: int, margin: int, limit: float) -> Tensor:
     """The surface as it was posed, in the box of the smooth one; arguments as in `rasterized`.
 
     Args:
         posed: Signed distance of the posed template, in the box of the smooth shape.
-        near: Distance to the smooth surface, in that box and 3 mm around.
+        distance: To the smooth surface, in that box and a margin around, which it alone reaches.
         target: Voxels wanted inside.
         margin: Of the whole box around that of `posed`.
         limit: Where distances are cut off.
     """
-    fine = F.pad(posed.clamp(-limit, _OUTLINE_MM), (margin,) * 6, value=_OUTLINE_MM)
+    fine = distance.clamp(-limit, _OUTLINE_MM)
+    fine[(slice(margin, -margin),) * 3] = posed.clamp(-limit, _OUTLINE_MM)
     fine = tilted(_OUTLINE_MM - gaussian(_OUTLINE_MM - fine, _OUTLINE_SIGMA_MM))
-    there = fine[(slice(margin - 3, 3 - margin),) * 3]
+    inner = (slice(margin - 3, 3 - margin),) * 3
+    there, near = fine[inner], distance[inner]
     # What was taken away as an islet does not come back as an outline.
     there.copy_(torch.where(near > _OUTLINE_MM, there.clamp_min(2 * _LEVEL_REACH_MM), there))
     fine -= level_of(there, target)
