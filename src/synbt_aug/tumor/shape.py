@@ -56,6 +56,9 @@ _ROUGHNESS_MM = 3.0
 _OUTLINE_SIGMA_MM = 0.35
 _OUTLINE_MM = 4.0
 
+#: So much of a posed template is kept around it, in mm: as far as templates go on beyond their box.
+_BESIDE_MM = 2
+
 #: Distances are cut off here, in mm: the blend and the hole need no more than three.
 _LIMIT_MM = 5.0
 
@@ -191,9 +194,9 @@ def _kept(
             if step > 1 and zoom >= _SMALL_ZOOM:
                 rough = _Rough(posed, box, zoom)
             kept = smoothed_mask(posed, step)
-            # With the teeth that smoothing took.
+            # With the teeth that smoothing took, and what lies around them.
             found = (
-                around(kept | (posed <= 0), 0)
+                around(kept | (posed <= 0), _BESIDE_MM)
                 if step == 1 and bool(kept.any())
                 else around(kept, 0)
             )
