@@ -223,6 +223,7 @@ def adapting(raw: Path, start: Path, output: Path) -> tuple[object, ...]:
         start,
         "--device",
         "cpu",
+        # Never reached: on a slow machine too the trainings end by their steps.
         "--max-time",
-        "60s",
+        "30m",
     )
