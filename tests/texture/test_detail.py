@@ -15,6 +15,7 @@ from synbt_aug.texture.detail import (
     IN_PRE_WITH_POST,
     TYPICAL_HETEROGENEITY,
     detailed,
+    pitted,
     walls,
 )
 
@@ -26,10 +27,10 @@ def started(*seeds: int) -> Tensor:
     return noise_starts(seeds, DETAIL_STREAM)
 
 
-def log_factors(heterogeneity: float = TYPICAL_HETEROGENEITY, seed: int = 3) -> Tensor:
-    """Of pre and post, shape `(2, d, h, w)`."""
+def changes(heterogeneity: float = TYPICAL_HETEROGENEITY, seed: int = 3) -> Tensor:
+    """Of the levels of pre and post, as shares of them, shape `(2, d, h, w)`."""
     found = detailed(PLAIN[None], torch.tensor([[heterogeneity]]), started(seed))
-    return (found[0] / PLAIN).log()
+    return found[0] / PLAIN - 1
 
 
 def sd_of(*parts: tuple[float, ...]) -> float:
@@ -37,8 +38,10 @@ def sd_of(*parts: tuple[float, ...]) -> float:
 
 
 def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
-    found = torch.stack([log_factors(seed=k).square().mean((1, 2, 3)) for k in range(6)])
-    pre, post = found.mean(0).sqrt().tolist()
+    # A quarter of it: the more, the longer the tail to dark, which the tables leave out.
+    quarter = 0.25 * TYPICAL_HETEROGENEITY
+    found = torch.stack([changes(quarter, k).square().mean((1, 2, 3)) for k in range(6)])
+    pre, post = (4 * found.mean(0).sqrt()).tolist()
     assert post == pytest.approx(sd_of(IN_POST), rel=0.1)
     assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE), rel=0.1)
 
@@ -46,22 +49,40 @@ def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
 def test_a_part_of_pre_goes_with_post() -> None:
     shared = sum(a * b for a, b in zip(IN_PRE_WITH_POST, IN_POST, strict=True))
     expected = shared / (sd_of(IN_POST) * sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE))
-    found = torch.corrcoef(log_factors().flatten(1))[0, 1]
+    found = torch.corrcoef(changes().flatten(1))[0, 1]
     assert float(found) == pytest.approx(expected, abs=0.08)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
 def test_detail_is_in_proportion_to_the_heterogeneity(share: float) -> None:
-    found = log_factors(share * TYPICAL_HETEROGENEITY)
-    assert torch.allclose(found, share * log_factors(), atol=2e-6)
+    found, most = (changes(h).std().item() for h in (share * TYPICAL_HETEROGENEITY, 1.0))
+    assert found == pytest.approx(share * most, rel=0.1)
+
+
+def test_levels_fall_farther_than_they_rise_and_never_to_nothing() -> None:
+    moved = torch.linspace(-3, 3, 601)
+    for pits in (1.5, 4.0):
+        found = pitted(moved, pits)
+        assert bool((found.diff() >= 0).all())
+        assert found[300] == pytest.approx(1)
+        assert float(found[310] - found[290]) == pytest.approx(0.2, rel=0.05)
+        fall, rise = 1 - found[270:300].flip(0), found[301:331] - 1
+        assert bool((fall > rise).all())
+        assert found[0] == found.min() > 0.5
+
+
+def test_dark_spots_lie_in_both_images() -> None:
+    pre, post = changes().flatten(1)
+    darkest = post <= torch.quantile(post, 0.02)
+    assert float(pre[darkest].mean()) < -pre.std() / 2
 
 
 def test_no_request_has_more_than_the_typical() -> None:
-    assert torch.equal(log_factors(2 * TYPICAL_HETEROGENEITY), log_factors())
+    assert torch.equal(changes(2 * TYPICAL_HETEROGENEITY), changes())
 
 
 def test_it_is_stronger_in_some_parts_than_in_others() -> None:
-    strength = gaussian_mean(log_factors()[1].square(), 3.0).sqrt()
+    strength = gaussian_mean(changes()[1].square(), 3.0).sqrt()
     weak, strong = torch.quantile(strength.flatten(), torch.tensor([0.1, 0.9])).tolist()
     assert strong > 1.3 * weak
 
@@ -75,9 +96,9 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
     assert not torch.allclose(both[0], both[1], rtol=1e-2)
 
 
-def test_half_of_it_is_finer_than_a_latent_cell() -> None:
-    post = log_factors()[1]
-    assert float((post - gaussian_mean(post, 2.0)).var()) > 0.5 * float(post.var())
+def test_a_third_of_it_is_finer_than_a_latent_cell() -> None:
+    post = changes()[1]
+    assert float((post - gaussian_mean(post, 2.0)).var()) > 0.35 * float(post.var())
 
 
 def test_walls_are_dark_and_thin_and_vary_as_much_as_the_noise_they_replace() -> None:

@@ -16,6 +16,7 @@ from synbt_aug.texture.gains import (
     CONTRAST_GAIN,
     EDGE_LIFT,
     MAX_CALM,
+    PRE_EDGE,
     PRE_SHIFT,
     SPREAD_GAIN,
     Gains,
@@ -92,6 +93,19 @@ def test_without_a_wish_a_tumor_that_shows_stays_as_it_is() -> None:
 
 def test_no_gain_changes_nothing() -> None:
     assert torch.allclose(under(tumor(), none()), painted(), atol=1e-3)
+
+
+def test_before_contrast_the_surroundings_reach_into_the_edge() -> None:
+    level = painted()
+    level[0] = torch.where(DISTANCE <= 1, AROUND + 0.4, level[0])
+    share = 1 - (under(tumor(level), none())[0] - AROUND) / 0.4
+    depth = LabelShape.of(DISTANCE).depth[0]
+    outer, next_, inside = ((depth > a) & (depth <= b) for a, b in ((0, 1.2), (1.2, 2.4), (5, 99)))
+    assert share[outer].mean().item() == pytest.approx(PRE_EDGE * 0.85, abs=0.03)
+    assert 0.05 < share[next_].mean().item() < PRE_EDGE / 2
+    assert share[inside].abs().max().item() < 1e-3
+    # A tumor as bright as what lies around it has no edge.
+    assert torch.allclose(under(tumor(), none())[0], painted()[0], atol=1e-3)
 
 
 def test_a_core_is_no_darker_than_it_was_before_contrast() -> None:

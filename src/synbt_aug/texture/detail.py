@@ -18,16 +18,15 @@ from synbt_aug.grid.mask import averaging_matrix
 from synbt_aug.signal.noise import normal_from
 from synbt_aug.support.device import sent
 
-#: Blurs of white noise that the detail is a sum of, in mm; in pre a coarse one more: what a codec
-#: leaves of a large tumor before contrast is a plate (SD .12 of its level; in patients .18).
-SIGMAS_MM = (0.5, 1.1, 2.4)
-PRE_SIGMAS_MM = (*SIGMAS_MM, 5.0)
+#: Blurs of white noise that the detail is a sum of, in mm. The coarse one is for pre above all:
+#: what a codec leaves of a large tumor there is a plate (SD .12 of its level; in patients .18).
+SIGMAS_MM = (0.5, 1.1, 2.4, 5.0)
 
-#: Root mean square of the logarithm of the levels, by blur: in post; in pre, of what goes with post
+#: Root mean square of what the levels change by, by blur: in post; in pre, of what goes with post
 #: and of what does not. By the slices of 101 patients, as docs/lab-book.md tells.
-IN_POST = (0.055, 0.075, 0.07)
-IN_PRE_WITH_POST = (0.015, 0.03, 0.03)
-IN_PRE_ALONE = (0.025, 0.065, 0.075, 0.1)
+IN_POST = (0.055, 0.075, 0.07, 0.05)
+IN_PRE_WITH_POST = (0.025, 0.05, 0.06, 0.07)
+IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.05)
 
 #: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
 #: blur of the field that it follows, in mm. Even detail looks like a sponge.
@@ -36,6 +35,13 @@ PATCHINESS, PATCH_MM = 0.3, 3.5
 #: Most of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
 #: the coarsest field of post is within so many SD of its mean. Noise alone looks like sand.
 WALL_SHARE, WALL_WIDTH = 0.8, 0.5
+
+#: Tumors hold dark spots of fat rather than bright ones: the share by which a level changes is
+#: `(1 - exp(-p x)) / p`, x being the sum of the fields. p of the two finer blurs and of the others.
+PITS = (1.5, 4.0)
+
+#: Smallest factor of a level, of either: fat has about that much of a tumor's level in pre.
+DARKEST = 0.55
 
 #: From this heterogeneity on there is that much detail; below it is in proportion.
 TYPICAL_HETEROGENEITY = 0.15
@@ -57,7 +63,7 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
         Same shape.
     """
     shape, device = painted.shape[2:], painted.device
-    count = len(SIGMAS_MM) + len(PRE_SIGMAS_MM)
+    count = 2 * len(SIGMAS_MM)
     white = normal_from(starts, (count + 1, *shape))
     along_d, along_h, along_w = (_blurs(n, device) for n in shape)
     fields = along_h[:, None] @ (white @ along_w[:, None].transpose(-1, -2))
@@ -66,8 +72,15 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     fields[:, 1] = math.sqrt(1 - WALL_SHARE**2) * fields[:, 1] + WALL_SHARE * walls(fields[:, 2])
     strength = (PATCHINESS * fields[:, count:] - PATCHINESS**2).exp()
     amount = (heterogeneity / TYPICAL_HETEROGENEITY).clamp(0, 1)
-    factor = (_mix(device) @ fields[:, :count]) * (strength * amount[:, None])
-    return painted * factor.exp().view_as(painted)
+    for mix, pits in zip(_mixes(device), PITS, strict=True):
+        moved = (mix @ fields[:, :count]) * (strength * amount[:, None])
+        painted = painted * pitted(moved, pits).view_as(painted)
+    return painted
+
+
+def pitted(moved: Tensor, pits: float) -> Tensor:
+    """Factors near `1 + moved` that fall farther than they rise, any shape."""
+    return (1 - torch.expm1(-pits * moved) / pits).clamp_min(DARKEST)
 
 
 def walls(field: Tensor) -> Tensor:
@@ -82,14 +95,16 @@ def walls(field: Tensor) -> Tensor:
 def _blurs(length: int, device: torch.device) -> Tensor:
     """Blurs along one axis that keep the SD of white noise, one a field, shape `(F, n, n)`."""
     rows = []
-    for sigma in (*SIGMAS_MM, *PRE_SIGMAS_MM, PATCH_MM):
+    for sigma in (*SIGMAS_MM, *SIGMAS_MM, PATCH_MM):
         blur = averaging_matrix(length, sigma)
         rows.append(blur / blur.square().sum(1, keepdim=True).sqrt())
     return sent(torch.stack(rows), device)
 
 
 @lru_cache(maxsize=4)
-def _mix(device: torch.device) -> Tensor:
-    """Weights of the fields in pre and post, shape `(2, F)`."""
-    none = (0.0,) * len(PRE_SIGMAS_MM)
-    return sent(torch.tensor([IN_PRE_WITH_POST + IN_PRE_ALONE, IN_POST + none]), device)
+def _mixes(device: torch.device) -> Tensor:
+    """Weights of the fields in pre and post, of the finer blurs and of the others: `(2, 2, F)`."""
+    none = (0.0,) * len(SIGMAS_MM)
+    every = torch.tensor([IN_PRE_WITH_POST + IN_PRE_ALONE, IN_POST + none])
+    finer = (torch.arange(2 * len(SIGMAS_MM)) % len(SIGMAS_MM) < 2).to(every.dtype)
+    return sent(torch.stack([every * finer, every * (1 - finer)]), device)

@@ -24,6 +24,9 @@ LABEL, SHELL, INTERIOR, PERIPHERY, CORE, OUTER, INNER = range(7)
 LIFT_MM = 1.5
 BENEATH_MM = 2.0
 
+#: How deep the edge of a tumor is thinned by its surroundings before contrast, in mm.
+THIN_MM = 1.8
+
 #: Width of the soft edge of the gains of texture, in mm.
 _EDGE_MM = 0.7
 
@@ -50,6 +53,7 @@ class Zones:
         weight: Of the blend, shape `(B, N)`.
         height: Depth over the deepest depth, 0 outside, shape `(B, N)`.
         rising: Share of the edge's lift, 1 on the surface, 0 from `LIFT_MM` on, `(B, N)`.
+        thinned: Share of the edge's thinning before contrast, 1 on the surface, `(B, N)`.
         soft: Where the gains of texture act, shape `(B, N)`.
         inner: Voxels that the level beneath the edge is taken from, shape `(B, N)`.
         inner_share: The same, smoothed by `BENEATH_MM`, at least 1e-6, shape `(B, N)`.
@@ -66,6 +70,7 @@ class Zones:
     weight: Tensor
     height: Tensor
     rising: Tensor
+    thinned: Tensor
     soft: Tensor
     inner: Tensor
     inner_share: Tensor
@@ -107,6 +112,7 @@ class Zones:
             blend_weight(distance).flatten(1),
             (depth / deepest.clamp_min(1)).clamp(0, 1).flatten(1),
             (1 - depth / LIFT_MM).clamp(0, 1).flatten(1),
+            (-(depth.clamp_min(0) / THIN_MM).square()).exp().flatten(1),
             gaussian((depth >= 1).to(torch.float32), _EDGE_MM).flatten(1),
             inner.flatten(1),
             inner_share.clamp_min(1e-6),
