@@ -1,13 +1,16 @@
 """Do drawn tumors lie where the bank's lay, as large and as bright? Decided, not painted.
 
     python benchmarks/place_figures.py -n 60 --per-host 8 [--bank bank.npz] [--known]
+    python benchmarks/place_figures.py --data DATASET --per-host 3
 
-In tumor-free phantoms from 1,300,000 on tumors are decided by the defaults. Prints Markdown: how
-each statistic of their places lies to the bank's (quantiles and the Kolmogorov-Smirnov distance),
-and the same of diameters and appearances; how many looks 24 tumors have; and the time of a
-decision, sites known, on one thread. Places are measured as a bank's are, by the tissues that the
-sites come from: the segmenter's, or with `--known` the phantoms' own, for a bank of such. Beside
-each distance stands that of two halves of the bank's cases, which is what chance gives.
+In tumor-free phantoms from 1,300,000 on tumors are decided by the defaults; with `--data` in a
+cohort's own cases, beside their tumors and from a bank of them, as in a fold's training. Prints
+Markdown: how each statistic of their places lies to the bank's (quantiles and the
+Kolmogorov-Smirnov distance), and the same of diameters and appearances; how many looks 24 tumors
+have; and the time of a decision, sites known, on one thread. Places are measured as a bank's are,
+by the tissues that the sites come from: the segmenter's, or with `--known` the phantoms' own, for a
+bank of such. Beside each distance stands that of two halves of the bank's cases, which is what
+chance gives.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import math
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +28,17 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 
 from synbt_aug import BreastVolume
+from synbt_aug.data.bank import bank_of_dataset
+from synbt_aug.data.cohort import load_case
+from synbt_aug.data.detect import read_dataset
+from synbt_aug.data.layout import DatasetFiles
 from synbt_aug.decide.decide import decide
 from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.window import Shape
 from synbt_aug.host import Host
 from synbt_aug.phantom import PhantomSettings, make_phantom
+from synbt_aug.signal.intensity import inverse_knee
 from synbt_aug.tissue import TissueMap, tissue_labels, to_grid
 from synbt_aug.tissue.segmenter import load_segmenter
 from synbt_aug.tissue.segments import Segments
@@ -61,7 +70,7 @@ def place_of(plan: Plan, sites: SiteMap, shape: Shape, spacing: Spacing) -> np.n
     inside = plan.distance <= 0
     window = plan.recipe.window
     tumor = torch.zeros(shape, dtype=torch.bool)
-    # Phantoms are at 1 mm: the window's voxels are the host's.
+    # Hosts are at 1 mm: the window's voxels are the host's.
     tumor[window.host_box(shape)] = inside[window.inside_region(shape)]
     taken = to_grid(tumor[None], spacing)[0] > 1e-4
     landmarks = sites.landmarks.without(taken.numpy(), sites.grid_mm)
@@ -85,16 +94,31 @@ def by_chance(bank: TumorBank, column: int) -> float:
     return float(np.mean(found))
 
 
+def phantoms(count: int, known: bool) -> Iterator[tuple[int, Ground]]:
+    """Tumor-free phantoms."""
+    segmenter = load_segmenter()
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        phantom = make_phantom(seed, PhantomSettings(with_tumor=False))
+        image = torch.from_numpy(np.stack([phantom.pre, phantom.post[0]])).float()
+        labels = torch.from_numpy(tissue_labels(phantom.labels, phantom.breast))
+        host = Host.of(BreastVolume(image, phantom.spacing))
+        yield seed, Ground.of(host, known_tissues(labels) if known else segmenter)
+
+
+def cases(files: DatasetFiles) -> Iterator[tuple[int, Ground]]:
+    """A cohort's cases at 1 mm, with their tumors."""
+    segmenter = load_segmenter()
+    for number, one in enumerate(files.cases):
+        case = load_case(one, first_post=True)
+        level = (inverse_knee(case.q.float()) + 1) / 2
+        host = Host.of(BreastVolume(level, (1.0, 1.0, 1.0), tumor=case.tumor > 0))
+        yield number, Ground.of(host, segmenter)
+
+
 def decided(
-    bank: TumorBank, seed: int, each: int, known: bool
+    bank: TumorBank, seed: int, ground: Ground, each: int
 ) -> list[tuple[Plan, np.ndarray, float]]:
-    """Plans for one phantom, how they lie, and the seconds that each took."""
-    phantom = make_phantom(seed, PhantomSettings(with_tumor=False))
-    image = torch.from_numpy(np.stack([phantom.pre, phantom.post[0]])).float()
-    labels = torch.from_numpy(tissue_labels(phantom.labels, phantom.breast))
-    segmenter = known_tissues(labels) if known else load_segmenter()
-    host = Host.of(BreastVolume(image, phantom.spacing))
-    ground = Ground.of(host, segmenter)
+    """Plans for one host, how they lie, and the seconds that each took."""
     sites = ground.sites()
     found = []
     for k in range(each):
@@ -128,19 +152,30 @@ def main() -> None:
     parser.add_argument("--per-host", type=int, default=8)
     parser.add_argument("--bank", type=Path)
     parser.add_argument("--known", action="store_true")
+    parser.add_argument("--data", type=Path, help="a dataset with tumor masks")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    bank = load_without_networks().bank if options.bank is None else load_bank(options.bank)
+    if options.data is None:
+        bank = load_without_networks().bank if options.bank is None else load_bank(options.bank)
+        hosts, of = phantoms(options.n, options.known), "phantoms"
+    else:
+        files = read_dataset(options.data)
+        if options.bank is not None:
+            bank = load_bank(options.bank)
+        else:
+            bank = bank_of_dataset(options.data, segmenter=load_segmenter(), workers=1).bank
+        hosts, of = cases(files), "cases, beside their own"
+        options.n = len(files.cases)
     plans, places, seconds = [], [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + options.n):
-        for plan, place, took in decided(bank, seed, options.per_host, options.known):
+    for seed, ground in hosts:
+        for plan, place, took in decided(bank, seed, ground, options.per_host):
             plans.append(plan)
             places.append(place)
             seconds.append(took)
     # Sizes that are drawn are those of the largest lesions of their cases.
     alone = TumorBank(tuple(t for k, t in enumerate(bank.templates) if k not in bank.further))
     largest = f"{len(alone)} of them the largest of their cases: the bank here"
-    print(f"{len(bank)} templates, {largest}; {len(plans)} tumors in {options.n} phantoms\n")
+    print(f"{len(bank)} templates, {largest}; {len(plans)} tumors in {options.n} {of}\n")
     print(f"| {' / '.join(map(str, QUANTILES))} % | bank | drawn | KS | of halves |")
     print("|---|---|---|---|---|")
     told = [t.places[0].float().numpy() for t in alone.templates if t.places is not None]
