@@ -30,7 +30,7 @@ IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.05)
 
 #: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
 #: blur of the field that it follows, in mm. Even detail looks like a sponge.
-PATCHINESS, PATCH_MM = 0.3, 3.5
+PATCHINESS, PATCH_MM = 0.6, 3.5
 
 #: Most of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
 #: the coarsest field of post is within so many SD of its mean. Noise alone looks like sand.
