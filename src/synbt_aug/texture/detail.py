@@ -29,16 +29,18 @@ IN_PRE_WITH_POST = (0.025, 0.05, 0.06, 0.07)
 IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.05)
 
 #: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
-#: blur of the field that it follows, in mm. Even detail looks like a sponge.
-PATCHINESS, PATCH_MM = 0.6, 3.5
+#: blur of the field that it follows, in mm. Even detail looks like a sponge; where some spots vary
+#: more than others, the kurtosis of post is that of patients (3.5).
+PATCHINESS, PATCH_MM = 0.45, 3.5
 
-#: Most of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
-#: the coarsest field of post is within so many SD of its mean. Noise alone looks like sand.
-WALL_SHARE, WALL_WIDTH = 0.8, 0.5
+#: A part of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
+#: the field of 2.4 mm is within so many SD of its mean. Noise alone looks like sand, and walls alone
+#: like worms.
+WALL_SHARE, WALL_WIDTH = 0.4, 0.5
 
 #: Tumors hold dark spots of fat rather than bright ones: the share by which a level changes is
 #: `(1 - exp(-p x)) / p`, x being the sum of the fields. p of the two finer blurs and of the others.
-PITS = (1.5, 4.0)
+PITS = (1.0, 4.0)
 
 #: Smallest factor of a level, of either: fat has about that much of a tumor's level in pre.
 DARKEST = 0.55
