@@ -26,7 +26,7 @@ SIGMAS_MM = (0.5, 1.1, 2.4, 5.0)
 #: and of what does not. By the slices of 101 patients, as docs/lab-book.md tells.
 IN_POST = (0.055, 0.075, 0.07, 0.05)
 IN_PRE_WITH_POST = (0.025, 0.05, 0.06, 0.07)
-IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.05)
+IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 
 #: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
 #: blur of the field that it follows, in mm. Even detail looks like a sponge; where some spots vary
@@ -34,7 +34,7 @@ IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.05)
 PATCHINESS, PATCH_MM = 0.45, 3.5
 
 #: A part of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
-#: the field of 2.4 mm is within so many SD of its mean. Noise alone looks like sand, and walls alone
+#: the field of 2.4 mm is within so many SD of its mean. Noise alone looks like sand, walls alone
 #: like worms.
 WALL_SHARE, WALL_WIDTH = 0.4, 0.5
 
@@ -42,8 +42,8 @@ WALL_SHARE, WALL_WIDTH = 0.4, 0.5
 #: `(1 - exp(-p x)) / p`, x being the sum of the fields. p of the two finer blurs and of the others.
 PITS = (1.0, 4.0)
 
-#: Smallest factor of a level, of either: fat has about that much of a tumor's level in pre.
-DARKEST = 0.55
+#: Smallest factor of a level, of either: darker spots before contrast look like holes in the tumor.
+DARKEST = 0.7
 
 #: From this heterogeneity on there is that much detail; below it is in proportion.
 TYPICAL_HETEROGENEITY = 0.15
