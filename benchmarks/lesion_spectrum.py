@@ -1,24 +1,28 @@
-"""How much a tumor varies inside, by scale: patients, phantoms' own tumors, and painted ones.
+"""How much a tumor varies inside, by scale and how: patients, phantoms' tumors, and painted ones.
 
     SYNBT_REAL_SLICES=FOLDER python benchmarks/lesion_spectrum.py -n 40
 
-FOLDER is as for `real_patients.py`. Prints Markdown: the SD of what lies between blurs of .35, .8,
-1.6, 3.2 and 6.4 mm in the plane, over the mean, in pre, post and their difference; medians over
-tumors. The scan's noise is in it on all sides. The constants of `synbt_aug/texture/detail.py` are
-set by this table.
+FOLDER is as for `real_patients.py`. Prints two tables in Markdown, medians over tumors, the scan's
+noise in them on all sides. The SD of what lies between blurs of .35, .8, 1.6, 3.2 and 6.4 mm in the
+plane, over the mean, in pre, post and their difference. And what the SD does not tell: the level of
+the outer millimetres over that deeper inside, skewness and kurtosis, and how pre goes with post.
+Painted tumors lie in the phantoms without their own. The constants of `synbt_aug/texture/detail.py`
+and the edge before contrast of `synbt_aug/texture/gains.py` are set by these tables.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
 from collections.abc import Iterable
 
 import numpy as np
 from real_patients import SMALL_FIELD, own, painter, phantom_slices
-from scipy import ndimage
+from scipy import ndimage, stats
 
+from synbt_aug import TumorSynthesizer
 from synbt_aug.evaluate.slices import TumorSlice, read_png_folder
 from synbt_aug.evaluate.slices.lesion import Lesion, find_lesion
 from synbt_aug.evaluate.slices.table import to_markdown
@@ -28,18 +32,27 @@ BLURS_MM = (0.35, 0.8, 1.6, 3.2, 6.4)
 #: What lies less deep is the edge; fewer pixels tell no spectrum.
 INSIDE_MM, FEWEST = 1.5, 60
 
+#: Shells whose levels are held against what lies deeper than the last of them, in mm.
+SHELLS_MM = (0.0, 1.1, 2.1, 3.1, 4.1)
+
+#: For the second table: what lies less deep is left out, and what divides coarse from fine, in mm.
+BELOW_EDGE_MM, COARSE_MM = 1.0, 1.5
+
+CHANNELS = ("pre", "post", "difference")
+
+
+def blurred(signal: np.ndarray, lesion: Lesion, sigma: float) -> np.ndarray:
+    """A blur that knows the lesion alone."""
+    weight = lesion.filled.astype(float)
+    share = ndimage.gaussian_filter(weight, sigma)
+    found = ndimage.gaussian_filter(signal * weight, sigma) / np.maximum(share, 0.05)
+    return np.asarray(found)
+
 
 def spectrum(signal: np.ndarray, lesion: Lesion) -> list[float]:
-    """SD of each band inside, over the mean; blurs know the lesion alone."""
-    weight = lesion.filled.astype(float)
+    """SD of each band inside, over the mean."""
     inside = lesion.depth_mm > INSIDE_MM
-
-    def blurred(sigma: float) -> np.ndarray:
-        share = ndimage.gaussian_filter(weight, sigma)
-        found = ndimage.gaussian_filter(signal * weight, sigma) / np.maximum(share, 0.05)
-        return np.asarray(found)
-
-    levels = [blurred(sigma) for sigma in BLURS_MM]
+    levels = [blurred(signal, lesion, sigma) for sigma in BLURS_MM]
     mean = float(signal[inside].mean())
     return [
         float((finer - coarser)[inside].std()) / mean
@@ -47,16 +60,52 @@ def spectrum(signal: np.ndarray, lesion: Lesion) -> list[float]:
     ]
 
 
-def medians(slices: Iterable[TumorSlice]) -> tuple[int, np.ndarray]:
-    """How many tumors were measured, and the medians, shape `(3, bands)`."""
-    found = []
+def shells(signal: np.ndarray, lesion: Lesion) -> list[float]:
+    """Levels of the outer millimetres over the level deeper inside; NaN of a thin lesion."""
+    deep = lesion.depth_mm > SHELLS_MM[-1]
+    middle = float(signal[deep].mean()) if deep.sum() >= FEWEST / 3 else math.nan
+    depth = lesion.depth_mm
+    return [
+        float(signal[(depth > low) & (depth <= high)].mean()) / middle
+        for low, high in itertools.pairwise(SHELLS_MM)
+    ]
+
+
+def tails(signal: np.ndarray, lesion: Lesion) -> list[float]:
+    """Skewness of all that varies, of its coarse part and of the fine one, and kurtosis."""
+    inside = lesion.filled & (lesion.depth_mm > BELOW_EDGE_MM)
+    coarse = blurred(signal, lesion, COARSE_MM)
+    parts = (signal, coarse, signal - coarse)
+    kurtosis = float(stats.kurtosis(signal[inside], fisher=False))
+    return [*(float(stats.skew(part[inside])) for part in parts), kurtosis]
+
+
+def together(pre: np.ndarray, post: np.ndarray, lesion: Lesion) -> list[float]:
+    """Correlation of pre and post, of the coarse parts and of the fine ones."""
+    inside = lesion.filled & (lesion.depth_mm > BELOW_EDGE_MM)
+    coarse = [blurred(signal, lesion, COARSE_MM) for signal in (pre, post)]
+    fine = [pre - coarse[0], post - coarse[1]]
+    return [float(np.corrcoef(a[inside], b[inside])[0, 1]) for a, b in (coarse, fine)]
+
+
+def medians(slices: Iterable[TumorSlice]) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """How many tumors were measured, and medians of what is printed.
+
+    Returns:
+        The count; bands, shape `(3, bands)`; shells and tails of pre and post, shape
+        `(2, shells + 4)`; correlations, shape `(2,)`.
+    """
+    bands, further, both = [], [], []
     for slice_ in slices:
         lesion = find_lesion(slice_)
         if lesion is None or (lesion.depth_mm > INSIDE_MM).sum() < FEWEST:
             continue
         pre, post = slice_.image.astype(np.float64)
-        found.append([spectrum(signal, lesion) for signal in (pre, post, post - pre)])
-    return len(found), np.median(np.array(found), axis=0)
+        bands.append([spectrum(signal, lesion) for signal in (pre, post, post - pre)])
+        further.append([shells(s, lesion) + tails(s, lesion) for s in (pre, post)])
+        both.append(together(pre, post, lesion))
+    found = (np.nanmedian(np.array(part), axis=0) for part in (bands, further, both))
+    return (len(bands), *found)  # type: ignore[return-value]
 
 
 def main() -> None:
@@ -68,14 +117,22 @@ def main() -> None:
     options = parser.parse_args()
     if not options.folder:
         parser.error("name the folder of real slices, or set SYNBT_REAL_SLICES")
-    made = phantom_slices({"own": own, "painted": painter(options.weights)}, options.n, SMALL_FIELD)
+    painted = painter(TumorSynthesizer(options.weights), alone=True)
+    made = phantom_slices({"own": own, "painted": painted}, options.n, SMALL_FIELD)
     bands = [f"{low:g}-{high:g} mm" for low, high in itertools.pairwise(BLURS_MM)]
+    depths = [f"{low:g}-{high:g} mm deep" for low, high in itertools.pairwise(SHELLS_MM)]
     rows = [["", "n", "channel", *bands]]
+    ways = ["skewness", "coarse", "fine", "kurtosis", "pre with post: coarse", "fine"]
+    others = [["", "channel", *depths, *ways]]
     for name, slices in {"patients": read_png_folder(options.folder), **made}.items():
-        count, found = medians(slices)
-        for channel, values in zip(("pre", "post", "difference"), found, strict=True):
+        count, varied, further, both = medians(slices)
+        for channel, values in zip(CHANNELS, varied, strict=True):
             rows.append([name, str(count), channel, *(f"{v:.3f}" for v in values)])
+        for channel, values in zip(CHANNELS[:2], further, strict=True):
+            with_post = [f"{v:.2f}" for v in both] if channel == "pre" else ["", ""]
+            others.append([name, channel, *(f"{v:.2f}" for v in values), *with_post])
     print(to_markdown(rows))
+    print(to_markdown(others))
 
 
 if __name__ == "__main__":
