@@ -169,9 +169,10 @@ def fetch_source(base: Environment, folder: Path, release: str) -> Path:
         what = ("--no-deps", "--no-build-isolation", "--no-binary", ":all:")
         base.pip(f"fetch-{release}", "download", *what, f"nnunetv2=={release}", "-d", folder)
         with tarfile.open(folder / f"nnunetv2-{release}.tar.gz") as archive:
-            archive.extractall(
-                folder, **({"filter": "data"} if sys.version_info >= (3, 12) else {})
-            )
+            if sys.version_info >= (3, 12):
+                archive.extractall(folder, filter="data")
+            else:
+                archive.extractall(folder)
     return source
 
 

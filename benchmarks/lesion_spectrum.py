@@ -25,7 +25,7 @@ from scipy import ndimage, stats
 from synbt_aug import TumorSynthesizer
 from synbt_aug.evaluate.slices import TumorSlice, read_png_folder
 from synbt_aug.evaluate.slices.lesion import Lesion, find_lesion
-from synbt_aug.evaluate.slices.table import to_markdown
+from synbt_aug.evaluate.slices.table import Rows, to_markdown
 
 BLURS_MM = (0.35, 0.8, 1.6, 3.2, 6.4)
 
@@ -104,8 +104,10 @@ def medians(slices: Iterable[TumorSlice]) -> tuple[int, np.ndarray, np.ndarray, 
         bands.append([spectrum(signal, lesion) for signal in (pre, post, post - pre)])
         further.append([shells(s, lesion) + tails(s, lesion) for s in (pre, post)])
         both.append(together(pre, post, lesion))
-    found = (np.nanmedian(np.array(part), axis=0) for part in (bands, further, both))
-    return (len(bands), *found)  # type: ignore[return-value]
+    varied, inside, paired = (
+        np.nanmedian(np.array(part), axis=0) for part in (bands, further, both)
+    )
+    return len(bands), varied, inside, paired
 
 
 def main() -> None:
@@ -121,16 +123,16 @@ def main() -> None:
     made = phantom_slices({"own": own, "painted": painted}, options.n, SMALL_FIELD)
     bands = [f"{low:g}-{high:g} mm" for low, high in itertools.pairwise(BLURS_MM)]
     depths = [f"{low:g}-{high:g} mm deep" for low, high in itertools.pairwise(SHELLS_MM)]
-    rows = [["", "n", "channel", *bands]]
+    rows: Rows = [("", "n", "channel", *bands)]
     ways = ["skewness", "coarse", "fine", "kurtosis", "pre with post: coarse", "fine"]
-    others = [["", "channel", *depths, *ways]]
+    others: Rows = [("", "channel", *depths, *ways)]
     for name, slices in {"patients": read_png_folder(options.folder), **made}.items():
         count, varied, further, both = medians(slices)
         for channel, values in zip(CHANNELS, varied, strict=True):
-            rows.append([name, str(count), channel, *(f"{v:.3f}" for v in values)])
+            rows.append((name, str(count), channel, *(f"{v:.3f}" for v in values)))
         for channel, values in zip(CHANNELS[:2], further, strict=True):
             with_post = [f"{v:.2f}" for v in both] if channel == "pre" else ["", ""]
-            others.append([name, channel, *(f"{v:.2f}" for v in values), *with_post])
+            others.append((name, channel, *(f"{v:.2f}" for v in values), *with_post))
     print(to_markdown(rows))
     print(to_markdown(others))
 

@@ -11,6 +11,7 @@ cutting them to their boxes; what torch takes to launch is not in it. A minute o
 
 from __future__ import annotations
 
+import argparse
 import copy
 import statistics
 import sys
@@ -51,6 +52,7 @@ ROUNDS = 20
 
 def main() -> None:
     """Decide, count, time and print."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     painter = TumorSynthesizer(precision="fp32")
     hosts = [patch_of(FIRST_SEED + k) for k in range(len(DIAMETERS))]
     plans = [decided(painter, *one) for one in zip(hosts, DIAMETERS, strict=True)]
@@ -99,13 +101,15 @@ def count(painter: TumorSynthesizer, hosts: Sequence[Host], plans: Sequence[Samp
         codec = there.put_module(copy.deepcopy(weights.autoencoder))
         denoiser = there.put_module(copy.deepcopy(weights.denoiser))
         for part in (codec.encoder, codec.decoder, denoiser):
-            part.register_forward_pre_hook(lambda *_: networks.subtract(launches=there.launches))  # type: ignore[operator, union-attr]
-            part.register_forward_hook(lambda *_: networks.update(launches=there.launches))  # type: ignore[operator, union-attr]
+            part.register_forward_pre_hook(
+                lambda *_: networks.subtract({"launches": there.launches})
+            )
+            part.register_forward_hook(lambda *_: networks.update({"launches": there.launches}))
         painter.device = FAR
         margin = painter.texture.hole_margin_mm
         painter.texture = TumorInpainter(
-            codec,  # type: ignore[arg-type]
-            denoiser,  # type: ignore[arg-type]
+            codec,
+            denoiser,
             weights.schedule,
             hole_margin_mm=margin,
             steps=DEFAULT_STEPS,

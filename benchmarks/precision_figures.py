@@ -25,6 +25,7 @@ from synbt_aug.volume import Synthesis
 
 def range_of(result: Synthesis) -> torch.Tensor:
     """Reference range of each channel, shape `(2, 1)`."""
+    assert result.recipe is not None
     low, high = (torch.tensor(result.recipe["reference"][name]) for name in ("low", "high"))
     return (high - low).view(2, 1)
 
@@ -39,7 +40,8 @@ def main() -> None:
     differ: dict[str, list[list[float]]] = defaultdict(list)
     looks: dict[str, list[dict[str, float]]] = defaultdict(list)
     seconds: dict[str, float] = defaultdict(float)
-    painted, labels_alike = defaultdict(int), 0
+    painted: dict[str, int] = defaultdict(int)
+    labels_alike = 0
     for k in range(options.phantoms):
         phantom = make_phantom(1_170_000 + k, PhantomSettings(with_tumor=False))
         volume = BreastVolume(
@@ -55,6 +57,7 @@ def main() -> None:
         if not (exact.painted and fast.painted):
             continue
         other_draw = copy.deepcopy(exact.recipe)
+        assert other_draw is not None
         for tumor in other_draw["tumors"]:
             tumor["noise_seed"] += 1
         found["another draw"] = painters["fp32"].replay(volume, other_draw)

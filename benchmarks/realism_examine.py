@@ -29,7 +29,7 @@ from realism_phantoms import (
 from torch import Tensor
 
 from synbt_aug import BreastVolume, TumorSynthesizer
-from synbt_aug.evaluate.realism.codecs import BlockPCA, by_codec, by_gaussian, by_pooling
+from synbt_aug.evaluate.realism.codecs import BlockPCA, Coding, by_codec, by_gaussian, by_pooling
 from synbt_aug.evaluate.realism.control import ask, drawn_appearances, paint_often, range_of
 from synbt_aug.evaluate.realism.pictures import compared_picture
 from synbt_aug.evaluate.realism.reconstruction import measure_reconstruction
@@ -148,7 +148,7 @@ def _deep(
         "gland": breast & (labels == TissueLabel.GLAND) & ~volume.tumor,
         "tumor": volume.tumor,
     }
-    codings = {
+    codings: dict[str, Coding] = {
         "codec": by_codec(codec),
         "codec without its codebook": by_codec(codec, quantized=False),
         "Gaussian 1 mm": by_gaussian(),
@@ -183,7 +183,8 @@ def _deep(
         part = tuple(slice(64 * c, 64 * c + 64) for c in corner)
         cells = tuple(slice(16 * c, 16 * c + 16) for c in corner)
         with torch.no_grad():
-            apart[(slice(None), *part)] = codec.decode(z_q[(..., *cells)])[0].cpu()
+            decoded = codec.decode(z_q[(slice(None), slice(None), *cells)])[0]
+        apart[(slice(None), *part)] = decoded.cpu()
     found["seam, patch by patch"] = seam_energy(apart - q, 64, where=inside)
     middle = q.shape[3] // 2
     shown = {"input": q[1], "decoded patch by patch": apart[1], "decoded whole": whole[1]}

@@ -80,8 +80,8 @@ def examined(
             todo.append(work)
         else:
             yield there
-    work = partial(examine, options=options, pca=pca, device=device)
-    with closing(each_done(work, todo, workers)) as done:
+    measure = partial(examine, options=options, pca=pca, device=device)
+    with closing(each_done(measure, todo, workers)) as done:
         for _, figures in done:
             yield figures
 

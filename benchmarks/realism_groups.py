@@ -32,19 +32,19 @@ def codec_groups(found: list[dict[str, Any]], codebook: int) -> tuple[list[Group
     for region, target in (("breast", "breast psnr"), ("tumor", "tumor psnr")):
         for channel in ("pre", "post"):
             if seen := row("codec", region, channel, "noise-free"):
-                words = f"{region}, {channel}, against the noise-free phantom"
-                figures.append(Figure(words, seen.psnr_db, TARGETS[target], unit="dB"))
+                name = f"{region}, {channel}, against the noise-free phantom"
+                figures.append(Figure(name, seen.psnr_db, TARGETS[target], unit="dB"))
     for channel in ("pre", "post"):
         if seen := row("codec", "tumor", channel, "noise-free"):
-            words = f"bias of tumors, {channel}, reference ranges"
-            figures.append(Figure(words, seen.bias, TARGETS["tumor bias"], digits=3))
+            name = f"bias of tumors, {channel}, reference ranges"
+            figures.append(Figure(name, seen.bias, TARGETS["tumor bias"], digits=3))
     for channel in ("pre", "post"):
         ours = row("codec", "breast", channel, "input")
         blur = row("Gaussian 1 mm", "breast", channel, "input")
         if ours and blur:
-            words = f"breast, {channel}, against noisy input: above the Gaussian"
+            name = f"breast, {channel}, against noisy input: above the Gaussian"
             ahead = ours.psnr_db - blur.psnr_db
-            figures.append(Figure(words, ahead, TARGETS["over gaussian"], unit="dB", digits=3))
+            figures.append(Figure(name, ahead, TARGETS["over gaussian"], unit="dB", digits=3))
     groups = [
         Group(
             "Reconstruction",

@@ -119,14 +119,14 @@ def segmenter(device: str) -> OneScan:
 def painter(texture: str, options: Options, device: str) -> TumorSynthesizer:
     """One for each process."""
     with_bank = options.bank if texture == "copy_paste" else None
-    settings = {"steps": options.steps, "guidance": options.guidance}
     return TumorSynthesizer(
         options.weights,
         bank=with_bank,
         texture=texture,
         device=device,
         tissue=segmenter(device),
-        **settings,
+        steps=options.steps,
+        guidance=options.guidance,
     )
 
 

@@ -50,7 +50,9 @@ from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
 from synbt_aug.tumor.appearance import Appearance, measure_appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.fringe import courses_of, draw_fringe, joined
+from synbt_aug.tumor.fringe import draw_fringe
+from synbt_aug.tumor.fringe_courses import courses_of
+from synbt_aug.tumor.fringe_shape import joined
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.placement import draw_pose
 from synbt_aug.tumor.pose import Pose

@@ -117,10 +117,10 @@ def main() -> None:
     real = np.array(found["real"])
     print("| sites | tumors | level around, pre / post | KS, pre / post |\n|---|---|---|---|")
     for name, rows in found.items():
-        values = np.array(rows)
-        middle = " / ".join(f"{x:.2f}" for x in np.median(values, 0))
-        far = " / ".join(f"{ks_2samp(real[:, c], values[:, c]).statistic:.2f}" for c in (0, 1))
-        print(f"| {name} | {len(values)} | {middle} | {'' if name == 'real' else far} |")
+        own = np.array(rows)
+        middle = " / ".join(f"{x:.2f}" for x in np.median(own, 0))
+        far = " / ".join(f"{ks_2samp(real[:, c], own[:, c]).statistic:.2f}" for c in (0, 1))
+        print(f"| {name} | {len(own)} | {middle} | {'' if name == 'real' else far} |")
 
 
 if __name__ == "__main__":

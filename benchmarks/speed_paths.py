@@ -30,6 +30,7 @@ from synbt_aug.runner import Painter
 from synbt_aug.support.graphs import Graphs, launch_by_launch
 from synbt_aug.texture import TumorInpainter
 from synbt_aug.tumor.wish import Wish
+from synbt_aug.weights import Weights
 
 VOLUME = (128, 192, 192)
 PAPER_STEPS = 10
@@ -69,9 +70,8 @@ def networks_of(painter: TumorSynthesizer) -> tuple[VQVAE, Denoiser]:
 
 def without_numbers(painter: TumorSynthesizer) -> tuple[VQVAE, Denoiser]:
     """Networks of the same shapes in float32 that calculate nothing: to count operations."""
-    return tuple(  # type: ignore[return-value]
-        copy.deepcopy(net).float().to("meta") for net in networks_of(painter)
-    )
+    codec, denoiser = copy.deepcopy(networks_of(painter))
+    return codec.float().to("meta"), denoiser.float().to("meta")
 
 
 class WholeVolume:
@@ -135,16 +135,16 @@ def launches_without_gpu(painter: TumorSynthesizer, host: Host, plans: Sequence[
     from pretend_graphs import pretend_graphs
 
     weights, texture = painter.weights, painter.texture
-    assert isinstance(texture, TumorInpainter)
+    assert isinstance(texture, TumorInpainter) and isinstance(weights, Weights)
     there_host = Host.of(copy.copy(host.volume), host.reference)
     hosts = [there_host] * len(plans)
     with PretendAccelerator() as there:
         graphs = isinstance(painter.runs, Graphs)
         runs = pretend_graphs(there) if graphs else launch_by_launch
         inpainter = TumorInpainter(
-            there.put_module(copy.deepcopy(weights.autoencoder)),  # type: ignore[arg-type, union-attr]
-            there.put_module(copy.deepcopy(weights.denoiser)),  # type: ignore[arg-type, union-attr]
-            weights.schedule,  # type: ignore[union-attr]
+            there.put_module(copy.deepcopy(weights.autoencoder)),
+            there.put_module(copy.deepcopy(weights.denoiser)),
+            weights.schedule,
             hole_margin_mm=texture.hole_margin_mm,
             steps=texture.steps,
             precision="fp32",

@@ -150,11 +150,11 @@ def main() -> None:
     print("|---|---|---|---|")
     for row in rows:
         low, high = row["interval"]
-        more = "" if row["steps"] == given.steps[0] else (
+        gained = "" if row["steps"] == given.steps[0] else (
             f"{row['more']:+.3f} ({row['more_interval'][0]:+.3f} to {row['more_interval'][1]:+.3f})"
         )  # fmt: skip
         print(
-            f"| {row['steps']} | {row['auc']:.3f} ({low:.3f} to {high:.3f}) | {more} | "
+            f"| {row['steps']} | {row['auc']:.3f} ({low:.3f} to {high:.3f}) | {gained} | "
             f"{row['ks']:.3f} |"
         )
 

@@ -58,12 +58,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def configuration_of(given: argparse.Namespace) -> Configuration:
     names = ("labelled", "validation", "test", "extra", "epochs", "steps_per_epoch", "painting")
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
-    chosen = dataclasses.replace(SIZES[given.size], **asked)
     for part in ("own", "tuned"):
         steps = getattr(given, f"{part}_steps")
         if steps is not None:
-            chosen = dataclasses.replace(chosen, **{part: Training(*steps)})
-    return chosen
+            asked[part] = Training(*steps)
+    return dataclasses.replace(SIZES[given.size], **asked)
 
 
 def write_table(folder: Path, configuration: Configuration) -> Path | None:

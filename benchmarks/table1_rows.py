@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from synbt_aug.train.segmentation_synthetic import SyntheticPlan
 
@@ -43,12 +44,12 @@ class Method:
         """Whether weights must be trained for it; nothing paints with chance zero."""
         return self.generator is not None and self.plan().paints
 
-    def plan(self, **injection: object) -> SyntheticPlan:
+    def plan(self, **injection: Any) -> SyntheticPlan:
         from synbt_aug.settings.injection import InjectionSettings
 
         if self.steps is not None:
             injection["steps"] = self.steps
-        settings = InjectionSettings(**injection)  # type: ignore[arg-type]
+        settings = InjectionSettings(**injection)
         return SyntheticPlan(self.texture, self.mode, self.probability, settings)
 
 

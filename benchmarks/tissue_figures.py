@@ -91,16 +91,18 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     segmenter = load_segmenter(chosen.segmenter)
-    fine, coarse = defaultdict(list), defaultdict(list)
+    fine: dict[tuple[str, str], list[float]] = defaultdict(list)
+    coarse: dict[tuple[str, str], list[float]] = defaultdict(list)
     bound = "best threshold"
-    seconds, rows = [], []
+    seconds: list[float] = []
+    rows: list[np.ndarray] = []
     for seed in range(chosen.first, chosen.first + chosen.n):
         name, settings = list(PROTOCOLS.items())[seed % len(PROTOCOLS)]
         phantom = make_phantom(seed, settings)
         scan = phantom.post[0] if name.endswith("after contrast") else phantom.pre
         rng = np.random.default_rng(seed)
         order = list(permutations(range(3)))[rng.integers(6)]
-        flips = [axis for axis in range(3) if rng.random() < 0.5]
+        flips = tuple(axis for axis in range(3) if rng.random() < 0.5)
         scan, truth = (
             torch.from_numpy(np.flip(volume.transpose(order), flips).copy())
             for volume in (scan.astype(np.float32), tissue_labels(phantom.labels, phantom.breast))

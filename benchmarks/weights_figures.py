@@ -23,6 +23,7 @@ from synbt_aug.evaluate.realism.repaint import inpainter_of
 from synbt_aug.grid.mask import gaussian
 from synbt_aug.phantom import Phantom, make_phantom
 from synbt_aug.signal.intensity import IntensityReference, measure_reference, to_linear, to_model
+from synbt_aug.weights import Weights
 
 FIRST_SEED = 1_000_000
 
@@ -43,7 +44,9 @@ def stack(phantom: Phantom, clean: bool = False) -> Tensor:
 
 def reconstruct(synthesizer: TumorSynthesizer, q: Tensor) -> Tensor:
     """Through encoder, codebook and decoder in one pass; sides are cut to multiples of 4."""
-    autoencoder = synthesizer.weights.autoencoder
+    weights = synthesizer.weights
+    assert isinstance(weights, Weights)
+    autoencoder = weights.autoencoder
     z, _ = autoencoder.quantize(autoencoder.encode(q[None]))
     return autoencoder.decode(z)[0]
 

@@ -105,7 +105,7 @@ def main() -> None:
             post = batch["post"]["data"][0]
             first = first or time.perf_counter()
             painted += not any(torch.equal(post, image) for image in plain)
-            seen.add(hashlib.sha256(np.ascontiguousarray(post.numpy())).hexdigest())
+            seen.add(hashlib.sha256(np.ascontiguousarray(post.numpy()).data).hexdigest())
             if number % max(1, options.samples // 10) == 0 or number == options.samples - 1:
                 workers = [p.pid for p in multiprocessing.active_children() if p.pid]
                 resident, shared = memory_mb(workers, "Rss"), memory_mb(workers, "Pss")
