@@ -139,7 +139,7 @@ def count(painter: TumorSynthesizer, hosts: Sequence[Host], plans: Sequence[Samp
 
 def cpu_seconds(plans: Sequence[Plan]) -> float:
     """Of what stays on the CPU: median of some rounds, after the first."""
-    size = 2**22
+    size = 2**23
     packed = [pack(SamplePlans((plan,)), size) for plan in plans]
     taken = []
     for _ in range(ROUNDS + 1):

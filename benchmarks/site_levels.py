@@ -114,6 +114,8 @@ def main() -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + given.n):
         for name, values in measure(seed, bank).items():
             found[name] += values
+    if not found["real"]:
+        raise SystemExit(f"None of {given.n} phantoms has a lesion to measure. Ask for more: -n N.")
     real = np.array(found["real"])
     print("| sites | tumors | level around, pre / post | KS, pre / post |\n|---|---|---|---|")
     for name, rows in found.items():
