@@ -93,7 +93,7 @@ def test_a_recipe_paints_there_what_it_paints_here() -> None:
 
 
 def test_the_same_call_gives_the_same_voxels_there() -> None:
-    first, second = (painter(PLACE)(there(), seed=5, diameter_mm=14.0) for _ in range(2))
+    first, second = (painter(PLACE)(there(), seed=7, diameter_mm=14.0) for _ in range(2))
     assert first.painted and torch.equal(first.image, second.image)
 
 

@@ -24,10 +24,9 @@ def ground(blocked: Tensor | None = None, spacing: Spacing = (1.0, 1.0, 1.0)) ->
     return ground_of(Host.of(BreastVolume(volume.image, spacing, forbidden=blocked)))
 
 
-def planned(where: Ground, *wishes: Wish) -> SamplePlans:
-    return SamplePlans(
-        decide_all(where, wishes, small_bank(), 2.0, seeded(1), fringe=False), seed=1
-    )
+def planned(where: Ground, *wishes: Wish, fringe: bool = False) -> SamplePlans:
+    things = decide_all(where, wishes, small_bank(), 2.0, seeded(1), fringe=fringe)
+    return SamplePlans(things, seed=1)
 
 
 def no_shape(recipe: TumorRecipe) -> LabelShape:
@@ -40,16 +39,19 @@ def assert_same(one: Plan | LeftOut, other: Plan | LeftOut) -> None:
     assert (one.satellite, one.shift_mm) == (other.satellite, other.shift_mm)
     assert torch.equal(one.label.distance, other.label.distance)
     assert torch.equal(one.label.depth, other.label.depth)
+    assert torch.equal(one.label.labelled, other.label.labelled)
     assert one.label.radius_mm == other.label.radius_mm
     assert (one.free is None) == (other.free is None)
     if one.free is not None and other.free is not None:
         assert torch.equal(one.free, other.free)
 
 
+@pytest.mark.parametrize("fringe", [False, True])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 1.0, 2.5)])
-def test_plans_come_out_as_they_went_in(spacing: Spacing) -> None:
+def test_plans_come_out_as_they_went_in(spacing: Spacing, fringe: bool) -> None:
     group = Wish(diameter_mm=12.0, group=True)
-    plans = planned(ground(spacing=spacing), group, Wish("distractor"), Wish(diameter_mm=80.0))
+    wishes = (group, Wish("distractor"), Wish(diameter_mm=80.0))
+    plans = planned(ground(spacing=spacing), *wishes, fringe=fringe)
     assert len(plans.plans) >= 3 and isinstance(plans.things[-1], LeftOut)
     packed = pack(plans, 2**23)
     assert packed.shape == (2**23,) and packed.dtype == torch.uint8

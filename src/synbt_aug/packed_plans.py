@@ -20,7 +20,7 @@ from torch import Tensor
 from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.errors import FAILURES, failure_reason
 from synbt_aug.sample_plans import SamplePlans
-from synbt_aug.tumor.label_shape import FARTHEST_MM, LEAST_DEPTH_MM, OUTLINE_MM, LabelShape
+from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 
 #: Length of the JSON line, which comes first.
@@ -103,9 +103,8 @@ def _content(plans: SamplePlans, shaped: list[int]) -> bytes:
             box = one.label.boxes()[0]
             values["box"] = [[s.start, s.stop] for s in box]
             values["radius_mm"] = one.label.radius_mm
-            values["outline"] = one.label.outline is not None
-            for field, _ in one.label.fields():
-                arrays.append(field[(0, *box)].numpy())
+            values["outside"] = [numbers[0] for numbers in one.label.outside()]
+            arrays += [field[(0, *box)].numpy() for field in one.label.fields()]
         things.append(values)
     rest = {"seed": plans.seed, "why_not": plans.why_not, "passed_on": plans.passed_on}
     line = json.dumps({"things": things, **rest}).encode()
@@ -139,9 +138,9 @@ def _thing(
 def _shape(values: Mapping[str, Any], recipe: TumorRecipe, arrays: _Arrays) -> LabelShape:
     d, h, w = (slice(start, stop) for start, stop in values["box"])
     size = [s.stop - s.start for s in (d, h, w)]
-    kinds = [(FARTHEST_MM, np.float32), (LEAST_DEPTH_MM, np.float32), (OUTLINE_MM, np.float16)]
     fields = []
-    for outside, kind in kinds[: 3 if values["outline"] else 2]:
+    # Distance, depth and outline, the last one where there is one.
+    for outside, kind in zip(values["outside"], (np.float32, np.float32, np.float16)):
         inside = torch.from_numpy(arrays.next(kind, int(np.prod(size))).copy()).view(size)
         field = torch.full((1, *recipe.window.shape), outside, dtype=inside.dtype)
         field[0, d, h, w] = inside

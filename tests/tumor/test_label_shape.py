@@ -37,3 +37,37 @@ def test_shapes_are_joined_in_their_order() -> None:
     both = LabelShape.join([one, two])
     assert both.radius_mm == one.radius_mm + two.radius_mm
     assert torch.equal(both.depth[1:], two.depth) and torch.equal(both.distance[:1], one.distance)
+
+
+def cut_off(side: int, radius: int, farthest: float) -> torch.Tensor:
+    distance = signed_distance_mm(ball(side, radius), limit_mm=20)
+    return distance.clamp_max(farthest)
+
+
+@pytest.mark.parametrize("outlined", [False, True])
+@pytest.mark.parametrize("farthest", [3.2, 5.1, 12.0])
+def test_what_travels_is_what_lies_near_wherever_distances_are_cut_off(
+    farthest: float, outlined: bool
+) -> None:
+    distance = cut_off(64, 8, farthest)
+    outline = (distance - 0.3).clamp_max(3.0) if outlined else None
+    shape = LabelShape.of(distance, outline)
+    (box,) = shape.boxes()
+    # As far as the depth, or distances that reach farther.
+    reach = 8 + max(8, min(farthest, 10))
+    assert all(s.stop - s.start <= 2 * reach + 2 for s in box)
+    for field, (far,) in zip(shape.fields(), shape.outside(), strict=True):
+        beyond = torch.ones(64, 64, 64, dtype=torch.bool)
+        beyond[box] = False
+        assert bool((field[0][beyond] == far).all())
+
+
+def test_in_a_larger_window_no_more_travels() -> None:
+    distance = cut_off(48, 6, 5.2)
+    shape = LabelShape.of(distance, distance - 0.3)
+    (own,) = shape.boxes()
+    place = (slice(8, 56), slice(0, 48), slice(32, 80))
+    (there,) = shape.laid_out(place, (80, 64, 80)).boxes()
+    assert [(s.start - p.start, s.stop - p.start) for s, p in zip(there, place, strict=True)] == [
+        (s.start, s.stop) for s in own
+    ]

@@ -92,33 +92,52 @@ class LabelShape:
             moved = [self.distance.to(device), self.depth.to(device)]
             return LabelShape(moved[0], moved[1], self.radius_mm, outline)
         moved, boxes = [], self.boxes()
-        for values, outside in self.fields():
-            there = torch.full(values.shape, outside, dtype=values.dtype, device=device)
-            for row, box in enumerate(boxes):
+        for values, outside in zip(self.fields(), self.outside(), strict=True):
+            there = torch.empty(values.shape, dtype=values.dtype, device=device)
+            for row, (box, number) in enumerate(zip(boxes, outside, strict=True)):
+                there[row].fill_(number)
                 there[(row, *box)] = sent(values[(row, *box)], device)
             moved.append(there)
         return LabelShape(moved[0], moved[1], self.radius_mm, *moved[2:])
 
-    def fields(self) -> list[tuple[Tensor, float]]:
-        """Distance, depth and outline, the last one where there is one, with what is outside."""
-        fields = [(self.distance, FARTHEST_MM), (self.depth, LEAST_DEPTH_MM)]
-        return fields if self.outline is None else [*fields, (self.outline, OUTLINE_MM)]
+    def fields(self) -> list[Tensor]:
+        """Distance, depth and outline, the last one where there is one."""
+        return [self.distance, self.depth, *(() if self.outline is None else (self.outline,))]
+
+    def outside(self) -> list[list[float]]:
+        """What each of the fields is farthest outside, a number a row; on the CPU.
+
+        Shapes cut their distances off at the limit that they need, each at its own.
+        """
+        far = [self.distance.flatten(1).amax(1), self.depth.flatten(1).amin(1)]
+        if self.outline is not None:
+            far.append(self.outline.flatten(1).amax(1))
+        return [numbers.tolist() for numbers in far]
 
     def boxes(self) -> list[tuple[slice, slice, slice]]:
         """The part of each window beyond which everything is farthest outside; on the CPU."""
-        shaped = (self.distance < FARTHEST_MM) | (self.depth > LEAST_DEPTH_MM)
-        if self.outline is not None:
-            shaped |= self.outline < OUTLINE_MM
-        return [_box_of(near) for near in shaped]
+        boxes = []
+        for row, far in enumerate(zip(*self.outside(), strict=True)):
+            shaped = [f[row] != number for f, number in zip(self.fields(), far, strict=True)]
+            boxes.append(_box_of(torch.stack(shaped).any(0)))
+        return boxes
 
     def laid_out(self, place: Sequence[slice], shape: Shape) -> LabelShape:
-        """The same inside larger windows.
+        """The same inside larger windows; on the CPU.
 
         Args:
             place: Of the windows in the larger ones.
             shape: Of the larger ones.
         """
-        fields = [widened(values, place, shape, outside) for values, outside in self.fields()]
+        distance, _, *outline = self.outside()
+        # A small window ends before the depth does.
+        ends = [distance, [LEAST_DEPTH_MM] * len(distance), *outline]
+        fields = [
+            torch.stack(
+                [widened(row, place, shape, far) for row, far in zip(field, end, strict=True)]
+            )
+            for field, end in zip(self.fields(), ends, strict=True)
+        ]
         return LabelShape(fields[0], fields[1], self.radius_mm, *fields[2:])
 
     def within(self, free: Tensor) -> LabelShape:
