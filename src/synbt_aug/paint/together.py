@@ -18,7 +18,6 @@ import torch
 from synbt_aug.decide.plan import Plan
 from synbt_aug.grid.joint_window import enlarged, joint_shape, place_in, region_place, widened
 from synbt_aug.host import Host
-from synbt_aug.tumor.label_shape import LabelShape
 
 #: Window voxels that go through the networks together on a CPU: 8 windows of 64 mm, or 1 of
 #: 128 mm. The decoder's widest layer holds 32 floats a voxel, twice: .5 GB.
@@ -83,11 +82,10 @@ def laid_out(plan: Plan) -> Plan:
     place = place_in(own, larger)
     assert place is not None, "a recipe is looked at when it is read"
     label, free, signal = plan.label, plan.free, plan.signal
-    fields = [widened(field, place, larger.shape, outside) for field, outside in label.fields()]
     return replace(
         plan,
         recipe=replace(plan.recipe, window=larger, painted_in=None),
-        label=LabelShape(fields[0], fields[1], label.radius_mm, *fields[2:]),
+        label=label.laid_out(place, larger.shape),
         # Nothing beyond the plan's own window is written to.
         free=None
         if free is None
