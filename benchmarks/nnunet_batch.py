@@ -148,7 +148,7 @@ def cpu_seconds(plans: Sequence[Plan]) -> float:
         laid = [laid_out(plan) for plan in joined(found)]
         label = LabelShape.join([plan.label for plan in laid])
         for row, box in enumerate(label.boxes()):
-            for values, _ in label.fields():
+            for values in label.fields():
                 values[(row, *box)].contiguous()
         taken.append(time.process_time() - begin)
     return statistics.median(taken[1:])
