@@ -29,8 +29,8 @@ IN_PRE_WITH_POST = (0.025, 0.05, 0.06, 0.07)
 IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 
 #: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
-#: blur of the field that it follows, in mm. Even detail looks like a sponge, and its kurtosis in post
-#: is below that of patients; much stronger patches look like pepper.
+#: blur of the field that it follows, in mm. Even detail looks like a sponge, with less
+#: kurtosis in post than patients have; much stronger patches look like pepper.
 PATCHINESS, PATCH_MM = 0.45, 3.5
 
 #: A part of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
