@@ -6,6 +6,7 @@ one, into which every generator paints. So both kinds lie in the same scans.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from synbt_aug import BreastVolume, TumorSynthesizer
+from synbt_aug.errors import SynBTError
 from synbt_aug.evaluate.realism.control import drawn_appearances
 from synbt_aug.evaluate.realism.repaint import rebuilt
 from synbt_aug.evaluate.realism.windows import HEALTHY, Windows, cut_windows, join, lesions_of
@@ -196,12 +198,18 @@ def painted_sets(
 
 
 def in_place_windows(scans: Scans, generator: TumorSynthesizer, options: Options) -> list[Windows]:
+    """Tumors in the real ones' masks; none where a mask is too scattered to be painted."""
     own = replace(options, place="own")
-    results = (
-        _painted(generator, scans.free, lesion, scans.seed, k, own)
-        for k, lesion in enumerate(scans.lesions)
-    )
-    return [scans.painted(result) for result in results if result is not None]
+    windows = []
+    for k, lesion in enumerate(scans.lesions):
+        try:
+            result = _painted(generator, scans.free, lesion, scans.seed, k, own)
+        except SynBTError as error:
+            print(f"{scans.name}, lesion {k}: {error}", file=sys.stderr)
+            continue
+        if result is not None:
+            windows.append(scans.painted(result))
+    return windows
 
 
 def null_sets(scans: Scans, generator: TumorSynthesizer) -> dict[str, list[Windows]]:

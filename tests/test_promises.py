@@ -191,7 +191,7 @@ def test_the_label_is_where_the_blend_weighs_at_least_half() -> None:
     assert weight[torch.from_numpy(depth >= 3)].numpy() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_strands_that_a_latent_cell_cannot_hold_are_not_labelled() -> None:
+def test_strands_are_not_labelled_where_a_change_is_added_to_the_host() -> None:
     strand = torch.zeros(breast().shape, dtype=torch.bool)
     strand[36:38, 36:38, 20:52] = True
     result = painter()(breast(), seed=1, tumor_mask=gland_lump() | strand)
@@ -199,6 +199,48 @@ def test_strands_that_a_latent_cell_cannot_hold_are_not_labelled() -> None:
     far = strand & ~ellipsoid(breast().shape, (36, 36, 36), (14, 14, 12))
     assert int(far.sum()) > 20
     assert not bool((result.tumor & far).any())
+
+
+class InPlace(FlatTexture):
+    """Takes the host's place, as the diffusion does."""
+
+    replaces = True
+
+
+def ragged(spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Tensor:
+    """A lump with a strand of 2 mm, teeth, notches and a nodule beside it."""
+    x, y, z = positions_mm(breast(spacing).shape, spacing)
+    mask = gland_lump(spacing)
+    strand = ((x - 36).abs() <= 1) & ((y - 36).abs() <= 1) & ((z - 36).abs() <= 17)
+    teeth = ((x - 36).abs() <= 12) & ((y - 36).abs() <= 1) & ((z - 36).abs() <= 3)
+    notch = ((x - 36).abs() <= 1) & (y > 38) & ((z - 36).abs() <= 1)
+    nodule = (x - 36) ** 2 + (y - 36) ** 2 + (z - 58) ** 2 <= 9
+    return (mask | strand | teeth | nodule) & ~notch
+
+
+def test_a_given_mask_is_the_label_strands_included() -> None:
+    result = painter(InPlace())(breast(), seed=1, tumor_mask=ragged())
+    assert result.painted, result.reason
+    assert torch.equal(result.tumor, ragged())
+    shown = (result.image - breast().image)[1] > 0.2
+    beyond = result.tumor & ~gland_lump()
+    assert int(beyond.sum()) > 150 and float(shown[beyond].float().mean()) > 0.9
+    again = painter(InPlace()).replay(breast(), result.recipe)
+    assert digest(again) == digest(result)
+
+
+@given(spacing=spacings, seed=seeds)
+@examples(8)
+def test_a_given_mask_is_the_label_as_far_as_voxels_tell(
+    spacing: tuple[float, float, float], seed: int
+) -> None:
+    volume, mask = BreastVolume(breast_image(spacing), spacing), ragged(spacing)
+    result = painter(InPlace())(volume, seed=seed, tumor_mask=mask)
+    assert result.painted, result.reason
+    assert abs(int(result.tumor.sum()) / int(mask.sum()) - 1) < 0.06
+    both = 2 * int((result.tumor & mask).sum()) / int(result.tumor.sum() + mask.sum())
+    assert both > 0.8
+    assert_background_is_kept(volume, result)
 
 
 class Half(FlatTexture):

@@ -154,7 +154,9 @@ class TumorSynthesizer:
             appearance: What is not None is asked for; the rest comes with the template.
                 `AppearanceRequest` takes ranges, from which each tumor draws.
             tumor_mask: A shape on the volume's grid, boolean, shape `(D, H, W)`, painted where
-                it is; lesions too far apart for one window are painted one by one.
+                it is and labelled, to the voxel at 1 mm; textures that add to the host leave out
+                what is thinner than 2 to 3 mm. Lesions too far apart for one window are painted
+                one by one.
             kind: "tumor"; "null" to repaint a healthy place as healthy; or "distractor" for
                 something benign without a label, drawn with its shape.
             reference: Intensity references of the case, where the volume is only a part of it; a

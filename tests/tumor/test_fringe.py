@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from analytic import seeded
-from synbt_aug.tumor.fringe import LONGEST_MM, MAX_ROUGH_MM, MAX_STRANDS, Fringe, draw_fringe
+from synbt_aug.tumor.fringe import (
+    LONGEST_MM,
+    MAX_ROUGH_MM,
+    MAX_STRANDS,
+    Fringe,
+    draw_fringe,
+    fringe_of_mask,
+)
 
 MANY = Fringe(
     seed=5,
@@ -49,8 +56,26 @@ def test_json_brings_it_back() -> None:
         {"rough_mm": MAX_ROUGH_MM + 1},
         {"reach_mm": [1.0]},
         {"length_mm": [1.0, 99.0]},
+        {"soft": 1.1},
     ],
 )
 def test_what_no_recipe_holds_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         Fringe.from_dict({**MANY.to_dict(), **change})
+
+
+def test_how_soft_edges_are_is_drawn_for_each_tumor() -> None:
+    drawn = [draw_fringe(20.0, "mass", seeded(k)).soft for k in range(60)]
+    assert min(drawn) < 0.1 and 0.7 < max(drawn) <= 0.8 and len(set(drawn)) > 50
+
+
+def test_nothing_leaves_a_given_mask() -> None:
+    one, other = fringe_of_mask(seeded(1)), fringe_of_mask(seeded(2))
+    assert (one.strands, one.nodules, one.rough_mm) == (0, 0, 0.0)
+    assert one.seed != other.seed and one.soft != other.soft
+
+
+def test_a_recipe_from_before_edges_were_softened_is_as_hard_as_it_was() -> None:
+    values = draw_fringe(20.0, "mass", seeded(3)).to_dict()
+    del values["soft"]
+    assert Fringe.from_dict(values).soft == 0.0

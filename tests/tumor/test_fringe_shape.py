@@ -10,9 +10,10 @@ from scipy import ndimage
 
 from analytic import examples
 from around_a_ball import MANY, body, everywhere, grown
+from synbt_aug.grid.mask import blend_weight
 from synbt_aug.tumor.fringe import Fringe
 from synbt_aug.tumor.fringe_courses import courses_of, within
-from synbt_aug.tumor.fringe_shape import joined
+from synbt_aug.tumor.fringe_shape import joined, softened
 
 
 @given(seed=st.integers(0, 2**31 - 1))
@@ -87,3 +88,23 @@ def test_a_seed_roughens_the_same_way_whatever_else_leaves_the_body() -> None:
     assert torch.equal(bare, again)
     assert torch.equal(smooth, inside)
     assert not torch.equal(bare <= 0, inside <= 0)
+
+
+@given(seed=st.integers(0, 2**31 - 1), soft=st.floats(0.0, 1.0))
+@examples(15)
+def test_a_softer_edge_is_the_same_label_with_a_wider_blend(seed: int, soft: float) -> None:
+    hard = body()
+    soft_edge = softened(hard, Fringe(seed, 0, 0, soft=soft))
+    assert torch.equal(soft_edge <= 0, hard <= 0)
+    assert bool((soft_edge.abs() <= hard.abs()).all())
+    # Nothing from 5/3 mm on, whole from there inward.
+    assert not bool(blend_weight(soft_edge)[hard >= 1.67].any())
+    assert bool((blend_weight(soft_edge)[hard <= -1.67] == 1).all())
+
+
+def test_edges_are_softer_in_parts() -> None:
+    hard = body()
+    near = hard.abs() < 1
+    shares = (softened(hard, Fringe(7, 0, 0, soft=0.5)) / hard)[near]
+    assert float(shares.quantile(0.1)) < 0.7 and float(shares.quantile(0.9)) > 0.85
+    assert torch.equal(softened(hard, Fringe(7, 0, 0)), hard)

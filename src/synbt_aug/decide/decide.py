@@ -6,6 +6,7 @@ anything is painted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from synbt_aug.grid.mask import (
     bounding_box,
     signed_distance_mm,
     smooth_surface,
+    tilted,
 )
 from synbt_aug.grid.window import (
     Window,
@@ -37,9 +39,9 @@ from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import carried_over, lifted
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
-from synbt_aug.tumor.fringe import draw_fringe
+from synbt_aug.tumor.fringe import draw_fringe, fringe_of_mask
 from synbt_aug.tumor.fringe_courses import courses_of, within
-from synbt_aug.tumor.fringe_shape import joined
+from synbt_aug.tumor.fringe_shape import joined, softened
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import (
@@ -66,6 +68,9 @@ REMOVAL_MARGIN_MM = 1.0
 #: of twenty; tumors that were drawn with .43 at most stood out less before contrast than patients'.
 LARGEST_PRE_SHARE = 0.5
 
+#: Of a given mask on another grid than 1 mm: the share of a voxel from which on it is inside.
+_HALF = (0.3, 0.5)
+
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
 FOLLOWS_CURVE = ("tumor", "distractor")
 
@@ -90,8 +95,8 @@ def decide_all(
         bank: Templates.
         hole_margin_mm: Of the texture.
         generator: On the CPU.
-        fringe: Whether strands and nodules leave the bodies of tumors that are posed: for textures
-            that take the host's place.
+        fringe: Whether tumors have more than a body: what leaves it where they are posed, and the
+            teeth and strands of a given mask. For textures that take the host's place.
 
     Returns:
         Plans, and what is left out, in the order in which they are to be painted.
@@ -148,6 +153,8 @@ def decide(
         recipe = _recipe_of_mask(ground, wish, hole_margin_mm, seeds[0])
         if isinstance(recipe, str):
             return recipe
+        if fringe and wish.kind == "tumor":
+            recipe = replace(recipe, fringe=fringe_of_mask(generator))
         recipe = _with_curve(ground, recipe, wish, bank)
         plan = plan_of_recipe(ground, recipe, bank, hole_margin_mm)
     else:
@@ -361,25 +368,42 @@ def plan_of_recipe(
             outline = joined(raster.outline, recipe.fringe, courses)
         return settled(Plan(recipe, LabelShape.of(distance, outline)), ground)
     if recipe.distractor is not None:
-        distance = distractor_distance(recipe.distractor, window.shape)
+        shape = LabelShape.of(distractor_distance(recipe.distractor, window.shape))
     elif recipe.mask is not None:
-        distance = _distance_of_mask(unpack_mask(recipe.mask, ground.shape), recipe)
+        shape = _shape_of_mask(unpack_mask(recipe.mask, ground.shape), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
-    return settled(Plan(recipe, LabelShape.of(distance.cpu())), ground)
+    return settled(Plan(recipe, shape), ground)
 
 
-def _distance_of_mask(mask: Tensor, recipe: TumorRecipe) -> Tensor:
-    inside = cut(mask.to(torch.float32), recipe.window) >= 0.5
+def _reached_by(values: Tensor, count: int) -> float:
+    """The value that so many reach, or all or one of them."""
+    rank = min(max(values.numel() - count + 1, 1), values.numel())
+    return float(values.flatten().kthvalue(rank).values)
+
+
+def _shape_of_mask(mask: Tensor, recipe: TumorRecipe) -> LabelShape:
+    """A body that a network can paint; with a fringe, in the mask's own surface."""
     # Edge padding is for signal: a mask at the edge of the host ends there.
     d, h, w = mask.shape
-    inside &= inside_host(recipe.window, (d, h, w), mask.device)
+    there = inside_host(recipe.window, (d, h, w), mask.device)
+    share = torch.where(there, cut(mask.to(torch.float32), recipe.window), 0.0)
+    inside = share >= 0.5
+    if recipe.fringe is not None and bool(inside.any()):
+        # Half of a share takes the ends off what is a voxel wide: the volume is the mask's.
+        voxels = round(int(mask.sum()) * math.prod(recipe.window.spacing))
+        low, high = _HALF
+        inside = share >= min(max(_reached_by(share, voxels), low), high)
     if not bool(inside.any()):
         raise SynBTError(
             "The given tumor mask is thinner than a millimetre: nothing is left of it."
         )
     distance = signed_distance_mm(inside)
     if recipe.kind == "removal":
-        return distance - REMOVAL_MARGIN_MM
+        return LabelShape.of(distance - REMOVAL_MARGIN_MM)
     smooth = smooth_surface(distance)
-    return smooth - smooth.flatten().kthvalue(int(inside.sum())).values
+    body = smooth - smooth.flatten().kthvalue(int(inside.sum())).values
+    if recipe.fringe is None:
+        return LabelShape.of(body)
+    # Where a host's voxels are not of 1 mm its volume is met by moving the surface: no two alike.
+    return LabelShape.of(body, softened(tilted(distance), recipe.fringe))

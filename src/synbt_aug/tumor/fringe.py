@@ -23,6 +23,9 @@ MAX_STRANDS = 256
 #: Most that a surface may go up and down, SD in mm.
 MAX_ROUGH_MM = 3.0
 
+#: Of all tumors the edge is softened by up to this much (`Fringe.soft`), each value as likely.
+_SOFTEST = 0.8
+
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
 
@@ -63,6 +66,8 @@ class Fringe:
         nodules: How many lie beside it.
         length_mm: Range of the strands' lengths.
         rough_mm: How far the surface goes up and down, SD in mm.
+        soft: How much wider the blend with the host is, in the mean along the surface: 0 nowhere,
+            1 as wide everywhere as it can be, without the label's moving.
         reach_mm: How far each goes, strands first, where what may hold a tumor ends before it
             does; 0 leaves it out. Empty: all go to their ends.
     """
@@ -73,6 +78,7 @@ class Fringe:
     length_mm: tuple[float, float] = (4.0, LONGEST_MM)
     rough_mm: float = 0.0
     reach_mm: tuple[float, ...] = ()
+    soft: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -83,6 +89,7 @@ class Fringe:
             "length_mm": list(self.length_mm),
             "rough_mm": self.rough_mm,
             "reach_mm": list(self.reach_mm),
+            "soft": self.soft,
         }
 
     @classmethod
@@ -102,7 +109,8 @@ class Fringe:
             raise ValueError(f"reach_mm needs {strands + nodules} numbers, got {len(reach)}")
         rough_mm = check_number("rough_mm", values["rough_mm"], 0, MAX_ROUGH_MM)
         seed = check_seed(values["seed"], "seed")
-        return cls(seed, strands, nodules, (low, high), rough_mm, reach)
+        soft = check_number("soft", values.get("soft", 0.0), 0, 1)
+        return cls(seed, strands, nodules, (low, high), rough_mm, reach, soft)
 
 
 def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Generator) -> Fringe:
@@ -126,4 +134,16 @@ def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Gener
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     rough_mm = round(margin.rough_mm * min(1.0, diameter_mm / _FULL_FROM_MM), 2)
     strands, nodules = min(strands, MAX_STRANDS), min(nodules, MAX_STRANDS)
-    return Fringe(seed, strands, nodules, margin.length_mm, rough_mm)
+    soft = _draw_soft(generator)
+    return Fringe(seed, strands, nodules, margin.length_mm, rough_mm, soft=soft)
+
+
+def fringe_of_mask(generator: torch.Generator) -> Fringe:
+    """Of a given mask: nothing leaves it, its own surface is painted; how soft it is is drawn."""
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    return Fringe(seed, 0, 0, soft=_draw_soft(generator))
+
+
+def _draw_soft(generator: torch.Generator) -> float:
+    share = float(torch.rand((), generator=generator, dtype=torch.float64))
+    return round(_SOFTEST * share, 3)

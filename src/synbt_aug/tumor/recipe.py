@@ -51,7 +51,9 @@ class TumorRecipe:
         distractor: The benign thing.
         curve: How it shows in further post-contrast scans; None where the host has none, and of
             what is ordinary tissue.
-        fringe: What leaves the body of a posed template; None: nothing.
+        fringe: What leaves the body of a posed template; a given mask that has one, by
+            `fringe_of_mask`, is painted with its own teeth and strands. None: the body is all
+            there is.
         painted_in: The larger window that it was painted in, in a batch with others; None: in its
             own.
     """
