@@ -24,7 +24,7 @@ MAX_STRANDS = 256
 MAX_ROUGH_MM = 3.0
 
 #: Of all tumors the edge is softened by up to this much (`Fringe.soft`), each value as likely.
-_SOFTEST = 0.8
+_SOFTEST = 0.7
 
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
