@@ -264,7 +264,8 @@ def _over_the_tumor(
         return None
     # In training, too, the hole lies over the real tumor: it alone stops being blocked.
     free = Host(replace(volume, tumor=volume.tumor & ~lesion), host.reference)
-    plan = decide(Ground.of(free), Wish(mask=lesion), synthesizer.bank, margin, generator)
+    wish, fringe = Wish(mask=lesion), synthesizer.texture.replaces
+    plan = decide(Ground.of(free), wish, synthesizer.bank, margin, generator, fringe=fringe)
     return None if isinstance(plan, str) else Cut.of([free], [plan])
 
 

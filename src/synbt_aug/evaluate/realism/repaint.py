@@ -74,7 +74,7 @@ def rebuilt(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer) -> Synthe
     """
     inpainter = inpainter_of(synthesizer)
     with plain_torch([host.volume.image.device, synthesizer.device]):
-        window = _over(host, lesion, synthesizer, 0)
+        window = _over(host, lesion, synthesizer, inpainter, 0)
         if window is None:
             return None
         job = window.job(inpainter.hole_margin_mm).to(synthesizer.device)
@@ -104,7 +104,7 @@ def repainted(
     """
     texture = texture or synthesizer.texture
     with plain_torch([host.volume.image.device, synthesizer.device]):
-        window = _over(host, lesion, synthesizer, seed)
+        window = _over(host, lesion, synthesizer, texture, seed)
         if window is None:
             return None
         tumor = window.label.distance[0] <= 0
@@ -113,10 +113,13 @@ def repainted(
         return paint_and_write(asked, texture, synthesizer.device).result(0)
 
 
-def _over(host: Host, lesion: Tensor, synthesizer: TumorSynthesizer, seed: int) -> Cut | None:
+def _over(
+    host: Host, lesion: Tensor, synthesizer: TumorSynthesizer, texture: Texture, seed: int
+) -> Cut | None:
     others = None if host.volume.tumor is None else host.volume.tumor & ~lesion
     free = Host(replace(host.volume, tumor=others), host.reference)
     margin = synthesizer.texture.hole_margin_mm
     generator = torch.Generator().manual_seed(seed)
-    plan = decide(Ground.of(free), Wish(mask=lesion), synthesizer.bank, margin, generator)
+    wish, fringe = Wish(mask=lesion), texture.replaces
+    plan = decide(Ground.of(free), wish, synthesizer.bank, margin, generator, fringe=fringe)
     return None if isinstance(plan, str) else Cut.of([free], [plan])
