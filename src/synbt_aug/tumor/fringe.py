@@ -24,7 +24,7 @@ MAX_STRANDS = 256
 MAX_ROUGH_MM = 3.0
 
 #: Of all tumors the edge is softened by up to this much (`Fringe.soft`), each value as likely.
-_SOFTEST = 0.7
+_SOFT_UP_TO = 0.7
 
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
@@ -146,4 +146,4 @@ def fringe_of_mask(generator: torch.Generator) -> Fringe:
 
 def _draw_soft(generator: torch.Generator) -> float:
     share = float(torch.rand((), generator=generator, dtype=torch.float64))
-    return round(_SOFTEST * share, 3)
+    return round(_SOFT_UP_TO * share, 3)
