@@ -278,3 +278,22 @@ def test_a_tumor_does_not_depend_on_its_batch() -> None:
         alone = corrected(levels[one], hosts[one], SILENT, zones, asked_for(asked[k]))
         # Rounding of other matrix products, carried through three rounds.
         assert torch.allclose(together[one], alone, atol=1e-5)
+
+
+def test_a_wish_is_raised_by_what_a_soft_edge_takes_from_the_label() -> None:
+    wish = asked_for(Appearance(enhancement=0.8, rim=1.2, heterogeneity=0.1, pre_contrast=0.2))
+    raised = wish.in_label(DISTANCE[None], 0.6 * DISTANCE[None]).values[:, 0, 0]
+    inside = DISTANCE <= 0
+    whole, soft = (float(blend_weight(d)[inside].mean()) for d in (DISTANCE, 0.6 * DISTANCE))
+    assert soft < 0.97 * whole
+    expected = torch.tensor([0.8 * whole / soft, 0.1, 1.2, 0.2 * whole / soft])
+    assert torch.allclose(raised, expected, rtol=1e-5)
+    assert torch.equal(wish.in_label(DISTANCE[None], DISTANCE[None]).values, wish.values)
+
+
+def test_a_label_that_is_nearly_all_edge_raises_a_wish_so_far_and_none_nothing() -> None:
+    wish = asked_for(Appearance(enhancement=0.6), Appearance(enhancement=0.6))
+    nothing = torch.full_like(DISTANCE, 5.0)
+    distance = torch.stack([DISTANCE, nothing])
+    raised = wish.in_label(distance, torch.stack([0.01 * DISTANCE, nothing])).values[0, :, 0]
+    assert torch.allclose(raised, torch.tensor([1.0, 0.6]))

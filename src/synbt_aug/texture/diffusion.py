@@ -223,9 +223,9 @@ class TumorInpainter:
         """Tumors with their gains; windows without a label as they are."""
         known = asked.known & ~asked.hole
         level, host = level_of(painted), level_of(inverse_knee(asked.q))
-        distance, depth, has_label, values, wished, starts, *blur = of_gains
+        distance, depth, has_label, outline, values, wished, starts, *blur = of_gains
         zones = Zones.of(distance[MIDDLE], depth[MIDDLE], asked.known[MIDDLE], blur)
-        request = Request(values, wished)
+        request = Request(values, wished).in_label(distance, outline)
         new = corrected(
             level[MIDDLE], host[MIDDLE], noise_level(host, known), zones, request, starts
         )

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synbt_aug.grid.mask import blend_weight
 from synbt_aug.texture.detail import detailed
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.visibility import share_shown
@@ -34,7 +35,7 @@ from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
 #: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, what the networks see
 #: (`in_steps`), or where what leaves a body runs (`tumor/fringe_courses.py`).
-CORRECTION = 16
+CORRECTION = 17
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -73,6 +74,9 @@ _DAMPING = 0.78
 #: A contrast below this, in reference ranges, has no size to be scaled.
 _MIN_CONTRAST = 0.05
 
+#: A wish is raised for what a label's ragged or soft edge takes from it: down to this share.
+_THINNEST = 0.6
+
 #: Depth of the core's middle less that of the periphery's, over the deepest.
 _RIM_DEPTH = 0.55
 
@@ -96,6 +100,25 @@ class Request:
         asked = torch.tensor([[v is not None for v in row] for row in rows])
         values = torch.tensor([[1.0 if v is None else v for v in row] for row in rows])
         return cls(values.T[..., None], asked.T[..., None])
+
+    def in_label(self, distance: Tensor, outline: Tensor) -> Request:
+        """The same of bodies, so that it is met in labels, in which less of them shows.
+
+        Args:
+            distance: Signed distance to the surface of bodies, in mm, `(B, d, h, w)`.
+            outline: The same of what will be labelled.
+        """
+        share = _mean_weight(outline.to(torch.float32)) / _mean_weight(distance)
+        share = share.nan_to_num(1.0).clamp(_THINNEST, 1.0)[:, None]
+        enhancement, heterogeneity, rim, pre = self.values.unbind(0)
+        values = [enhancement / share, heterogeneity, rim, pre / share]
+        return Request(torch.stack(values), self.asked)
+
+
+def _mean_weight(distance: Tensor) -> Tensor:
+    """Of the blend with the host, inside shapes, `(B,)`; nan where there is no inside."""
+    inside = (distance <= 0).to(torch.float32)
+    return (blend_weight(distance) * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))
 
 
 @dataclass(frozen=True)
