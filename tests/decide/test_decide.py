@@ -166,31 +166,6 @@ def test_a_recipe_gives_the_same_plan() -> None:
     assert again.recipe == first.recipe and again.label.radius_mm == first.label.radius_mm
 
 
-def of_mask(mask: Tensor, kind: str = "tumor", *, fringe: bool = True) -> Plan:
-    wish = Wish(kind=kind, mask=mask)
-    ground = ground_of(Host.of(breast()))
-    plan = decide(ground, wish, small_bank(), MARGIN, seeded(0), fringe=fringe)
-    assert isinstance(plan, Plan)
-    return plan
-
-
-def test_a_given_mask_keeps_what_no_network_can_paint() -> None:
-    strand = box((34, 35), (35, 36), (20, 54))
-    mask = lump() | strand
-    plan = of_mask(mask)
-    asked = cut(mask.float(), plan.recipe.window) >= 0.5
-    assert torch.equal(plan.distance <= 0, asked)
-    body = plan.label.distance[0] <= 0
-    assert int(body.sum()) == int(mask.sum()) and int((asked & ~body).sum()) > 10
-    again = plan_of_recipe(ground_of(Host.of(breast())), plan.recipe, small_bank(), MARGIN)
-    assert torch.equal(again.distance, plan.distance)
-
-
-@pytest.mark.parametrize(("kind", "fringe"), [("tumor", False), ("null", True), ("removal", True)])
-def test_what_is_no_tumor_in_the_host_s_place_is_a_body_alone(kind: str, fringe: bool) -> None:
-    assert of_mask(lump(), kind, fringe=fringe).label.outline is None
-
-
 def test_a_removal_reaches_a_millimetre_beyond_the_label() -> None:
     removal, tumor = planned(Wish("removal", mask=lump())), planned(Wish(mask=lump()))
     assert int((removal.distance <= 0).sum()) > 1.2 * int((tumor.distance <= 0).sum())

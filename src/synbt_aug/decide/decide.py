@@ -6,32 +6,20 @@ anything is painted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from synbt_aug.decide.footing import settled
+from synbt_aug.decide.given_mask import shape_of_mask
 from synbt_aug.decide.ground import Ground
 from synbt_aug.decide.plan import ATTEMPTS, LeftOut, Plan
 from synbt_aug.errors import FAILURES, SynBTError, failure_reason
-from synbt_aug.grid.mask import (
-    bounding_box,
-    signed_distance_mm,
-    smooth_surface,
-    tilted,
-)
-from synbt_aug.grid.window import (
-    Window,
-    cut,
-    inside_host,
-    shape_for_mask,
-    window_around,
-)
+from synbt_aug.grid.mask import bounding_box
+from synbt_aug.grid.window import Window, shape_for_mask, window_around
 from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import LIMITS, Appearance
@@ -41,7 +29,7 @@ from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.fringe import draw_fringe, fringe_of_mask
 from synbt_aug.tumor.fringe_courses import courses_of, within
-from synbt_aug.tumor.fringe_shape import joined, softened
+from synbt_aug.tumor.fringe_shape import joined
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.lesions import Lesion
 from synbt_aug.tumor.multifocal import (
@@ -60,16 +48,10 @@ from synbt_aug.tumor.shape import rasterized
 from synbt_aug.tumor.sizes import SMALLEST_MM
 from synbt_aug.tumor.wish import Wish
 
-#: A tumor is taken away to this far beyond its label, in mm: scans blur.
-REMOVAL_MARGIN_MM = 1.0
-
 #: Of the enhancement, what a tumor whose pre-contrast level is drawn shows before contrast at most:
 #: it shows in a subtraction. In slices of 101 patients it is .30 in the median and above .44 in one
 #: of twenty; tumors that were drawn with .43 at most stood out less before contrast than patients'.
 LARGEST_PRE_SHARE = 0.5
-
-#: Of a given mask on another grid than 1 mm: the share of a voxel from which on it is inside.
-_HALF = (0.3, 0.5)
 
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
 FOLLOWS_CURVE = ("tumor", "distractor")
@@ -370,40 +352,7 @@ def plan_of_recipe(
     if recipe.distractor is not None:
         shape = LabelShape.of(distractor_distance(recipe.distractor, window.shape))
     elif recipe.mask is not None:
-        shape = _shape_of_mask(unpack_mask(recipe.mask, ground.shape), recipe)
+        shape = shape_of_mask(unpack_mask(recipe.mask, ground.shape), recipe)
     else:
         raise SynBTError("A recipe needs a pose with a diameter, or a mask; this one has neither.")
     return settled(Plan(recipe, shape), ground)
-
-
-def _reached_by(values: Tensor, count: int) -> float:
-    """The value that so many reach, or all or one of them."""
-    rank = min(max(values.numel() - count + 1, 1), values.numel())
-    return float(values.flatten().kthvalue(rank).values)
-
-
-def _shape_of_mask(mask: Tensor, recipe: TumorRecipe) -> LabelShape:
-    """A body that a network can paint; with a fringe, in the mask's own surface."""
-    # Edge padding is for signal: a mask at the edge of the host ends there.
-    d, h, w = mask.shape
-    there = inside_host(recipe.window, (d, h, w), mask.device)
-    share = torch.where(there, cut(mask.to(torch.float32), recipe.window), 0.0)
-    inside = share >= 0.5
-    if recipe.fringe is not None and bool(inside.any()):
-        # Half of a share takes the ends off what is a voxel wide: the volume is the mask's.
-        voxels = round(int(mask.sum()) * math.prod(recipe.window.spacing))
-        low, high = _HALF
-        inside = share >= min(max(_reached_by(share, voxels), low), high)
-    if not bool(inside.any()):
-        raise SynBTError(
-            "The given tumor mask is thinner than a millimetre: nothing is left of it."
-        )
-    distance = signed_distance_mm(inside)
-    if recipe.kind == "removal":
-        return LabelShape.of(distance - REMOVAL_MARGIN_MM)
-    smooth = smooth_surface(distance)
-    body = smooth - smooth.flatten().kthvalue(int(inside.sum())).values
-    if recipe.fringe is None:
-        return LabelShape.of(body)
-    # Where a host's voxels are not of 1 mm its volume is met by moving the surface: no two alike.
-    return LabelShape.of(body, softened(tilted(distance), recipe.fringe))
