@@ -289,6 +289,14 @@ def test_a_wish_is_raised_by_what_a_soft_edge_takes_from_the_label() -> None:
     expected = torch.tensor([0.8 * whole / soft, 0.1, 1.2, 0.2 * whole / soft])
     assert torch.allclose(raised, expected, rtol=1e-5)
     assert torch.equal(wish.in_label(DISTANCE[None], DISTANCE[None]).values, wish.values)
+    assert wish.in_label(DISTANCE[None], torch.empty(0)) is wish
+
+
+def test_a_wish_for_a_body_alone_is_the_same_in_a_batch_with_outlines() -> None:
+    wish = asked_for(Appearance(enhancement=0.8, pre_contrast=0.2))
+    body = DISTANCE[None] * 1.0123 + 0.037
+    as_joined = body.clamp(-4, 4).to(torch.float16)
+    assert torch.equal(wish.in_label(body, as_joined).values, wish.values)
 
 
 def test_a_label_that_is_nearly_all_edge_raises_a_wish_so_far_and_none_nothing() -> None:

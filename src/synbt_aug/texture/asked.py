@@ -52,8 +52,7 @@ class AskedOfGains(NamedTuple):
     Args:
         distance, depth: As in `LabelShape`.
         has_label: Which windows have one, boolean, `(B,)`.
-        outline: Of what will be labelled, the distance of bodies where shapes have none of their
-            own, float16 or float32, `(B, d, h, w)`.
+        outline: As in `LabelShape`; empty where shapes have none of their own, on the CPU.
         values, asked: As in `gains.Request`.
         starts: Of the detail's noise, `(B, 1)`.
         blur_d, blur_h, blur_w: By `visibility.blurs_of`, of the windows' `MIDDLE`.
@@ -93,7 +92,7 @@ def tensors_of(job: PaintingJob, *, corrects: bool) -> tuple[Tensor, ...]:
         shape.distance,
         shape.depth,
         torch.tensor(has_label),
-        shape.distance if shape.outline is None else shape.outline,
+        torch.empty(0) if shape.outline is None else shape.outline,
         request.values,
         request.asked,
         noise_starts(job.noise_seeds, DETAIL_STREAM),

@@ -106,10 +106,13 @@ class Request:
 
         Args:
             distance: Signed distance to the surface of bodies, in mm, `(B, d, h, w)`.
-            outline: The same of what will be labelled.
+            outline: The same of what will be labelled; empty: of the bodies themselves.
         """
-        share = _mean_weight(outline.to(torch.float32)) / _mean_weight(distance)
-        share = share.nan_to_num(1.0).clamp(_THINNEST, 1.0)[:, None]
+        if not outline.numel():
+            return self
+        # Rounded alike: in a batch with others, a shape without an outline has its body's.
+        label, body = (_mean_weight(d.to(outline.dtype).float()) for d in (outline, distance))
+        share = (label / body).nan_to_num(1.0).clamp(_THINNEST, 1.0)[:, None]
         enhancement, heterogeneity, rim, pre = self.values.unbind(0)
         values = [enhancement / share, heterogeneity, rim, pre / share]
         return Request(torch.stack(values), self.asked)
