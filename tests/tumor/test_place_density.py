@@ -51,6 +51,20 @@ def test_places_drawn_by_the_fit_lie_as_the_tumors_do() -> None:
     assert ks_2samp(own[:, 0], anywhere[:, 0]).statistic > 0.2
 
 
+def test_places_that_no_tumor_may_take_do_not_hide_what_tumors_prefer() -> None:
+    # Tumors lie up to the skin; a shape whose strands may not reach it, 12 mm below it at least.
+    flat = PlaceDensity(np.zeros(KNOTS.shape))
+    places = cohort(400, shallow())
+    closed = [np.concatenate([p[:1], np.where(p[1:, :1] < 12, np.nan, p[1:])]) for p in places]
+    fitted = fit_places(closed, flat)
+    own = np.array([rows[0, 0] for rows in closed])
+    offered = [rows[1:][~np.isnan(rows[1:, 0])] for rows in closed]
+    mean = [np.average(rows[:, 0], weights=fitted.weights(rows)) for rows in offered]
+    # As near as they may: 4 mm deeper than the tumors, where anything else draws 12 mm deeper.
+    assert np.mean(mean) < own.mean() + 5
+    assert np.mean([rows[:, 0].mean() for rows in offered]) > own.mean() + 10
+
+
 def test_few_tumors_move_the_curves_little() -> None:
     flat = PlaceDensity(np.zeros(KNOTS.shape))
     few, many = (np.ptp(fit_places(cohort(n, shallow()), flat).values[0]) for n in (3, 300))
@@ -72,6 +86,17 @@ def test_a_statistic_that_is_not_known_counts_for_nothing() -> None:
     assert np.abs(fitted.values[2]).max() < 1e-6
     one = np.array([[20.0, 30.0, 50.0, 0.2], [20.0, 30.0, np.nan, 0.2]])
     assert shallow().weights(one) == pytest.approx([1.0, 1.0])
+
+
+def test_what_is_not_known_of_some_places_tells_nothing_of_the_others() -> None:
+    flat = PlaceDensity(np.zeros(KNOTS.shape))
+    places = cohort(200, shallow())
+    for rows in places:
+        rows[3, 0] = np.nan
+    assert np.abs(fit_places(places, flat).values[0]).max() < 1e-6
+    # A place whose depth is not known is as likely as the others are in the mean of their logs.
+    rows = np.array([[10.0, 9, 9, 0.1], [30.0, 9, 9, 0.1], [np.nan, 9, 9, 0.1]])
+    assert shallow().weights(rows) == pytest.approx([1.0, 0.25, 0.5])
 
 
 def test_a_fit_does_not_depend_on_the_order_of_the_tumors() -> None:

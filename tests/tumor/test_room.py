@@ -15,6 +15,8 @@ from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.room import (
     AXIS_RATIOS,
+    Room,
+    Weighs,
     draw_place,
     fits,
     largest_mm,
@@ -116,6 +118,47 @@ def test_likely_sites_are_drawn_as_often_as_they_are_likely() -> None:
         right += middle_of(place.window)[2] > 30
     # 80 expected, 4 SDs are 16.
     assert 64 <= right <= 96
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_rounding_of_the_tissues_leaves_nearly_all_sites_of_seeds(weighed: bool) -> None:
+    # Other tissues at the border, other weights everywhere: what another machine's network gives.
+    numbers = torch.Generator().manual_seed(0)
+    here = ball(30, 11)
+    weight = here * (0.2 + torch.rand((30, 30, 30), generator=numbers))
+    border = ball(30, 11.5) & ~ball(30, 10.5)
+    flipped = border & (torch.rand(border.shape, generator=numbers) < 0.03)
+    noise = 1 + 0.01 * torch.randn(weight.shape, generator=numbers)
+    there = here ^ flipped
+    assert 5 < int(flipped.sum()) < 100
+    rooms = [
+        room_of(sites_of(here, weight), SHAPE),
+        room_of(sites_of(there, there * weight * noise), SHAPE),
+    ]
+    shape = ball(24, 6)
+
+    def weigh(room: Room) -> Weighs:
+        return lambda _, found: room.weight[found] ** 2
+
+    same = 0
+    for seed in range(100):
+        places = [
+            draw_place(room, shape, seeded(seed), weigh=weigh(room) if weighed else None)
+            for room in rooms
+        ]
+        assert places[0] is not None and places[1] is not None
+        same += places[0].window == places[1].window
+    assert same >= 90
+
+
+def test_a_draw_takes_as_many_random_numbers_whatever_the_tissues() -> None:
+    shape = ball(24, 6)
+    after = []
+    for radius in (0.0, 5.0, 8.0, 14.0):
+        generator = seeded(1)
+        draw_place(room_of(sites_of(ball(30, radius)), SHAPE), shape, generator)
+        after.append(float(torch.rand((), generator=generator)))
+    assert len(set(after)) == 1
 
 
 def test_sites_without_room_leave_their_share_to_the_others() -> None:

@@ -33,8 +33,10 @@ AXIS_RATIOS = (0.70, 0.83, 1.0)
 _FINE_VOXELS = 40_000
 _COARSE_FROM_MM = 20.0
 
-#: Sites that are drawn at first; where none of them has room, all are looked at.
+#: About so many sites are drawn at first; where none of them has room, all are looked at. They come
+#: from evenly drawn grid voxels, at most so many of them.
 _FIRST = 512
+_MOST_DRAWN = 2**18
 
 #: Sites looked at together, in the order in which they were drawn.
 _CHUNK = 256
@@ -54,7 +56,7 @@ class Room(NamedTuple):
         kind: 0 where tumor may lie, 1 one grid voxel beside it, 2 beyond, uint8, `(d, h, w)`.
         depth_mm: Distance to what is beyond, or to the end of the host, same shape.
         places: Sites, as flat indices of the grid.
-        shares: Their weights, summed up along `places`.
+        weight: Of all voxels of the grid, over the largest, flat.
     """
 
     sites: SiteMap
@@ -62,7 +64,7 @@ class Room(NamedTuple):
     kind: np.ndarray
     depth_mm: np.ndarray
     places: np.ndarray
-    shares: np.ndarray
+    weight: np.ndarray
 
 
 # Site maps are compared by identity: their hash is that of their tensors.
@@ -84,7 +86,7 @@ def room_of(sites: SiteMap, shape: tuple[int, int, int]) -> Room:
         depth[box] = _depth(near, sites.grid_mm)
     weight = sites.weight.numpy().ravel()
     places = np.flatnonzero(weight)
-    return Room(sites, shape, kind, depth, places, np.cumsum(weight[places], dtype=float))
+    return Room(sites, shape, kind, depth, places, weight / max(float(weight.max()), 1e-12))
 
 
 def _grown(mask: np.ndarray) -> tuple[slice, ...]:
@@ -159,6 +161,11 @@ def draw_place(
 ) -> Place | None:
     """A place for a shape, drawn by weight among those where it fits.
 
+    A network's tissues differ by rounding from one machine to the next, and so do weights and what
+    is a site. So numbers are drawn for voxels of the grid, whatever tissue they hold, and the site
+    whose number over its weight is lowest is taken: it stays the same unless another one comes as
+    near by chance as rounding moves it.
+
     Args:
         room: Of the host.
         mask: The tumor in the middle of its window, boolean, shape `(d, h, w)`.
@@ -170,36 +177,61 @@ def draw_place(
         The place, or None where the shape fits nowhere.
     """
     jitter = torch.rand(3, generator=generator).tolist()
+    numbers = _streams(generator)
     footprint = footprint_of(room, mask, jitter)
     if not len(room.places):
         return None
-    chances = torch.rand(_FIRST, generator=generator, dtype=torch.float64).numpy()
-    if weigh is None:
-        index = np.searchsorted(room.shares, chances * room.shares[-1])
-    else:
-        index = (chances * len(room.places)).astype(np.int64)
-    drawn = room.places[index.clip(max=len(room.places) - 1)]
-    drawn = drawn[footprint.could_hold(room, drawn)]
-    times = np.arange(len(drawn), dtype=float)
+    drawn, times = _drawn(room, next(numbers), by_weight=weigh is None)
+    could = footprint.could_hold(room, drawn)
+    drawn, times = drawn[could], times[could]
     if weigh is not None:
-        times = _times(len(drawn), generator) / weigh(footprint, drawn)
+        times = times / weigh(footprint, drawn)
     place = _first_fitting(room, mask, footprint, drawn, times, tries)
     if place is not None:
         return place
     # Room is rare here: all sites, then.
     candidates = room.places[footprint.could_hold(room, room.places)]
-    if weigh is None:
-        weight = room.sites.weight.flatten().numpy()[candidates]
-    else:
-        weight = weigh(footprint, candidates)
-    times = _times(len(candidates), generator) / weight
+    weight = room.weight[candidates] if weigh is None else weigh(footprint, candidates)
+    times = _times(_uniform(next(numbers), len(room.weight))[candidates]) / weight
     return _first_fitting(room, mask, footprint, candidates, times, tries)
 
 
-def _times(count: int, generator: torch.Generator) -> np.ndarray:
-    """Divided by weights, in rising order, they are draws without replacement."""
-    drawn = torch.empty(count, dtype=torch.float64).exponential_(generator=generator)
-    return np.asarray(drawn.numpy())
+def _drawn(
+    room: Room, generator: torch.Generator, *, by_weight: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some sites, flat indices, and times: in their order, sites are draws with replacement.
+
+    Args:
+        room: Of the host; it has sites.
+        generator: Of this alone.
+        by_weight: By the site map's weights; otherwise each is as likely as the other.
+    """
+    size = len(room.weight)
+    among = float(room.weight.sum()) if by_weight else len(room.places)
+    # In steps: where there are a few sites more or fewer, the same numbers are drawn.
+    count = min(_FIRST * 2 ** math.ceil(math.log2(size / among)), _MOST_DRAWN)
+    where, chance = _uniform(generator, count, 2).T
+    index = (where * size).astype(np.int64)
+    weight = room.weight[index]
+    taken = chance < weight if by_weight else weight > 0
+    times = np.arange(count, dtype=float) if by_weight else _times(chance)
+    return index[taken], times[taken]
+
+
+def _streams(generator: torch.Generator) -> Iterator[torch.Generator]:
+    """Generators of their own, of which two take nothing more from this one than one does."""
+    seeds = torch.randint(2**31 - 1, (2,), generator=generator).tolist()
+    return (torch.Generator().manual_seed(seed) for seed in seeds)
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> np.ndarray:
+    """From 0 to 1."""
+    return np.asarray(torch.rand(shape, generator=generator, dtype=torch.float64).numpy())
+
+
+def _times(chances: np.ndarray) -> np.ndarray:
+    """Exponential: divided by weights, in rising order, they are draws without replacement."""
+    return np.asarray(-np.log1p(-chances))
 
 
 def nearest_place(
