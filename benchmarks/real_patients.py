@@ -169,6 +169,8 @@ def main() -> None:
     wanted = options.sets.split(",")
     if not set(wanted) <= set(SETS):
         parser.error(f"--sets is some of {','.join(SETS)} with commas between, not {options.sets}")
+    if options.draws < 1:
+        parser.error("--draws is at least 1")
     real = read_png_folder(options.folder)
     makers: dict[str, Make] = {"own": own} if "own" in wanted else {}
     synthesizer = TumorSynthesizer(options.weights)

@@ -39,10 +39,10 @@ WAYS = (
 )
 
 
-def decided(ground: Ground, bank: TumorBank, each: int) -> list[Plan | None]:
+def decided(ground: Ground, bank: TumorBank, seeds: range) -> list[Plan | None]:
     """A tumor for each of some seeds; None where it is left out."""
     found = []
-    for seed in range(each):
+    for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         (plan,) = decide_all(ground, [Wish()], bank, HOLE_MARGIN_MM, generator, fringe=True)
         found.append(plan if isinstance(plan, Plan) else None)
@@ -76,7 +76,7 @@ def main() -> None:
         for name, threads, precision in WAYS:
             torch.set_num_threads(threads)
             ground = Ground.of(Host.of(BreastVolume(pair, phantom.spacing)), segmenters[precision])
-            plans[name] = decided(ground, bank, options.per_host)
+            plans[name] = decided(ground, bank, range(1000 * seed, 1000 * seed + options.per_host))
         first = plans.pop(WAYS[0][0])
         for name, others in plans.items():
             for one, other in zip(first, others, strict=True):

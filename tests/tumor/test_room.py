@@ -15,6 +15,7 @@ from synbt_aug.host import Host
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.room import (
     AXIS_RATIOS,
+    Footprint,
     Room,
     Weighs,
     draw_place,
@@ -120,6 +121,27 @@ def test_likely_sites_are_drawn_as_often_as_they_are_likely() -> None:
     assert 64 <= right <= 96
 
 
+@pytest.mark.parametrize("sites", ["two", "all"])
+def test_places_are_drawn_by_the_weights_of_their_shape(sites: str) -> None:
+    # Of two all sites are looked at, of thousands some.
+    weight = torch.zeros(30, 30, 30)
+    if sites == "two":
+        weight[15, 15, 8], weight[15, 15, 20] = 1.0, 1.0
+    else:
+        weight[5:25, 5:25, 5:25] = 1.0
+    room = room_of(sites_of(everywhere(), weight), SHAPE)
+
+    def weigh(_: Footprint, found: np.ndarray) -> np.ndarray:
+        return np.where(found % 30 >= 15, 4.0, 1.0)
+
+    generator, right = seeded(), 0
+    for _ in range(100):
+        place = draw_place(room, ball(16, 3), generator, weigh=weigh)
+        assert place is not None
+        right += middle_of(place.window)[2] > 29
+    assert 64 <= right <= 96
+
+
 @pytest.mark.parametrize("weighed", [False, True])
 def test_rounding_of_the_tissues_leaves_nearly_all_sites_of_seeds(weighed: bool) -> None:
     # Other tissues at the border, other weights everywhere: what another machine's network gives.
@@ -154,7 +176,8 @@ def test_rounding_of_the_tissues_leaves_nearly_all_sites_of_seeds(weighed: bool)
 def test_a_draw_takes_as_many_random_numbers_whatever_the_tissues() -> None:
     shape = ball(24, 6)
     after = []
-    for radius in (0.0, 5.0, 8.0, 14.0):
+    # No site; sites without room; little room; much.
+    for radius in (0.0, 2.0, 3.5, 8.0, 14.0):
         generator = seeded(1)
         draw_place(room_of(sites_of(ball(30, radius)), SHAPE), shape, generator)
         after.append(float(torch.rand((), generator=generator)))

@@ -5,19 +5,11 @@ with a chance in proportion to exp(sum of one curve for each of `places.STATISTI
 fitted to a bank's tumors and to the places beside them, so that what breasts offer is not taken
 for what tumors prefer; the fit reproduces how often each statistic takes each value.
 
-A tumor's own place is not among those that it is fitted to choose from. Nearly all real tumors lie
-where no drawn one may, a strand of theirs in the margin before skin or chest wall: counted as a
-choice, such places take what tumors prefer upon themselves, and drawn ones, to which they are
-closed, lie too deep and too far in front. Without them the fit is the density of maximum entropy
-whose draws from the open places have the tumors' statistics.
-
 Few tumors move the curves little: they are drawn towards `DEFAULT`.
 
 Source:
     McFadden, "Conditional logit analysis of qualitative choice behavior", in: Frontiers in
-    Econometrics, 1974. In ecology the same is known as a resource selection function; without the
-    places that were taken it is Phillips, Anderson and Schapire, "Maximum entropy modeling of
-    species geographic distributions", Ecological Modelling 190:231, 2006.
+    Econometrics, 1974. In ecology the same is known as a resource selection function.
 """
 
 from __future__ import annotations
@@ -122,7 +114,6 @@ def fit_places(places: Sequence[np.ndarray], default: PlaceDensity = DEFAULT) ->
         return default
     offered = np.stack(known).astype(np.float64)
     missing = np.isnan(offered).all(-1)
-    missing[:, 0] = True
     # What is not known of a tumor or of any place beside it tells nothing of the others.
     unknown = np.isnan(np.where(missing[..., None], offered[:, :1], offered)).any(1, keepdims=True)
     offered[np.broadcast_to(unknown, offered.shape)] = np.nan

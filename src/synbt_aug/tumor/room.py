@@ -33,10 +33,12 @@ AXIS_RATIOS = (0.70, 0.83, 1.0)
 _FINE_VOXELS = 40_000
 _COARSE_FROM_MM = 20.0
 
-#: About so many sites are drawn at first; where none of them has room, all are looked at. They come
-#: from evenly drawn grid voxels, at most so many of them.
+#: About so many sites are drawn at first, from evenly drawn grid voxels, at most so many of them.
+#: All sites are looked at where none of those has room, and where so few of them could have that
+#: weights would say little.
 _FIRST = 512
 _MOST_DRAWN = 2**18
+_FEWEST_WEIGHED = 64
 
 #: Sites looked at together, in the order in which they were drawn.
 _CHUNK = 256
@@ -162,9 +164,8 @@ def draw_place(
     """A place for a shape, drawn by weight among those where it fits.
 
     A network's tissues differ by rounding from one machine to the next, and so do weights and what
-    is a site. So numbers are drawn for voxels of the grid, whatever tissue they hold, and the site
-    whose number over its weight is lowest is taken: it stays the same unless another one comes as
-    near by chance as rounding moves it.
+    is a site. So numbers are drawn for voxels of the grid, whatever tissue they hold: the site of a
+    seed stays the same unless another one comes as near to it by chance as rounding moves either.
 
     Args:
         room: Of the host.
@@ -184,13 +185,16 @@ def draw_place(
     drawn, times = _drawn(room, next(numbers), by_weight=weigh is None)
     could = footprint.could_hold(room, drawn)
     drawn, times = drawn[could], times[could]
-    if weigh is not None:
-        times = times / weigh(footprint, drawn)
-    place = _first_fitting(room, mask, footprint, drawn, times, tries)
-    if place is not None:
-        return place
+    if weigh is None or len(drawn) >= _FEWEST_WEIGHED:
+        if weigh is not None:
+            times = times / weigh(footprint, drawn)
+        place = _first_fitting(room, mask, footprint, drawn, times, tries)
+        if place is not None:
+            return place
     # Room is rare here: all sites, then.
     candidates = room.places[footprint.could_hold(room, room.places)]
+    if not len(candidates):
+        return None
     weight = room.weight[candidates] if weigh is None else weigh(footprint, candidates)
     times = _times(_uniform(next(numbers), len(room.weight))[candidates]) / weight
     return _first_fitting(room, mask, footprint, candidates, times, tries)
@@ -199,12 +203,14 @@ def draw_place(
 def _drawn(
     room: Room, generator: torch.Generator, *, by_weight: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Some sites, flat indices, and times: in their order, sites are draws with replacement.
+    """Some sites, flat indices, and times.
 
     Args:
         room: Of the host; it has sites.
         generator: Of this alone.
-        by_weight: By the site map's weights; otherwise each is as likely as the other.
+        by_weight: Sites are drawn by the site map's weights, and times are their order; otherwise
+            each is as likely as the other, and times are exponential: divided by weights, in rising
+            order, they are draws by these weights.
     """
     size = len(room.weight)
     among = float(room.weight.sum()) if by_weight else len(room.places)
