@@ -52,8 +52,8 @@ def test_places_drawn_by_the_fit_lie_as_the_tumors_do() -> None:
 
 
 def test_a_few_samples_of_what_is_offered_do_not_drive_the_curves_far() -> None:
-    # Own places come from 3000, of which 32 others are known. Without its own among them a fit comes
-    # out too steep.
+    # Own places come from 3000, of which 32 others are known: without its own among those that are
+    # chosen from, a fit comes out too steep.
     flat = PlaceDensity(np.zeros(KNOTS.shape))
     numbers = np.random.default_rng(3)
     places, everywhere = [], numbers.uniform(0, (50, 70, 100, 1), (3000, 4))
