@@ -6,8 +6,9 @@
 In tumor-free phantoms from 1,300,000 on tumors are decided by the defaults; with `--data` in a
 cohort's own cases, beside their tumors and from a bank of them, as in a fold's training. Prints
 Markdown: how each statistic of their places lies to the bank's (quantiles and the
-Kolmogorov-Smirnov distance), and the same of diameters and appearances; how many looks 24 tumors
-have; and the time of a decision, sites known, on one thread. Places are measured as a bank's are,
+Kolmogorov-Smirnov distance), in all and by thirds of the bank's sizes, and the same of diameters
+and appearances; how many looks 24 tumors have; and the time of a decision, sites known, on one
+thread. Places are measured as a bank's are,
 by the tissues that the sites come from: the segmenter's, or with `--known` the phantoms' own, for a
 bank of such. Beside each distance stands that of two halves of the bank's cases, which is what
 chance gives.
@@ -16,6 +17,7 @@ chance gives.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import statistics
 import time
@@ -145,6 +147,28 @@ def row(name: str, bank: np.ndarray, drawn: np.ndarray, chance: float = math.nan
     return f"| {name} | {' | '.join(both)} | {distance:.3f} | {beside} |"
 
 
+def by_size(bank: TumorBank, sizes: np.ndarray, places: np.ndarray) -> Iterator[str]:
+    """Rows of each statistic's medians, bank's and drawn, and KS, in thirds of the bank's sizes."""
+    known = [t for t in bank.templates if t.places is not None]
+    own_sizes = np.array([t.diameter_mm for t in known])
+    own = np.stack([t.places[0].float().numpy() for t in known if t.places is not None])
+    ends = [0.0, *np.quantile(own_sizes, (1 / 3, 2 / 3)), math.inf]
+    for k, name in enumerate(STATISTICS):
+        cells = []
+        for low, high in itertools.pairwise(ends):
+            parts = [
+                rows[(mm > low) & (mm <= high), k]
+                for rows, mm in ((own, own_sizes), (places, sizes))
+            ]
+            first, second = (part[~np.isnan(part)] for part in parts)
+            if len(first) and len(second):
+                distance = ks_2samp(first, second).statistic
+                cells.append(f"{np.median(first):.3g}, {np.median(second):.3g}; {distance:.2f}")
+            else:
+                cells.append("none")
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Decide, measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -182,11 +206,16 @@ def main() -> None:
     for k, name in enumerate(STATISTICS):
         own = np.array([one[k] for one in told])
         print(row(name, own, np.array([one[k] for one in places]), by_chance(alone, k)))
-    sizes = np.array([plan.recipe.diameter_mm for plan in plans])
+    sizes = np.array([plan.recipe.diameter_mm for plan in plans], float)
     print(row("diameter_mm", np.array(alone.diameters_mm), sizes))
     for name in LOOKS:
         own = np.array([getattr(t.appearance, name) for t in alone.templates], float)
         print(row(name, own, np.array([getattr(p.recipe.appearance, name) for p in plans], float)))
+    print(
+        "\n| medians, bank and drawn; KS | smallest third | middle | largest |\n|---|---|---|---|"
+    )
+    for line in by_size(alone, sizes, np.array(places)):
+        print(line)
     looks = {tuple(p.recipe.appearance.to_dict().values()) for p in plans[:24]}
     print(f"\n{len(looks)} looks in {len(plans[:24])} tumors; a decision takes ", end="")
     print(f"{1000 * statistics.median(seconds):.0f} ms (median, sites known)")
