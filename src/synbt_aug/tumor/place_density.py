@@ -115,8 +115,9 @@ def fit_places(places: Sequence[np.ndarray], default: PlaceDensity = DEFAULT) ->
     offered = np.stack(known).astype(np.float64)
     missing = np.isnan(offered).all(-1)
     # What is not known of a tumor or of any place beside it tells nothing of the others.
-    unknown = np.isnan(np.where(missing[..., None], offered[:, :1], offered)).any(1, keepdims=True)
-    offered[np.broadcast_to(unknown, offered.shape)] = np.nan
+    there = np.where(np.expand_dims(missing, -1), offered[:, :1], offered)
+    unknown = np.any(np.isnan(there), axis=1, keepdims=True)
+    offered = np.where(unknown, np.nan, offered)
     basis = _basis(offered)
     values = default.values.ravel().astype(np.float64)
     prior = _prior()
