@@ -187,3 +187,15 @@ def test_tumors_are_bitwise_those_that_come_without() -> None:
     assert len(plain) == len(ahead) == 3
     for one, other in zip(plain, ahead, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_thread_computes_on_as_many_cores_as_its_caller() -> None:
+    # What OpenMP would use, which libraries ask without asking torch.
+    def cores(_: int) -> str:
+        return next(
+            line for line in torch.__config__.parallel_info().splitlines() if "omp_get_max" in line
+        )
+
+    ahead = Lookahead(range(2), cores, CPU)
+    assert next(ahead) == cores(0)
+    ahead.close()

@@ -113,7 +113,11 @@ class Lookahead(Iterator[Ready], Generic[Given, Ready]):
         self.goes_on = goes_on
         on_device = _SideStream(device) if device.type == "cuda" else _OnCpu()
         self._beside: Beside = beside or on_device
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lookahead")
+        # On as many cores as the caller's: sums that are parted otherwise are rounded otherwise.
+        cores = torch.get_num_threads()
+        self._thread = ThreadPoolExecutor(
+            1, "lookahead", initializer=torch.set_num_threads, initargs=(cores,)
+        )
         self._begun: Future[tuple[Ready, Any]] | None = None
 
     def __next__(self) -> Ready:
