@@ -225,7 +225,7 @@ def _drawn(
 
 
 def _streams(generator: torch.Generator) -> Iterator[torch.Generator]:
-    """Generators of their own, of which two take nothing more from this one than one does."""
+    """Two generators; from this one as much is taken whether one of them is used or both."""
     seeds = torch.randint(2**31 - 1, (2,), generator=generator).tolist()
     return (torch.Generator().manual_seed(seed) for seed in seeds)
 
