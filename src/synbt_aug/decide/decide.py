@@ -25,6 +25,7 @@ from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import carried_over, lifted
+from synbt_aug.tumor.choosing_place import draw_place
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
 from synbt_aug.tumor.fringe import draw_fringe, fringe_of_mask
@@ -43,7 +44,7 @@ from synbt_aug.tumor.placement import (
     place_tumor,
 )
 from synbt_aug.tumor.recipe import TumorRecipe, pack_mask, unpack_mask
-from synbt_aug.tumor.room import draw_place, room_of
+from synbt_aug.tumor.room import room_of
 from synbt_aug.tumor.shape import rasterized
 from synbt_aug.tumor.sizes import SMALLEST_MM
 from synbt_aug.tumor.wish import Wish

@@ -16,6 +16,7 @@ from scipy import ndimage
 from synbt_aug.grid.window import Window
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.choosing_place import nearest_place
 from synbt_aug.tumor.placement import (
     Placement,
     Pose,
@@ -24,7 +25,7 @@ from synbt_aug.tumor.placement import (
     elastic_mm,
 )
 from synbt_aug.tumor.pose import rotation_and_displacement
-from synbt_aug.tumor.room import nearest_place, room_of
+from synbt_aug.tumor.room import room_of
 from synbt_aug.tumor.shape import rasterized
 from synbt_aug.tumor.sizes import SMALLEST_MM
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from synbt_aug.tissue.sites import SiteMap
+from synbt_aug.tumor.choosing_place import Weighs
 from synbt_aug.tumor.places import STATISTICS, border_of, statistics_at
-from synbt_aug.tumor.room import Footprint, Weighs
+from synbt_aug.tumor.room import Footprint
 
 #: Where the curves have their corners, by `STATISTICS`; beyond the ends they are constant.
 KNOTS = np.array(

@@ -1,7 +1,7 @@
 """What tumor, how it lies, and where: the random part of painting, as plain numbers.
 
 Everything drawn here ends in a `Placement`, which goes into the recipe. `shape.rasterize` turns
-pose and size into a shape, the same one every time; `room.py` knows where a shape fits.
+pose and size into a shape, the same one every time; `choosing_place.py` finds its place.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from synbt_aug.grid.window import Window
 from synbt_aug.support.ranges import Range, at
 from synbt_aug.tissue.sites import SiteMap
 from synbt_aug.tumor.bank import TumorBank
+from synbt_aug.tumor.choosing_place import draw_place
 from synbt_aug.tumor.place_density import weighing
 from synbt_aug.tumor.pose import Pose, rotation_and_displacement
-from synbt_aug.tumor.room import draw_place, largest_mm, room_of
+from synbt_aug.tumor.room import largest_mm, room_of
 from synbt_aug.tumor.shape import Raster, rasterize, rasterized
 from synbt_aug.tumor.sizes import LARGEST_MM, SMALLEST_MM, Sizes, sizes_of
 
