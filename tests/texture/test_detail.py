@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.stats import kurtosis
 from torch import Tensor
 
+from analytic import seeded
 from synbt_aug.grid.mask import gaussian_mean
 from synbt_aug.signal.noise import noise_starts
 from synbt_aug.texture.detail import (
     DETAIL_STREAM,
+    FEWER_SPOTS,
     IN_POST,
     IN_PRE_ALONE,
     IN_PRE_WITH_POST,
+    NODULE_SD,
+    NODULES,
     TYPICAL_HETEROGENEITY,
     detailed,
+    nodules,
     pitted,
     walls,
 )
@@ -33,8 +39,16 @@ def changes(heterogeneity: float = TYPICAL_HETEROGENEITY, seed: int = 3) -> Tens
     return found[0] / PLAIN - 1
 
 
+#: Nodules run into each other: of the SD of their levels this is left.
+LEFT = 0.66
+
+
 def sd_of(*parts: tuple[float, ...]) -> float:
     return float(torch.tensor([w for part in parts for w in part]).square().sum().sqrt())
+
+
+def fine(change: Tensor, sigma: float = 2.0) -> Tensor:
+    return change - gaussian_mean(change, sigma)
 
 
 def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
@@ -42,20 +56,23 @@ def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
     quarter = 0.25 * TYPICAL_HETEROGENEITY
     found = torch.stack([changes(quarter, k).square().mean((1, 2, 3)) for k in range(6)])
     pre, post = (4 * found.mean(0).sqrt()).tolist()
-    assert post == pytest.approx(sd_of(IN_POST), rel=0.1)
-    assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE), rel=0.1)
+    of_nodules = [(LEFT * sd,) for sd in NODULE_SD]
+    assert post == pytest.approx(sd_of(IN_POST, of_nodules[1]), rel=0.1)
+    assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, of_nodules[0]), rel=0.1)
 
 
 def test_a_part_of_pre_goes_with_post() -> None:
+    pre_nodules, post_nodules = (LEFT * sd for sd in NODULE_SD)
     shared = sum(a * b for a, b in zip(IN_PRE_WITH_POST, IN_POST, strict=True))
-    expected = shared / (sd_of(IN_POST) * sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE))
-    found = torch.corrcoef(changes().flatten(1))[0, 1]
+    alone = sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, (pre_nodules,)) * sd_of(IN_POST, (post_nodules,))
+    expected = (shared + pre_nodules * post_nodules) / alone
+    found = torch.stack([torch.corrcoef(changes(seed=k).flatten(1))[0, 1] for k in range(6)]).mean()
     assert float(found) == pytest.approx(expected, abs=0.08)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
 def test_detail_is_in_proportion_to_the_heterogeneity(share: float) -> None:
-    found, most = (changes(h).std().item() for h in (share * TYPICAL_HETEROGENEITY, 1.0))
+    found, most = (changes(s * TYPICAL_HETEROGENEITY).std().item() for s in (share, 1.0))
     assert found == pytest.approx(share * most, rel=0.1)
 
 
@@ -77,14 +94,20 @@ def test_dark_spots_lie_in_both_images() -> None:
     assert float(pre[darkest].mean()) < -pre.std() / 2
 
 
-def test_no_request_has_more_than_the_typical() -> None:
-    assert torch.equal(changes(2 * TYPICAL_HETEROGENEITY), changes())
+def test_what_is_asked_to_be_uneven_has_less_detail_and_the_same_nodules() -> None:
+    typical, uneven = (changes(k * TYPICAL_HETEROGENEITY)[1] for k in (1, 4))
+    left = float(fine(uneven, 0.6).std() / fine(typical, 0.6).std())
+    assert left == pytest.approx(4**-FEWER_SPOTS, rel=0.1)
+    coarse = [gaussian_mean(one, 2.0).flatten() for one in (typical, uneven)]
+    assert float(coarse[1].std()) > 0.8 * float(coarse[0].std())
+    assert float(torch.corrcoef(torch.stack(coarse))[0, 1]) > 0.9
 
 
-def test_it_is_stronger_in_some_parts_than_in_others() -> None:
-    strength = gaussian_mean(changes()[1].square(), 3.0).sqrt()
-    weak, strong = torch.quantile(strength.flatten(), torch.tensor([0.1, 0.9])).tolist()
-    assert strong > 1.3 * weak
+def test_it_is_weaker_in_some_parts_than_in_others_and_nowhere_pepper() -> None:
+    strength = gaussian_mean(fine(changes()[1], 0.6).square(), 2.0).sqrt().flatten()
+    typical = strength.square().mean().sqrt()
+    assert float(torch.quantile(strength, 0.1)) < 0.7 * float(typical)
+    assert float(torch.quantile(strength, 0.999)) < 1.7 * float(typical)
 
 
 def test_a_row_does_not_depend_on_its_batch() -> None:
@@ -98,7 +121,32 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
 
 def test_a_third_of_it_is_finer_than_a_latent_cell() -> None:
     post = changes()[1]
-    assert float((post - gaussian_mean(post, 2.0)).var()) > 0.35 * float(post.var())
+    assert float(fine(post).var()) > 0.35 * float(post.var())
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 48), (47, 40, 33)])
+def test_nodules_have_levels_of_their_own_and_few_voxels_between(shape: tuple[int, ...]) -> None:
+    white = torch.randn(6, NODULES, *(-(-n // 2) for n in shape), generator=seeded(1))
+    found = nodules(white, shape)
+    assert found.shape == (6, 1, *shape)
+    assert float(found.mean()) == pytest.approx(0.0, abs=0.1)
+    assert float(found.std()) == pytest.approx(LEFT, rel=0.08)
+    # Smooth noise changes everywhere; within nodules it is level, so that steps have long tails.
+    smooth = gaussian_mean(torch.randn(*shape, generator=seeded(2)), 3.2)
+    tails = [float(kurtosis(one.diff(dim=-1).flatten())) for one in (found, smooth)]
+    assert tails[0] > tails[1] + 1
+
+
+def test_nodules_show_in_both_images() -> None:
+    typical = changes()
+    coarse = torch.stack([gaussian_mean(one, 2.0).flatten() for one in typical])
+    assert float(torch.corrcoef(coarse)[0, 1]) > 0.6
+
+
+def test_a_window_of_odd_sides_has_the_same_kind_of_detail() -> None:
+    found = detailed(PLAIN[None, :, :47, :, :33], torch.tensor([[0.15]]), started(3))[0]
+    post = found[1] / PLAIN[1, :47, :, :33] - 1
+    assert float(post.std()) == pytest.approx(float(changes()[1].std()), rel=0.2)
 
 
 def test_walls_are_dark_and_thin_and_vary_as_much_as_the_noise_they_replace() -> None:

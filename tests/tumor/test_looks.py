@@ -20,9 +20,11 @@ def bank(count: int, category: str = "mass") -> list[Appearance]:
     ]
 
 
-def drawn(appearances: list[Appearance], count: int = 400) -> list[Appearance]:
+def drawn(
+    appearances: list[Appearance], count: int = 400, diameter_mm: float = 30.0
+) -> list[Appearance]:
     looks, generator = Looks(appearances), seeded()
-    return [looks.draw(k % len(appearances), generator) for k in range(count)]
+    return [looks.draw(k % len(appearances), diameter_mm, generator) for k in range(count)]
 
 
 def column(looks: list[Appearance], name: str) -> np.ndarray:
@@ -47,19 +49,20 @@ def test_looks_spread_as_the_bank_s_do() -> None:
     assert together[0] == pytest.approx(1.0) and together[1] > 0.9
 
 
-def test_no_drawn_tumor_is_even() -> None:
+@pytest.mark.parametrize(("diameter_mm", "more"), [(10.0, 0.0), (30.0, 0.06), (50.0, 0.16)])
+def test_the_larger_a_tumor_the_less_even(diameter_mm: float, more: float) -> None:
     even = [Appearance(0.6, 0.01 * k, 1.1, 0.3, "mass") for k in (1, 2, 3)]
-    assert column(drawn(even), "heterogeneity").min() > 0.06
+    assert column(drawn(even, diameter_mm=diameter_mm), "heterogeneity").min() > more
     uneven = [Appearance(0.6, 0.3 + 0.01 * k, 1.1, 0.3, "mass") for k in range(40)]
-    found = column(drawn(uneven, 1000), "heterogeneity")
-    assert np.median(found) == pytest.approx(np.hypot(0.495, 0.06), rel=0.04)
+    found = column(drawn(uneven, 1000, diameter_mm), "heterogeneity")
+    assert np.median(found) == pytest.approx(np.hypot(0.495, more), rel=0.04)
 
 
 def test_a_look_stays_near_its_template_s() -> None:
     own = bank(100)
     looks, generator = Looks(own), seeded()
     brightest = int(column(own, "enhancement").argmax())
-    again = [looks.draw(brightest, generator).enhancement for _ in range(200)]
+    again = [looks.draw(brightest, 30.0, generator).enhancement for _ in range(200)]
     assert np.mean(again) > np.percentile(column(own, "enhancement"), 90)
 
 

@@ -255,7 +255,7 @@ def _like_template(
     generator: torch.Generator,
 ) -> Appearance:
     """An appearance about that of the placed template, as bright as it would be here."""
-    drawn = bank.looks.draw(found.pose.template, generator)
+    drawn = bank.looks.draw(found.pose.template, found.diameter_mm, generator)
     if drawn.enhancement is None:
         return drawn
     template = bank.templates[found.pose.template]

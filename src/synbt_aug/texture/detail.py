@@ -1,37 +1,52 @@
-"""Detail inside a painted tumor that a latent cell of 4 mm cannot hold.
+"""Detail inside a painted tumor that a latent cell of 4 mm cannot hold, and nodules.
 
 What a codec leaves of a tumor varies over several millimetres alone: large tumors look like clouds
 after contrast, and like plates before. In patients at 1 mm, half of what varies within a tumor does
-so over less than 2 mm, in pre as much as in post. It is drawn here, as factors on the levels, from
-the tumor's own seed; the gains that follow bring the sum to the heterogeneity that was asked for.
+so over less than 2 mm, in pre as much as in post; over more, it is nodules that take up contrast
+each at its own level, where smooth noise would be clouds again. Both are drawn here, as factors on
+the levels, from the tumor's own seed; the gains that follow bring the sum to the heterogeneity that
+was asked for.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from synbt_aug.grid.mask import averaging_matrix
 from synbt_aug.signal.noise import normal_from
 from synbt_aug.support.device import sent
 
-#: Blurs of white noise that the detail is a sum of, in mm. The coarse one is for pre above all:
-#: what a codec leaves of a large tumor there is a plate (SD .12 of its level; in patients .18).
-SIGMAS_MM = (0.5, 1.1, 2.4, 5.0)
+#: Blurs of white noise that the detail is a sum of, in mm: of noise at every voxel, and of noise on
+#: a coarser grid. The last is for pre above all: what a codec leaves of a large tumor there is a
+#: plate (SD .12 of its level; in patients .18).
+FINER_MM, COARSER_MM = (0.5, 1.1), (2.4, 5.0)
+
+#: Spacing of the coarser grid, in voxels of 1 mm.
+SPACING = 2
 
 #: Root mean square of what the levels change by, by blur: in post; in pre, of what goes with post
 #: and of what does not. By the slices of 101 patients, as docs/lab-book.md tells.
-IN_POST = (0.055, 0.075, 0.07, 0.05)
-IN_PRE_WITH_POST = (0.025, 0.05, 0.06, 0.07)
+IN_POST = (0.045, 0.052, 0.025, 0.018)
+IN_PRE_WITH_POST = (0.025, 0.05, 0.029, 0.034)
 IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 
-#: Detail is stronger in some parts than in others: SD of the logarithm of its strength, and the
-#: blur of the field that it follows, in mm. Even detail looks like a sponge, with less
-#: kurtosis in post than patients have; much stronger patches look like pepper.
-PATCHINESS, PATCH_MM = 0.45, 3.5
+#: Nodules lie where one of so many fields of noise is the largest: its blur in mm, and how sharply
+#: they part (inverse temperature of a softmax).
+NODULES, NODULE_MM, PARTING = 8, 3.2, 3.0
+
+#: SD of the levels of nodules, as shares of a tumor's own, in pre and post.
+NODULE_SD = (0.12, 0.12)
+
+#: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
+#: the field that it follows, in mm, and what that field is cut off at, in SD: the root mean square
+#: of the strength is 1 then. Even detail looks like a sponge, with less kurtosis in post than
+#: patients have; without an end it is pepper where the field is highest.
+PATCHINESS, PATCH_MM, PATCH_MOST = 0.45, 3.5, 0.5
 
 #: A part of what varies over 1.1 mm in post are walls, as septa between lobules: dark sheets where
 #: the field of 2.4 mm is within so many SD of its mean. Noise alone looks like sand, walls alone
@@ -48,12 +63,16 @@ DARKEST = 0.7
 #: From this heterogeneity on there is that much detail; below it is in proportion.
 TYPICAL_HETEROGENEITY = 0.15
 
+#: Beyond it detail falls with this power of the heterogeneity, for the gains spread what is there:
+#: uneven tumors have nodules and necrosis. With as much detail as others they look peppered.
+FEWER_SPOTS = 0.5
+
 #: Tells this noise from the denoiser's and from the scan's, of the same seed.
 DETAIL_STREAM = 0xDE7A11
 
 
 def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
-    """Painted windows with detail.
+    """Painted windows with detail and nodules.
 
     Args:
         painted: Without noise, in reference ranges above `low`, shape `(B, 2, d, h, w)`.
@@ -65,19 +84,36 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
         Same shape.
     """
     shape, device = painted.shape[2:], painted.device
-    count = 2 * len(SIGMAS_MM)
-    white = normal_from(starts, (count + 1, *shape))
-    along_d, along_h, along_w = (_blurs(n, device) for n in shape)
-    fields = along_h[:, None] @ (white @ along_w[:, None].transpose(-1, -2))
-    fields = (along_d @ fields.flatten(3)).unflatten(3, shape[1:])
-    fields = fields.flatten(2)
-    fields[:, 1] = math.sqrt(1 - WALL_SHARE**2) * fields[:, 1] + WALL_SHARE * walls(fields[:, 2])
-    strength = (PATCHINESS * fields[:, count:] - PATCHINESS**2).exp()
-    amount = (heterogeneity / TYPICAL_HETEROGENEITY).clamp(0, 1)
-    for mix, pits in zip(_mixes(device), PITS, strict=True):
-        moved = (mix @ fields[:, :count]) * (strength * amount[:, None])
+    at_voxels, coarser, for_nodules = _noise(starts, shape)
+    fine = _blurred(at_voxels, shape, FINER_MM * 2)
+    coarse = _blurred(coarser, shape, (*COARSER_MM * 2, PATCH_MM), SPACING)
+    strength = (PATCHINESS * coarse[:, -1:].clamp_max(PATCH_MOST)).exp()
+    fine[:, 1] = math.sqrt(1 - WALL_SHARE**2) * fine[:, 1] + WALL_SHARE * walls(coarse[:, 0])
+    relative = heterogeneity / TYPICAL_HETEROGENEITY
+    amount = torch.minimum(relative, relative.clamp_min(1) ** -FEWER_SPOTS)[:, None]
+    for fields, mix, pits in zip((fine, coarse[:, :-1]), _mixes(device), PITS, strict=True):
+        moved = (mix @ fields.flatten(2)) * (strength.flatten(2) * amount)
         painted = painted * pitted(moved, pits).view_as(painted)
-    return painted
+    apart = nodules(for_nodules, shape).flatten(2) * relative.clamp_max(1)[:, None]
+    return painted * (1 + _nodule_sd(device) * apart).clamp_min(DARKEST).view_as(painted)
+
+
+def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:
+    """Levels that are alike within nodules: of mean 0 and SD 1, where they do not run together.
+
+    Args:
+        noise: White, on the coarser grid, shape `(B, NODULES, d', h', w')`.
+        shape: Of the window.
+
+    Returns:
+        Shape `(B, 1, d, h, w)`.
+    """
+    fields = _blurred(noise, noise.shape[2:], (NODULE_MM / SPACING,))
+    levels = _levels(noise.device) @ torch.softmax(PARTING * fields, dim=1).flatten(2)
+    levels = levels.unflatten(2, noise.shape[2:])
+    d, h, w = shape
+    finer = functional.interpolate(levels, scale_factor=SPACING, mode="trilinear")
+    return finer[..., :d, :h, :w]
 
 
 def pitted(moved: Tensor, pits: float) -> Tensor:
@@ -93,20 +129,62 @@ def walls(field: Tensor) -> Tensor:
     return (mean - (-(field / WALL_WIDTH).square()).exp()) / math.sqrt(square - mean**2)
 
 
-@lru_cache(maxsize=64)
-def _blurs(length: int, device: torch.device) -> Tensor:
-    """Blurs along one axis that keep the SD of white noise, one a field, shape `(F, n, n)`."""
-    rows = []
-    for sigma in (*SIGMAS_MM, *SIGMAS_MM, PATCH_MM):
-        blur = averaging_matrix(length, sigma)
-        rows.append(blur / blur.square().sum(1, keepdim=True).sqrt())
-    return sent(torch.stack(rows), device)
+def _noise(starts: Tensor, shape: Sequence[int]) -> list[Tensor]:
+    """White noise at the voxels, on the coarser grid, and there for nodules, `(B, F, d, h, w)`."""
+    coarser = tuple(-(-n // SPACING) for n in shape)
+    counts = 2 * len(FINER_MM), 2 * len(COARSER_MM) + 1, NODULES
+    sizes = [(n, *grid) for n, grid in zip(counts, (shape, coarser, coarser), strict=True)]
+    numbers = [math.prod(size) for size in sizes]
+    parts = normal_from(starts, (sum(numbers),)).split(numbers, dim=1)
+    return [part.view(-1, *size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _blurred(
+    noise: Tensor, shape: Sequence[int], sigmas: tuple[float, ...], spacing: int = 1
+) -> Tensor:
+    """White noise on a grid of this spacing, blurred, at the voxels of a window: of SD 1 there.
+
+    Args:
+        noise: Shape `(B, F, d', h', w')`.
+        shape: Of the window.
+        sigmas: In voxels, one a field or one for all.
+        spacing: In voxels.
+
+    Returns:
+        Shape `(B, F, d, h, w)`.
+    """
+    along_d, along_h, along_w = (_blurs(n, sigmas, spacing, noise.device) for n in shape)
+    planes = along_h[:, None] @ (noise @ along_w[:, None].transpose(-1, -2))
+    return (along_d @ planes.flatten(3)).unflatten(3, tuple(shape[1:]))
+
+
+@lru_cache(maxsize=256)
+def _blurs(length: int, sigmas: tuple[float, ...], spacing: int, device: torch.device) -> Tensor:
+    """Blurs along one axis that leave white noise an SD of 1, shape `(F, length, length')`."""
+    at = torch.arange(length) + 0.5
+    noise_at = (torch.arange(-(-length // spacing)) + 0.5) * spacing
+    steps = (at[:, None] - noise_at) / torch.tensor(sigmas)[:, None, None]
+    blur = (-0.5 * steps.square()).exp()
+    return sent(blur / blur.square().sum(-1, keepdim=True).sqrt(), device)
 
 
 @lru_cache(maxsize=4)
 def _mixes(device: torch.device) -> Tensor:
     """Weights of the fields in pre and post, of the finer blurs and of the others: `(2, 2, F)`."""
-    none = (0.0,) * len(SIGMAS_MM)
-    every = torch.tensor([IN_PRE_WITH_POST + IN_PRE_ALONE, IN_POST + none])
-    finer = (torch.arange(2 * len(SIGMAS_MM)) % len(SIGMAS_MM) < 2).to(every.dtype)
-    return sent(torch.stack([every * finer, every * (1 - finer)]), device)
+    with_post, alone, post = map(torch.tensor, (IN_PRE_WITH_POST, IN_PRE_ALONE, IN_POST))
+    every = torch.stack([torch.stack([with_post, alone]), torch.stack([post, 0 * post])])
+    # (pre or post, with post or alone, blur): blurs in two halves, each of a field's two kinds.
+    return sent(torch.stack([half.flatten(1) for half in every.chunk(2, dim=2)]), device)
+
+
+@lru_cache(maxsize=4)
+def _levels(device: torch.device) -> Tensor:
+    """Of the nodules, evenly spaced, of mean 0 and SD 1, shape `(1, NODULES)`."""
+    levels = torch.linspace(-1, 1, NODULES)
+    return sent((levels / levels.square().mean().sqrt())[None], device)
+
+
+@lru_cache(maxsize=4)
+def _nodule_sd(device: torch.device) -> Tensor:
+    """`NODULE_SD`, shape `(2, 1)`."""
+    return sent(torch.tensor(NODULE_SD)[:, None], device)

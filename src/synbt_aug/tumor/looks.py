@@ -26,8 +26,10 @@ _DEFAULT_COUNTS = 4
 #: Smallest heterogeneity, of which a logarithm is taken.
 _EVEN = 0.01
 
-#: Added to every drawn heterogeneity, as a square: painted tumors are more even than patients'.
-_UNEVEN = 0.06
+#: Added to a drawn heterogeneity, as a square: so much for each mm of the diameter beyond the
+#: second. In patients' slices large tumors are less even than small ones; painted without it they
+#: are more so, as plates (docs/lab-book.md, chapter 41).
+_UNEVEN_PER_MM, _EVEN_TO_MM = 0.005, 18.0
 
 
 class Looks:
@@ -60,17 +62,19 @@ class Looks:
         squares = squares + _DEFAULT_COUNTS * np.diag(np.square(DEFAULT_SD))
         self._root = np.linalg.cholesky(squares / (free + _DEFAULT_COUNTS))
 
-    def draw(self, index: int, generator: torch.Generator) -> Appearance:
+    def draw(self, index: int, diameter_mm: float, generator: torch.Generator) -> Appearance:
         """An appearance like that of a template; what is not known of it stays so.
 
         Args:
             index: Of the template.
+            diameter_mm: Of the tumor.
             generator: On the CPU.
         """
         own, like = self._numbers[index], self._appearances[index]
         middle = self._middle[like.category]
         noise = self._root @ torch.randn(4, generator=generator, dtype=torch.float64).numpy()
         moved = middle + (own - middle + self._width * noise) / math.hypot(1, self._width)
+        uneven = _UNEVEN_PER_MM * max(diameter_mm - _EVEN_TO_MM, 0.0)
         enhancement, heterogeneity, rim, pre = (
             None if math.isnan(v) else v for v in moved.tolist()
         )
@@ -81,7 +85,7 @@ class Looks:
             ),
             heterogeneity=_within(
                 "heterogeneity",
-                None if heterogeneity is None else math.hypot(math.exp(heterogeneity), _UNEVEN),
+                None if heterogeneity is None else math.hypot(math.exp(heterogeneity), uneven),
             ),
             rim=_rim(like, None if rim is None else math.exp(rim)),
             pre_contrast=_within("pre_contrast", pre),
