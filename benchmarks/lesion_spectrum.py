@@ -2,10 +2,11 @@
 
     SYNBT_REAL_SLICES=FOLDER python benchmarks/lesion_spectrum.py -n 40
 
-FOLDER is as for `real_patients.py`. Prints two tables in Markdown, medians over tumors, the scan's
-noise in them on all sides. The SD of what lies between blurs of .35, .8, 1.6, 3.2 and 6.4 mm in the
-plane, over the mean, in pre, post and their difference. And what the SD does not tell: the level of
-the outer millimetres over that deeper inside, skewness and kurtosis, and how pre goes with post.
+FOLDER is as for `real_patients.py`. Prints three tables in Markdown, medians over tumors, the
+scan's noise in them on all sides. The SD of what lies between blurs of .35, .8, 1.6, 3.2 and 6.4 mm
+in the plane, over the mean, in pre, post and their difference. What the SD does not tell: the level
+of the outer millimetres over that deeper inside, skewness and kurtosis, and how pre goes with post.
+And in post, how much tumors of a size vary, and by which power of that each band's SD rises.
 Painted tumors lie in the phantoms without their own. The constants of `synbt_aug/texture/detail.py`
 and the edge before contrast of `synbt_aug/texture/gains.py` are set by these tables.
 """
@@ -37,6 +38,9 @@ SHELLS_MM = (0.0, 1.1, 2.1, 3.1, 4.1)
 
 #: For the second table: what lies less deep is left out, and what divides coarse from fine, in mm.
 BELOW_EDGE_MM, COARSE_MM = 1.0, 1.5
+
+#: Tumors are told apart by these areas of their slices, in mm2.
+AREAS_MM2 = (0, 400, 800, math.inf)
 
 CHANNELS = ("pre", "post", "difference")
 
@@ -88,6 +92,27 @@ def together(pre: np.ndarray, post: np.ndarray, lesion: Lesion) -> list[float]:
     return [float(np.corrcoef(a[inside], b[inside])[0, 1]) for a, b in (coarse, fine)]
 
 
+def by_size(slices: Iterable[TumorSlice]) -> list[float]:
+    """Post's coefficient of variation by area, its rank correlation with it, and bands' powers."""
+    areas, variations, bands = [], [], []
+    for slice_ in slices:
+        lesion = find_lesion(slice_)
+        if lesion is None or (lesion.depth_mm > INSIDE_MM).sum() < FEWEST:
+            continue
+        post = slice_.image[1].astype(np.float64)
+        inside = post[lesion.depth_mm > INSIDE_MM]
+        areas.append(lesion.filled.sum())
+        variations.append(inside.std() / inside.mean())
+        bands.append(spectrum(post, lesion))
+    area, variation = np.array(areas), np.array(variations)
+    medians_by_area = [
+        float(np.median(variation[(area >= low) & (area < high)]))
+        for low, high in itertools.pairwise(AREAS_MM2)
+    ]
+    powers = np.polyfit(np.log(variation), np.log(bands), 1)[0]
+    return [*medians_by_area, float(stats.spearmanr(area, variation)[0]), *powers.tolist()]
+
+
 def medians(slices: Iterable[TumorSlice]) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
     """How many tumors were measured, and medians of what is printed.
 
@@ -126,8 +151,12 @@ def main() -> None:
     rows: Rows = [("", "n", "channel", *bands)]
     ways = ["skewness", "coarse", "fine", "kurtosis", "pre with post: coarse", "fine"]
     others: Rows = [("", "channel", *depths, *ways)]
+    areas = [f"CV, {low:g}-{high:g} mm2" for low, high in itertools.pairwise(AREAS_MM2)]
+    uneven: Rows = [("", *areas, "rank correlation", *(f"power, {band}" for band in bands))]
     for name, slices in {"patients": read_png_folder(options.folder), **made}.items():
+        slices = list(slices)
         count, varied, further, both = medians(slices)
+        uneven.append((name, *(f"{v:.2f}" for v in by_size(slices))))
         for channel, values in zip(CHANNELS, varied, strict=True):
             rows.append((name, str(count), channel, *(f"{v:.3f}" for v in values)))
         for channel, values in zip(CHANNELS[:2], further, strict=True):
@@ -135,6 +164,7 @@ def main() -> None:
             others.append((name, channel, *(f"{v:.2f}" for v in values), *with_post))
     print(to_markdown(rows))
     print(to_markdown(others))
+    print(to_markdown(uneven))
 
 
 if __name__ == "__main__":

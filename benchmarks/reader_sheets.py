@@ -1,0 +1,142 @@
+"""Sheets of tumors painted into one real scan, for readers who do not know which are which.
+
+    python benchmarks/reader_sheets.py paint DATASET --first 8000 -n 40 -o new.npz
+    python benchmarks/reader_sheets.py sheets old.npz new.npz -o FOLDER
+    python benchmarks/reader_sheets.py count FOLDER/key.json ANSWERS.txt
+
+DATASET is a folder in either layout; its first labelled case at 1 mm is painted into, once a seed,
+by the defaults. Sheets show 64 mm around the largest slice of each tumor, pre, post and their
+difference, all in one window, in a random order, after the scan's own tumor. A file may come from
+another version of the project. Each line of ANSWERS is one reader: `1g 2d 3b`, numbers with good,
+doubtful or bad.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from synbt_aug import TumorSynthesizer
+from synbt_aug.data import read_dataset, read_mask, read_pair
+from synbt_aug.evaluate.slices.table import Rows, to_markdown
+from synbt_aug.host import Host
+from synbt_aug.support.files import read_json
+
+HALF_MM = 32
+
+#: Of a panel, in pixels; tiles in a row; tumors on a sheet.
+PANEL, ACROSS, ON_A_SHEET = 150, 3, 20
+
+#: Of the scan's own tumor in a file.
+OWN = "own"
+
+VERDICTS = {"g": "good", "d": "doubtful", "b": "bad"}
+
+
+def cut(image: np.ndarray, tumor: np.ndarray) -> np.ndarray:
+    """Pre and post around a tumor, in its largest slice, shape `(2, 64, 64)`."""
+    slice_ = int(tumor.sum((0, 1)).argmax())
+    i, j = np.argwhere(tumor[:, :, slice_]).mean(0).round().astype(int)
+    around = ((0, 0), (HALF_MM, HALF_MM), (HALF_MM, HALF_MM))
+    padded = np.pad(image[:2, :, :, slice_], around, mode="edge")
+    return np.asarray(padded[:, i : i + 2 * HALF_MM, j : j + 2 * HALF_MM])
+
+
+def paint(options: argparse.Namespace) -> None:
+    case = next(c for c in read_dataset(options.dataset).cases if c.label is not None)
+    assert case.label is not None
+    pair = read_pair(case.pre, case.posts[0])
+    mask = read_mask(case.label, pair.pre, "The tumor mask", label=case.tumor_label)
+    host = Host.of(replace(pair.volume, tumor=mask))
+    synthesizer = TumorSynthesizer(options.weights)
+    tiles: dict[str, Any] = {OWN: cut(pair.volume.image.numpy(), mask.numpy())}
+    for seed in range(options.first, options.first + options.n):
+        painted = synthesizer(host, seed=seed)
+        if painted.painted:
+            tiles[str(seed)] = cut(painted.image.float().numpy(), painted.tumor.numpy())
+        print(f"{len(tiles) - 1} of {seed - options.first + 1} seeds have a tumor", flush=True)
+    np.savez_compressed(options.output, **tiles)
+
+
+def panels(tile: np.ndarray, window: tuple[float, float], name: str) -> np.ndarray:
+    """Pre, post and their difference beside each other, with a name, grey values."""
+    low, high = window
+    shown = []
+    for panel, zero in ((tile[0], low), (tile[1], low), (tile[1] - tile[0], 0.0)):
+        grey = np.clip((panel - zero) / (high - low), 0, 1).T * 255
+        picture = Image.fromarray(grey.astype(np.uint8))
+        shown.append(np.array(picture.resize((PANEL, PANEL), Image.Resampling.BICUBIC)))
+    whole = Image.fromarray(np.concatenate(shown, 1))
+    draw = ImageDraw.Draw(whole)
+    draw.rectangle((0, 0, 34, 12), fill=0)
+    draw.text((2, 0), name, fill=255)
+    return np.pad(np.array(whole), ((2, 2), (3, 3)), constant_values=90)
+
+
+def sheets(options: argparse.Namespace) -> None:
+    files = [(path.stem, np.load(path)) for path in options.files]
+    own = files[0][1][OWN]
+    window = float(np.percentile(own, 1)), float(np.percentile(own[1], 99.5))
+    every = [(stem, name, tiles[name]) for stem, tiles in files for name in tiles if name != OWN]
+    random.Random(options.seed).shuffle(every)
+    options.output.mkdir(parents=True, exist_ok=True)
+    key = {number: [stem, name] for number, (stem, name, _) in enumerate(every, 1)}
+    (options.output / "key.json").write_text(json.dumps(key), encoding="utf-8")
+    for first in range(0, len(every), ON_A_SHEET):
+        part = every[first : first + ON_A_SHEET]
+        tiles = [panels(own, window, "REAL")]
+        tiles += [panels(t, window, str(k)) for k, (_, _, t) in enumerate(part, first + 1)]
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % ACROSS)
+        rows = [np.concatenate(tiles[k : k + ACROSS], 1) for k in range(0, len(tiles), ACROSS)]
+        sheet = options.output / f"sheet-{first // ON_A_SHEET + 1}.png"
+        Image.fromarray(np.concatenate(rows)).save(sheet)
+
+
+def count(options: argparse.Namespace) -> None:
+    key = {int(number): entry for number, entry in read_json(options.key).items()}
+    rows: Rows = [("reader", "file", *VERDICTS.values())]
+    lines = [line for line in options.answers.read_text(encoding="utf-8").splitlines() if line]
+    for reader, line in enumerate(lines, 1):
+        given = {int(answer[:-1]): answer[-1] for answer in line.split()}
+        if given.keys() != key.keys() or not VERDICTS.keys() >= set(given.values()):
+            raise SystemExit(f"Line {reader} needs each number of the key once, as 1g, 2d or 3b.")
+        for stem in dict.fromkeys(entry[0] for entry in key.values()):
+            found = Counter(given[number] for number, entry in key.items() if entry[0] == stem)
+            rows.append((str(reader), stem, *(str(found[verdict]) for verdict in VERDICTS)))
+    print(to_markdown(rows))
+
+
+def main() -> None:
+    """Paint, lay out or count."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    ways = parser.add_subparsers(required=True)
+    way = ways.add_parser("paint", help="tumors into a real scan")
+    way.add_argument("dataset")
+    way.add_argument("--first", type=int, default=0, help="seed")
+    way.add_argument("-n", type=int, default=40)
+    way.add_argument("--weights", default="shipped")
+    way.add_argument("-o", "--output", type=Path, required=True, help="an .npz")
+    way.set_defaults(run=paint)
+    way = ways.add_parser("sheets", help="of painted tumors, shuffled")
+    way.add_argument("files", type=Path, nargs="+")
+    way.add_argument("--seed", type=int, default=23, help="of the order")
+    way.add_argument("-o", "--output", type=Path, required=True)
+    way.set_defaults(run=sheets)
+    way = ways.add_parser("count", help="what readers said")
+    way.add_argument("key", type=Path)
+    way.add_argument("answers", type=Path)
+    way.set_defaults(run=count)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
