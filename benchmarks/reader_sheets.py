@@ -82,10 +82,14 @@ def panels(tile: np.ndarray, window: tuple[float, float], name: str) -> np.ndarr
 
 
 def sheets(options: argparse.Namespace) -> None:
-    files = [(path.stem, np.load(path)) for path in options.files]
-    own = files[0][1][OWN]
+    files = {path.stem: np.load(path) for path in options.files}
+    own = next(iter(files.values()))[OWN]
+    if len(files) < len(options.files) or any((t[OWN] != own).any() for t in files.values()):
+        raise SystemExit("Files need names of their own, and tumors in the same scan.")
     window = float(np.percentile(own, 1)), float(np.percentile(own[1], 99.5))
-    every = [(stem, name, tiles[name]) for stem, tiles in files for name in tiles if name != OWN]
+    every = [
+        (stem, name, tiles[name]) for stem, tiles in files.items() for name in tiles if name != OWN
+    ]
     random.Random(options.seed).shuffle(every)
     options.output.mkdir(parents=True, exist_ok=True)
     key = {number: [stem, name] for number, (stem, name, _) in enumerate(every, 1)}
@@ -101,11 +105,11 @@ def sheets(options: argparse.Namespace) -> None:
 
 
 def count(options: argparse.Namespace) -> None:
-    key = {int(number): entry for number, entry in read_json(options.key).items()}
+    key = read_json(options.key)
     rows: Rows = [("reader", "file", *VERDICTS.values())]
     lines = [line for line in options.answers.read_text(encoding="utf-8").splitlines() if line]
     for reader, line in enumerate(lines, 1):
-        given = {int(answer[:-1]): answer[-1] for answer in line.split()}
+        given = {answer[:-1]: answer[-1] for answer in line.split()}
         if given.keys() != key.keys() or not VERDICTS.keys() >= set(given.values()):
             raise SystemExit(f"Line {reader} needs each number of the key once, as 1g, 2d or 3b.")
         for stem in dict.fromkeys(entry[0] for entry in key.values()):

@@ -173,6 +173,17 @@ def test_a_template_s_distance_has_two_millimetres_around_it() -> None:
     assert template_distance(bank, 3) is distance
 
 
+def test_a_template_s_cavities_are_filled_and_its_notches_are_not() -> None:
+    mask = torch.ones(12, 12, 12, dtype=torch.bool)
+    mask[4:7, 4:7, 4:7] = False
+    mask[:3, 8, 8] = False
+    bank = TumorBank((small_bank().templates[0]._replace(mask=mask),))
+    distance = template_distance(bank, 0)[2:-2, 2:-2, 2:-2]
+    assert bool((distance[4:7, 4:7, 4:7] < -2.5).all())
+    assert bool((distance[:3, 8, 8] > 0).all())
+    assert bool((bank.templates[0].mask == mask).all())
+
+
 # --- groups ---
 
 

@@ -49,13 +49,16 @@ def test_looks_spread_as_the_bank_s_do() -> None:
     assert together[0] == pytest.approx(1.0) and together[1] > 0.9
 
 
-@pytest.mark.parametrize(("diameter_mm", "more"), [(10.0, 0.0), (30.0, 0.06), (50.0, 0.16)])
+@pytest.mark.parametrize(
+    ("diameter_mm", "more"), [(6.0, 0.0), (18.0, 0.0), (30.0, 0.06), (50.0, 0.16), (90.0, 0.16)]
+)
 def test_the_larger_a_tumor_the_less_even(diameter_mm: float, more: float) -> None:
-    even = [Appearance(0.6, 0.01 * k, 1.1, 0.3, "mass") for k in (1, 2, 3)]
-    assert column(drawn(even, diameter_mm=diameter_mm), "heterogeneity").min() > more
-    uneven = [Appearance(0.6, 0.3 + 0.01 * k, 1.1, 0.3, "mass") for k in range(40)]
-    found = column(drawn(uneven, 1000, diameter_mm), "heterogeneity")
-    assert np.median(found) == pytest.approx(np.hypot(0.495, more), rel=0.04)
+    own = bank(20)
+    small, large = (column(drawn(own, 100, mm), "heterogeneity") for mm in (6.0, diameter_mm))
+    assert np.sqrt(large**2 - small**2) == pytest.approx(more, abs=1e-7)
+    names = ("enhancement", "rim", "pre_contrast")
+    for name in names:
+        assert (column(drawn(own, 20, diameter_mm), name) == column(drawn(own, 20), name)).all()
 
 
 def test_a_look_stays_near_its_template_s() -> None:

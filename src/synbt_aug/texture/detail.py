@@ -39,7 +39,8 @@ IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 #: they part (inverse temperature of a softmax).
 NODULES, NODULE_MM, PARTING = 8, 3.2, 3.0
 
-#: SD of the levels of nodules, as shares of a tumor's own, in pre and post.
+#: SD of the levels of nodules, as shares of a tumor's own, in pre and post; two thirds are left of
+#: it, for nodules run into each other.
 NODULE_SD = (0.12, 0.12)
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
@@ -57,14 +58,15 @@ WALL_SHARE, WALL_WIDTH = 0.4, 0.5
 #: `(1 - exp(-p x)) / p`, x being the sum of the fields. p of the two finer blurs and of the others.
 PITS = (1.0, 4.0)
 
-#: Smallest factor of a level, of either: darker spots before contrast look like holes in the tumor.
+#: Smallest factor of a level by the finer blurs, and by the others: darker spots before contrast
+#: look like holes in the tumor.
 DARKEST = 0.7
 
 #: From this heterogeneity on there is that much detail; below it is in proportion.
 TYPICAL_HETEROGENEITY = 0.15
 
-#: Beyond it detail falls with this power of the heterogeneity, for the gains spread what is there:
-#: uneven tumors have nodules and necrosis. With as much detail as others they look peppered.
+#: Beyond it detail in post falls with this power of the heterogeneity, for the gains spread what is
+#: there: uneven tumors have nodules and necrosis. With as much detail as others they look peppered.
 FEWER_SPOTS = 0.5
 
 #: Tells this noise from the denoiser's and from the scan's, of the same seed.
@@ -89,13 +91,14 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     coarse = _blurred(coarser, shape, (*COARSER_MM * 2, PATCH_MM), SPACING)
     strength = (PATCHINESS * coarse[:, -1:].clamp_max(PATCH_MOST)).exp()
     fine[:, 1] = math.sqrt(1 - WALL_SHARE**2) * fine[:, 1] + WALL_SHARE * walls(coarse[:, 0])
-    relative = heterogeneity / TYPICAL_HETEROGENEITY
-    amount = torch.minimum(relative, relative.clamp_min(1) ** -FEWER_SPOTS)[:, None]
+    relative = (heterogeneity / TYPICAL_HETEROGENEITY)[:, None]
+    pre = relative.clamp_max(1)
+    amount = torch.cat([pre, torch.minimum(pre, relative.clamp_min(1) ** -FEWER_SPOTS)], 1)
     for fields, mix, pits in zip((fine, coarse[:, :-1]), _mixes(device), PITS, strict=True):
         moved = (mix @ fields.flatten(2)) * (strength.flatten(2) * amount)
         painted = painted * pitted(moved, pits).view_as(painted)
-    apart = nodules(for_nodules, shape).flatten(2) * relative.clamp_max(1)[:, None]
-    return painted * (1 + _nodule_sd(device) * apart).clamp_min(DARKEST).view_as(painted)
+    apart = nodules(for_nodules, shape).flatten(2) * pre
+    return painted * (1 + _nodule_sd(device) * apart).view_as(painted)
 
 
 def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:

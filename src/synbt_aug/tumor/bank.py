@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.errors import SynBTError
@@ -314,12 +315,14 @@ def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
 def _cached_distance(digest: str, index: int, bits: bytes, shape: tuple[int, ...]) -> Tensor:
     del digest, index
     mask = np.unpackbits(np.frombuffer(bits, np.uint8), count=int(np.prod(shape)))
-    padded = torch.from_numpy(np.pad(mask.reshape(shape).astype(bool), 2))
-    return signed_distance_mm(padded)
+    padded = np.pad(mask.reshape(shape).astype(bool), 2)
+    return signed_distance_mm(torch.from_numpy(ndimage.binary_fill_holes(padded)))
 
 
 def template_distance(bank: TumorBank, index: int) -> Tensor:
     """A template's signed distance with 2 mm around it, in mm, cut off at 8 mm.
+
+    Cavities are filled: what does not enhance inside is texture, and in a label it is a pinhole.
 
     Returns:
         Shape `(a + 4, b + 4, c + 4)`.

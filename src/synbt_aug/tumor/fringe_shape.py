@@ -40,6 +40,9 @@ _ROUGHNESS_STREAM, _SOFT_STREAM = 0x50F7, 0x50F8
 #: Pieces of fewer voxels are noise to the eye.
 _SPECK_VOXELS = 7
 
+#: Enclosed holes of fewer voxels are pinholes to the eye; filled, they lie so deep in the body.
+_PINHOLE_VOXELS, _FILLED_MM = 30, 1.0
+
 #: Distances from strands are drawn up to here, in mm.
 _NEAR_MM = 3.0
 
@@ -70,11 +73,19 @@ def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
     specks = islets(torch.minimum(body, tubes) <= 0, _SPECK_VOXELS, 1.0, corners=True)
     if specks is not None:
         tubes = torch.where(touched(specks[None])[0], _NEAR_MM, tubes)
-    # The body alone gives way: strands made thinner would fall to pieces.
+    body = body - _level_beside(body, tubes, target)
+    pinholes = islets(torch.minimum(body, tubes) > 0, _PINHOLE_VOXELS, 1.0)
+    if pinholes is not None:
+        body = torch.where(pinholes, -_FILLED_MM, body)
+        body = body - _level_beside(body, tubes, target)
+    return torch.minimum(softened(body, fringe), tubes)
+
+
+def _level_beside(body: Tensor, tubes: Tensor, target: int) -> float:
+    """Of a body: it and the tubes hold so many voxels, and strands are not made thinner for it."""
     left = target - int((tubes <= 0).sum())
     beside = body[tubes > 0]
-    level = float(beside.kthvalue(min(max(left, 1), len(beside))).values)
-    return torch.minimum(softened(body - level, fringe), tubes)
+    return float(beside.kthvalue(min(max(left, 1), len(beside))).values)
 
 
 def softened(surface: Tensor, fringe: Fringe) -> Tensor:

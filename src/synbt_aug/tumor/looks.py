@@ -26,10 +26,10 @@ _DEFAULT_COUNTS = 4
 #: Smallest heterogeneity, of which a logarithm is taken.
 _EVEN = 0.01
 
-#: Added to a drawn heterogeneity, as a square: so much for each mm of the diameter beyond the
-#: second. In patients' slices large tumors are less even than small ones; painted without it they
-#: are more so, as plates (docs/lab-book.md, chapter 41).
-_UNEVEN_PER_MM, _EVEN_TO_MM = 0.005, 18.0
+#: Added to a drawn heterogeneity, as a square: so much for each mm that a tumor is larger than the
+#: second number, up to the third. In patients' slices the larger a tumor, the less even it is;
+#: painted by the bank's numbers alone, large ones are plates (docs/lab-book.md, chapter 41).
+_UNEVEN_PER_MM, _EVEN_TO_MM, _UNEVEN_TO_MM = 0.005, 18.0, 50.0
 
 
 class Looks:
@@ -74,7 +74,7 @@ class Looks:
         middle = self._middle[like.category]
         noise = self._root @ torch.randn(4, generator=generator, dtype=torch.float64).numpy()
         moved = middle + (own - middle + self._width * noise) / math.hypot(1, self._width)
-        uneven = _UNEVEN_PER_MM * max(diameter_mm - _EVEN_TO_MM, 0.0)
+        uneven = _UNEVEN_PER_MM * max(min(diameter_mm, _UNEVEN_TO_MM) - _EVEN_TO_MM, 0.0)
         enhancement, heterogeneity, rim, pre = (
             None if math.isnan(v) else v for v in moved.tolist()
         )
