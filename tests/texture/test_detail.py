@@ -56,16 +56,16 @@ def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
     quarter = 0.25 * TYPICAL_HETEROGENEITY
     found = torch.stack([changes(quarter, k).square().mean((1, 2, 3)) for k in range(6)])
     pre, post = (4 * found.mean(0).sqrt()).tolist()
-    of_nodules = [(LEFT * sd,) for sd in NODULE_SD]
-    assert post == pytest.approx(sd_of(IN_POST, of_nodules[1]), rel=0.1)
-    assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, of_nodules[0]), rel=0.1)
+    of_nodules = (LEFT * NODULE_SD,)
+    assert post == pytest.approx(sd_of(IN_POST, of_nodules), rel=0.1)
+    assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, of_nodules), rel=0.1)
 
 
 def test_a_part_of_pre_goes_with_post() -> None:
-    pre_nodules, post_nodules = (LEFT * sd for sd in NODULE_SD)
+    of_nodules = LEFT * NODULE_SD
     shared = sum(a * b for a, b in zip(IN_PRE_WITH_POST, IN_POST, strict=True))
-    alone = sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, (pre_nodules,)) * sd_of(IN_POST, (post_nodules,))
-    expected = (shared + pre_nodules * post_nodules) / alone
+    alone = sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, (of_nodules,)) * sd_of(IN_POST, (of_nodules,))
+    expected = (shared + of_nodules**2) / alone
     found = torch.stack([torch.corrcoef(changes(seed=k).flatten(1))[0, 1] for k in range(6)]).mean()
     assert float(found) == pytest.approx(expected, abs=0.08)
 

@@ -39,9 +39,9 @@ IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 #: they part (inverse temperature of a softmax).
 NODULES, NODULE_MM, PARTING = 8, 3.2, 3.0
 
-#: SD of the levels of nodules, as shares of a tumor's own, in pre and post; two thirds are left of
+#: SD of the levels of nodules, as a share of a tumor's own in either image; two thirds are left of
 #: it, for nodules run into each other.
-NODULE_SD = (0.12, 0.12)
+NODULE_SD = 0.12
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
 #: the field that it follows, in mm, and what that field is cut off at, in SD: the root mean square
@@ -97,8 +97,8 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     for fields, mix, pits in zip((fine, coarse[:, :-1]), _mixes(device), PITS, strict=True):
         moved = (mix @ fields.flatten(2)) * (strength.flatten(2) * amount)
         painted = painted * pitted(moved, pits).view_as(painted)
-    apart = nodules(for_nodules, shape).flatten(2) * pre
-    return painted * (1 + _nodule_sd(device) * apart).view_as(painted)
+    apart = nodules(for_nodules, shape) * pre[..., None, None]
+    return painted * (1 + NODULE_SD * apart)
 
 
 def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:
@@ -185,9 +185,3 @@ def _levels(device: torch.device) -> Tensor:
     """Of the nodules, evenly spaced, of mean 0 and SD 1, shape `(1, NODULES)`."""
     levels = torch.linspace(-1, 1, NODULES)
     return sent((levels / levels.square().mean().sqrt())[None], device)
-
-
-@lru_cache(maxsize=4)
-def _nodule_sd(device: torch.device) -> Tensor:
-    """`NODULE_SD`, shape `(2, 1)`."""
-    return sent(torch.tensor(NODULE_SD)[:, None], device)
