@@ -17,7 +17,7 @@ import argparse
 import itertools
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from real_patients import SMALL_FIELD, own, painter, phantom_slices
@@ -92,14 +92,21 @@ def together(pre: np.ndarray, post: np.ndarray, lesion: Lesion) -> list[float]:
     return [float(np.corrcoef(a[inside], b[inside])[0, 1]) for a, b in (coarse, fine)]
 
 
+def measurable(
+    slices: Iterable[TumorSlice],
+) -> Iterator[tuple[Lesion, np.ndarray, np.ndarray]]:
+    """Lesions that are large enough inside, with pre and post."""
+    for slice_ in slices:
+        lesion = find_lesion(slice_)
+        if lesion is not None and (lesion.depth_mm > INSIDE_MM).sum() >= FEWEST:
+            pre, post = slice_.image.astype(np.float64)
+            yield lesion, pre, post
+
+
 def by_size(slices: Iterable[TumorSlice]) -> list[float]:
     """Post's coefficient of variation by area, its rank correlation with it, and bands' powers."""
     areas, variations, bands = [], [], []
-    for slice_ in slices:
-        lesion = find_lesion(slice_)
-        if lesion is None or (lesion.depth_mm > INSIDE_MM).sum() < FEWEST:
-            continue
-        post = slice_.image[1].astype(np.float64)
+    for lesion, _, post in measurable(slices):
         inside = post[lesion.depth_mm > INSIDE_MM]
         areas.append(lesion.filled.sum())
         variations.append(inside.std() / inside.mean())
@@ -121,11 +128,7 @@ def medians(slices: Iterable[TumorSlice]) -> tuple[int, np.ndarray, np.ndarray, 
         `(2, shells + 4)`; correlations, shape `(2,)`.
     """
     bands, further, both = [], [], []
-    for slice_ in slices:
-        lesion = find_lesion(slice_)
-        if lesion is None or (lesion.depth_mm > INSIDE_MM).sum() < FEWEST:
-            continue
-        pre, post = slice_.image.astype(np.float64)
+    for lesion, pre, post in measurable(slices):
         bands.append([spectrum(signal, lesion) for signal in (pre, post, post - pre)])
         further.append([shells(s, lesion) + tails(s, lesion) for s in (pre, post)])
         both.append(together(pre, post, lesion))

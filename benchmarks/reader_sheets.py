@@ -8,7 +8,7 @@ DATASET is a folder in either layout; its first labelled case at 1 mm is painted
 by the defaults. Sheets show 64 mm around the largest slice of each tumor, pre, post and their
 difference, all in one window, in a random order, after the scan's own tumor. A file may come from
 another version of the project. Each line of ANSWERS is one reader: `1g 2d 3b`, numbers with good,
-doubtful or bad.
+doubtful or bad. Say of a reader's figure who read: a radiologist, or a vision-language model.
 """
 
 from __future__ import annotations

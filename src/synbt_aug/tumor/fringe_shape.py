@@ -82,7 +82,7 @@ def joined(body: Tensor, fringe: Fringe, courses: Courses) -> Tensor:
 
 
 def _level_beside(body: Tensor, tubes: Tensor, target: int) -> float:
-    """Of a body: it and the tubes hold so many voxels, and strands are not made thinner for it."""
+    """At which a body and the tubes hold `target` voxels; tubes stay, for thinner ones break."""
     left = target - int((tubes <= 0).sum())
     beside = body[tubes > 0]
     return float(beside.kthvalue(min(max(left, 1), len(beside))).values)
