@@ -27,7 +27,7 @@ from synbt_aug.tumor.recipe import TumorRecipe
 _LENGTH = struct.Struct("<q")
 
 #: What of a plan is JSON as it is.
-_PLAIN = ("spare_seeds", "contrast_was_asked", "satellite", "shift_mm")
+_PLAIN = ("spare_seeds", "contrast_was_asked", "unevenness_was_asked", "satellite", "shift_mm")
 
 
 def pack(plans: SamplePlans, size: int) -> Tensor:

@@ -10,12 +10,14 @@ from torch import Tensor
 from analytic import seeded
 from synbt_aug.grid.mask import gaussian_mean
 from synbt_aug.signal.noise import noise_starts
+from synbt_aug.texture import detail
 from synbt_aug.texture.detail import (
     DETAIL_STREAM,
     FEWER_SPOTS,
     IN_POST,
     IN_PRE_ALONE,
     IN_PRE_WITH_POST,
+    NODULE_MOST,
     NODULE_SD,
     NODULES,
     TYPICAL_HETEROGENEITY,
@@ -94,13 +96,19 @@ def test_dark_spots_lie_in_both_images() -> None:
     assert float(pre[darkest].mean()) < -pre.std() / 2
 
 
-def test_what_is_asked_to_be_uneven_has_less_detail_and_the_same_nodules() -> None:
-    typical, uneven = (changes(k * TYPICAL_HETEROGENEITY)[1] for k in (1, 4))
-    left = float(fine(uneven, 0.6).std() / fine(typical, 0.6).std())
-    assert left == pytest.approx(4**-FEWER_SPOTS, rel=0.1)
-    coarse = [gaussian_mean(one, 2.0).flatten() for one in (typical, uneven)]
-    assert float(coarse[1].std()) > 0.8 * float(coarse[0].std())
+def test_what_is_asked_to_be_uneven_has_less_detail_and_stronger_nodules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    typical, uneven = (changes(k * TYPICAL_HETEROGENEITY) for k in (1, 4))
+    coarse = [gaussian_mean(one[1], 2.0).flatten() for one in (typical, uneven)]
+    grown = float(coarse[1].std()) / float(coarse[0].std())
+    assert 0.8 * NODULE_MOST < grown <= 1.05 * NODULE_MOST
     assert float(torch.corrcoef(torch.stack(coarse))[0, 1]) > 0.9
+    assert torch.allclose(typical[0], uneven[0])
+    monkeypatch.setattr(detail, "NODULE_SD", 0.0)
+    typical, uneven = (changes(k * TYPICAL_HETEROGENEITY) for k in (1, 4))
+    left = float(fine(uneven[1], 0.6).std() / fine(typical[1], 0.6).std())
+    assert left == pytest.approx(4**-FEWER_SPOTS, rel=0.1)
 
 
 def test_it_is_weaker_in_some_parts_than_in_others_and_nowhere_pepper() -> None:

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from analytic import ball, examples, seeded
 from synbt_aug.grid.mask import blend_weight, gaussian, signed_distance_mm
+from synbt_aug.texture import gains
 from synbt_aug.texture.gains import (
     CONTRAST_GAIN,
     EDGE_LIFT,
-    MAX_CALM,
+    MAX_BEND,
     PRE_EDGE,
     PRE_SHIFT,
     SPREAD_GAIN,
@@ -195,7 +196,7 @@ def test_a_soft_edge_is_lifted_until_the_label_shows() -> None:
     assert before < 0.85 and 0 < found.lift.item() <= EDGE_LIFT + 1e-6 and after > before + 0.1
     # The lift ends where the edge does.
     deep = DISTANCE < -2.5
-    lifted = replace(found, calm=torch.zeros(1, 1))
+    lifted = replace(found, bend=torch.zeros(1, 2))
     assert torch.allclose(under(one, lifted)[1][deep], soft[1][deep], atol=1e-3)
 
 
@@ -206,20 +207,61 @@ def bright_spots() -> Tensor:
     return level
 
 
-def test_bright_spots_are_calmed_and_nothing_below_the_mean_is() -> None:
+def skewness(one: PaintedTumors, gains: Gains) -> list[float]:
+    """In pre and post."""
+    return one.seen(one.blended(gains)).skewness[0].tolist()
+
+
+def test_bright_spots_are_pressed_and_nothing_is_raised() -> None:
     spotted = tumor(bright_spots())
     found = gains_towards(spotted, asked_for(Appearance()))
-    before, after = (spotted.seen(spotted.blended(g)).skewness.item() for g in (none(), found))
-    assert before > 0.8 and after < before - 0.3 and 0 < found.calm.item() <= MAX_CALM + 1e-6
-    calmed = under(spotted, replace(found, lift=torch.zeros(1, 1)))[1]
+    before, after = (skewness(spotted, one)[1] for one in (none(), found))
+    assert before > 0.8 and after < before - 0.3 and 0 < found.bend[0, 1] <= MAX_BEND + 1e-6
     post = bright_spots()[1]
-    below = post <= post[LABEL].mean()
-    assert torch.allclose(calmed[below], post[below], atol=1e-5)
-    assert bool((calmed <= post + 1e-5).all())
+    fall = post - under(spotted, replace(found, lift=torch.zeros(1, 1)))[1]
+    assert fall.min() > -1e-5
+    inside = DISTANCE <= -3
+    level = post[LABEL].mean()
+    spots = fall[inside & (post > level + 2 * post[inside].std())]
+    assert spots.mean() > 3 * fall[inside & (post < level)].mean()
 
 
-def test_a_tumor_as_skewed_as_real_ones_is_left_alone() -> None:
-    assert gains_towards(tumor(), asked_for(Appearance())).calm.item() == 0.0
+def test_a_texture_that_nobody_asked_for_is_not_bent_where_it_has_no_bright_spots() -> None:
+    assert gains_towards(tumor(), asked_for(Appearance())).bend.tolist() == [[0.0, 0.0]]
+
+
+def textured() -> Tensor:
+    """As `painted`, with a texture of its own before contrast."""
+    level = painted()
+    texture = gaussian(torch.randn(SIDE, SIDE, SIDE, generator=seeded(4)), 1.5)
+    level[0] += (DISTANCE <= 1) * (0.2 + 0.05 * texture / texture.std())
+    return level
+
+
+def test_with_a_heterogeneity_dark_spots_grow_in_both_images() -> None:
+    one = tumor(textured())
+    found = gains_towards(one, asked_for(Appearance(heterogeneity=0.1)))
+    for before, after in zip(*(skewness(one, by) for by in (none(), found)), strict=True):
+        assert after < before - 0.2 and after < -0.2
+    assert bool(((found.bend > 0) & (found.bend <= MAX_BEND)).all())
+    seen = one.seen(one.blended(found))
+    assert seen.heterogeneity.item() == pytest.approx(0.1, rel=0.03)
+
+
+def test_the_finest_detail_is_hardly_bent(monkeypatch: pytest.MonkeyPatch) -> None:
+    bent = replace(none(), bend=torch.full((1, 2), MAX_BEND))
+    grain = 0.08 * torch.randn(SIDE, SIDE, SIDE, generator=seeded(5)) * (DISTANCE <= 1)
+
+    def moved_by_grain() -> float:
+        smooth, grainy = (
+            (under(tumor(level), none()) - under(tumor(level), bent))[1]
+            for level in (textured(), textured() + grain)
+        )
+        return float((grainy - smooth)[DISTANCE < -3].std())
+
+    blurred = moved_by_grain()
+    monkeypatch.setattr(gains, "COARSE_MM", 0.1)
+    assert blurred < 0.3 * moved_by_grain()
 
 
 def test_a_small_tumor_without_a_core_takes_every_wish_but_the_rim() -> None:
@@ -286,7 +328,8 @@ def test_a_wish_is_raised_by_what_a_soft_edge_takes_from_the_label() -> None:
     inside = DISTANCE <= 0
     whole, soft = (float(blend_weight(d)[inside].mean()) for d in (DISTANCE, 0.6 * DISTANCE))
     assert soft < 0.97 * whole
-    expected = torch.tensor([0.8 * whole / soft, 0.1, 1.2, 0.2 * whole / soft])
+    lost = whole / soft
+    expected = torch.tensor([0.8 * lost, 0.1, 1.2 * lost**0.5, 0.2 * lost])
     assert torch.allclose(raised, expected, rtol=1e-5)
     assert torch.equal(wish.in_label(DISTANCE[None], DISTANCE[None]).values, wish.values)
     assert wish.in_label(DISTANCE[None], torch.empty(0)) is wish

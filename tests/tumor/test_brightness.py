@@ -10,14 +10,19 @@ import torch
 from analytic import ball, small_bank
 from breast_of_formulas import ONE, tissue_map, tissues
 from synbt_aug.grid.window import window_around
+from synbt_aug.tissue import TissueLabel
 from synbt_aug.tissue.sites import SiteMap, find_sites
 from synbt_aug.tumor.brightness import (
+    DIMMER,
     FAINTEST,
+    FAINTEST_PRE,
     FOLLOWS,
     LARGEST_FACTOR,
     LEAST_OVER_NOISE,
     SMALLEST_FACTOR,
     carried_over,
+    darkest,
+    fat_is_dark,
     lifted,
 )
 from synbt_aug.tumor.template import Template
@@ -37,7 +42,7 @@ def template(post: float | None) -> Template:
 
 
 def factor(level: float | None, post: float | None) -> float:
-    return carried_over(template(post), sites(level), ONE, WINDOW, MASK)
+    return carried_over(template(post), sites(level), ONE, WINDOW, MASK) / DIMMER
 
 
 def test_a_tumor_among_brighter_tissue_is_brighter_but_not_by_as_much() -> None:
@@ -52,7 +57,7 @@ def test_a_tumor_among_brighter_tissue_is_brighter_but_not_by_as_much() -> None:
 def test_no_tumor_is_made_much_brighter_or_fainter(
     level: float, post: float, expected: float
 ) -> None:
-    assert factor(level, post) == expected
+    assert factor(level, post) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("level, post", [(None, 0.4), (0.6, None), (0.6, 0.0), (0.6, -0.1)])
@@ -60,6 +65,34 @@ def test_where_either_is_not_known_it_is_as_bright_as_it_was(
     level: float | None, post: float | None
 ) -> None:
     assert factor(level, post) == 1.0
+
+
+def scan_of(fat: float, gland: float) -> SiteMap:
+    labels = tissues()
+    post = torch.where(labels[::2, ::2, ::2] == TissueLabel.GLAND, gland, fat)
+    return find_sites(tissue_map(labels), torch.stack([post, post]))
+
+
+def like(pre_contrast: float) -> Template:
+    one = template(0.4)
+    return one._replace(appearance=replace(one.appearance, pre_contrast=pre_contrast))
+
+
+@pytest.mark.parametrize("own", [-0.3, 0.02, 0.4])
+def test_where_fat_is_suppressed_no_tumor_is_a_hole(own: float) -> None:
+    assert fat_is_dark(scan_of(0.3, 0.5)) is True
+    assert darkest(like(own), scan_of(0.3, 0.5)) == FAINTEST_PRE
+
+
+@pytest.mark.parametrize("own", [-0.3, 0.02, 0.4])
+def test_among_bright_fat_a_tumor_may_be_as_dark_as_its_template(own: float) -> None:
+    assert fat_is_dark(scan_of(0.6, 0.4)) is False
+    assert darkest(like(own), scan_of(0.6, 0.4)) == min(own, FAINTEST_PRE)
+
+
+def test_where_nothing_tells_whether_fat_is_suppressed_the_template_does() -> None:
+    assert fat_is_dark(sites(None)) is None
+    assert darkest(like(-0.3), sites(None)) == -0.3
 
 
 def noisy(noise: float | None) -> SiteMap:

@@ -24,7 +24,7 @@ from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import carried_over, lifted
+from synbt_aug.tumor.brightness import carried_over, darkest, lifted
 from synbt_aug.tumor.choosing_place import draw_place
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
@@ -156,6 +156,7 @@ def decide(
         plan,
         spare_seeds=seeds[1:] if wish.kind == "tumor" else (),
         contrast_was_asked=wish.appearance.enhancement is not None,
+        unevenness_was_asked=wish.appearance.heterogeneity is not None,
         satellite=wish.satellite is not None,
     )
 
@@ -261,7 +262,12 @@ def _like_template(
     template = bank.templates[found.pose.template]
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
     high = LIMITS["enhancement"][1]
-    return replace(drawn, enhancement=min(lifted(drawn.enhancement * factor, sites), high))
+    pre = drawn.pre_contrast
+    return replace(
+        drawn,
+        enhancement=min(lifted(drawn.enhancement * factor, sites), high),
+        pre_contrast=None if pre is None else max(pre, darkest(template, sites)),
+    )
 
 
 def _taking_up(drawn: Appearance) -> Appearance:

@@ -14,8 +14,8 @@ from synbt_aug.tumor.recipe import TumorRecipe
 #: Noise tried for one tumor before it is dropped with its label.
 ATTEMPTS = 3
 
-#: Enhancement added for each further attempt, in reference ranges.
-RETRY_ENHANCEMENT = 0.4
+#: Enhancement added for each further attempt, in reference ranges, and factor of heterogeneity.
+RETRY_ENHANCEMENT, RETRY_HETEROGENEITY = 0.4, 0.8
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Plan:
         label: Its shape in the window, B = 1.
         spare_seeds: Noise for further attempts.
         contrast_was_asked: Whether a faint tumor is what was wanted.
+        unevenness_was_asked: Whether one with dark parts is.
         satellite: Whether it is a further lesion of the group whose largest comes before it.
         shift_mm: How far resampling to the host moves the surface, taken back when it is written.
         free: Host voxels under the window that may change, boolean, shape
@@ -39,6 +40,7 @@ class Plan:
     label: LabelShape
     spare_seeds: tuple[int, ...] = ()
     contrast_was_asked: bool = False
+    unevenness_was_asked: bool = False
     satellite: bool = False
     shift_mm: float = 0.0
     free: Tensor | None = None
@@ -58,7 +60,7 @@ class Plan:
         return free
 
     def retry(self) -> Plan | None:
-        """The same with other noise, and brighter unless the contrast was asked for.
+        """The same with other noise, brighter and more even unless that was asked for.
 
         Returns:
             None when no attempt is left.
@@ -71,8 +73,11 @@ class Plan:
         if asked.enhancement is not None and not self.contrast_was_asked:
             # A template from a fatty breast may drown in gland: noise alone would not save it.
             # 20 is the most that an `Appearance` takes.
-            brighter = replace(asked, enhancement=min(asked.enhancement + RETRY_ENHANCEMENT, 20.0))
-            recipe = replace(recipe, appearance=brighter)
+            asked = replace(asked, enhancement=min(asked.enhancement + RETRY_ENHANCEMENT, 20.0))
+        if asked.heterogeneity is not None and not self.unevenness_was_asked:
+            # Its dark parts may be what does not show.
+            asked = replace(asked, heterogeneity=RETRY_HETEROGENEITY * asked.heterogeneity)
+        recipe = replace(recipe, appearance=asked)
         return replace(self, recipe=recipe, spare_seeds=tuple(rest))
 
 

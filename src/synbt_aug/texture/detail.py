@@ -40,8 +40,8 @@ IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 NODULES, NODULE_MM, PARTING = 8, 3.2, 3.0
 
 #: SD of the levels of nodules, as a share of a tumor's own in either image; two thirds are left of
-#: it, for nodules run into each other.
-NODULE_SD = 0.12
+#: it, for nodules run into each other. In post it grows with the heterogeneity up to this factor.
+NODULE_SD, NODULE_MOST = 0.12, 2.0
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
 #: the field that it follows, in mm, and what that field is cut off at, in SD: the root mean square
@@ -97,8 +97,8 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     for fields, mix, pits in zip((fine, coarse[:, :-1]), _mixes(device), PITS, strict=True):
         moved = (mix @ fields.flatten(2)) * (strength.flatten(2) * amount)
         painted = painted * pitted(moved, pits).view_as(painted)
-    apart = nodules(for_nodules, shape) * pre[..., None, None]
-    return painted * (1 + NODULE_SD * apart)
+    apart = torch.cat([pre, relative.clamp_max(NODULE_MOST)], 1)[..., None, None]
+    return painted * (1 + NODULE_SD * apart * nodules(for_nodules, shape))
 
 
 def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:

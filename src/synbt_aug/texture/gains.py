@@ -11,9 +11,11 @@ Two gains more are for what is always asked for. The mask: a 4 mm latent cell ma
 than a scanner does, and the outer voxels of a label would not show. They are lifted towards the
 tumor beneath them until the label shows as it does in real tumors; where that is not enough, the
 tumor varies less than asked. And a tumor's texture: what the networks err by on the compressed
-scale grows in bright places before the knee, so that painted tumors have bright spots that real
-ones lack. They are calmed until the signal inside is no more skewed than in real tumors. Before
-contrast, where nothing shows the label, the surroundings reach further into the edge.
+scale grows in bright places before the knee, so that painted tumors have bright spots, where real
+ones have dark ones. In both images what varies over a millimetre and more is bent until the signal
+inside is skewed as in real tumors, or, where no heterogeneity is asked for, not at all.
+
+Before contrast, where nothing shows the label, the surroundings reach further into the edge.
 
 A batch at once, in a fixed number of rounds, without reading a number from a tensor.
 """
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synbt_aug.grid.mask import blend_weight
+from synbt_aug.grid.mask import blend_weight, gaussian
 from synbt_aug.texture.detail import detailed
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.visibility import share_shown
@@ -35,7 +37,7 @@ from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
 #: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, what the networks see
 #: (`in_steps`), or where what leaves a body runs (`tumor/fringe_courses.py`).
-CORRECTION = 18
+CORRECTION = 19
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -45,13 +47,18 @@ RIM_GAIN = (0.5, 2.0)
 #: Maximum shift of pre, in reference ranges.
 PRE_SHIFT = 0.2
 
-#: Skewness of post inside a tumor beyond which bright spots are calmed: half of phantoms' slices
-#: lie between -.28 and .47, half of patients' between -.80 and -.03.
-SKEWNESS = 0.0
+#: Skewness inside a tumor, in pre and post, that levels are bent towards where a heterogeneity is
+#: asked for; 0 elsewhere. Patients' slices have -.74 and -.42 in the median; the bend is bounded,
+#: and most tumors come only part of the way.
+SKEWNESS = -0.8
 
-#: Maximum calm of bright spots, and what is added for each unit of skewness too much, a round.
-MAX_CALM = 0.8
-_CALM_STEP = 0.6
+#: What is bent: what a blur of so many mm leaves, up to so many SD. Bent without a blur, the finest
+#: detail becomes black pepper.
+COARSE_MM, MOST_SD = 1.0, 3.0
+
+#: Maximum bend, and what is added for each unit of skewness too much, a round.
+MAX_BEND = 0.8
+_BEND_STEP = 0.25
 
 #: Maximum share of the way that the edge is lifted to the level beneath it.
 EDGE_LIFT = 0.8
@@ -114,7 +121,8 @@ class Request:
         label, body = (_mean_weight(d.to(outline.dtype).float()) for d in (outline, distance))
         share = (label / body).nan_to_num(1.0).clamp(_THINNEST, 1.0)[:, None]
         enhancement, heterogeneity, rim, pre = self.values.unbind(0)
-        values = [enhancement / share, heterogeneity, rim, pre / share]
+        # The periphery loses most of it, but keeps what its host shows.
+        values = [enhancement / share, heterogeneity, rim / share.sqrt(), pre / share]
         return Request(torch.stack(values), self.asked)
 
 
@@ -126,7 +134,10 @@ def _mean_weight(distance: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Seen:
-    """What B tumors look like, shape `(B, 1)` each; as in `Appearance`, with the skewness."""
+    """What B tumors look like, shape `(B, 1)` each; as in `Appearance`.
+
+    With the skewness of pre and post, shape `(B, 2)`.
+    """
 
     enhancement: Tensor
     heterogeneity: Tensor
@@ -143,8 +154,9 @@ class Gains:
         contrast: Factor of the contrast to the shell, in post.
         rim: Factor of the periphery over the core, in post.
         spread: Factor of the deviations from the mean, in post.
-        calm: How much deviations above the mean are compressed, in post: x of them, in units of
-            their root mean square, become `(1 - exp(-calm x)) / calm`.
+        bend: How much deviations from the mean are pressed above and stretched below it, in pre
+            and post, shape `(B, 2)`: x SD of what varies coarsely become
+            `(1 - exp(-bend x)) / bend`.
         shift: Added in pre, in reference ranges.
         lift: Share of the way that the edge is raised to the level beneath it.
     """
@@ -152,7 +164,7 @@ class Gains:
     contrast: Tensor
     rim: Tensor
     spread: Tensor
-    calm: Tensor
+    bend: Tensor
     shift: Tensor
     lift: Tensor
 
@@ -160,7 +172,7 @@ class Gains:
     def none(cls, like: Tensor) -> Gains:
         """Gains that change nothing; `like` has shape `(B, 1)`."""
         one, zero = torch.ones_like(like), torch.zeros_like(like)
-        return cls(one, one, one, zero, zero, zero)
+        return cls(one, one, one, zero.expand(-1, 2), zero, zero)
 
 
 class PaintedTumors:
@@ -175,11 +187,19 @@ class PaintedTumors:
 
     def __init__(self, painted: Tensor, host: Tensor, noise_sd: Tensor, zones: Zones) -> None:
         self.painted, self.host, self.zones = painted, host, zones
-        self.noise_power = noise_sd[:, 1:].square()
+        self.noise_power = noise_sd.square()
         self.around = (host * zones.means[:, SHELL, None]).sum(-1)  # (B, 2)
         self.outside = zones.mean(SHELL, zones.smoothed(host[:, 1]))
         # Near the tumor's own level, around which float32 holds its moments.
         self.level = zones.mean(INTERIOR, painted[:, 1])
+        shaped = painted.unflatten(2, zones.shape)
+        coarse = gaussian(shaped, COARSE_MM).flatten(2).unbind(1)
+        apart = torch.stack([level - zones.mean(INTERIOR, level) for level in coarse], 1)
+        power = zones.all_means(apart.square().mT)[:, INTERIOR, :, None]
+        unit = power.sqrt().clamp_min(1e-6)  # (B, 2, 1)
+        # What varies coarsely, in SD, and how much of a bend of it shows.
+        self.coarse = (apart / unit).clamp(-MOST_SD, MOST_SD)
+        self._bent = unit * zones.soft[:, None]
         # The rim's gain is raised to this: positive in the periphery, negative in the core.
         self._outward = (0.5 - zones.height) / _RIM_DEPTH
 
@@ -189,15 +209,12 @@ class PaintedTumors:
         No gain needs an end of its own: the blend ends 1 mm beyond the label.
         """
         zones, around = self.zones, self.around[:, 1:]
-        pre, post = self.painted.unbind(1)
+        bend = gains.bend[..., None].clamp_min(1e-3)
+        too_much = self.coarse + torch.expm1(-bend * self.coarse) / bend
+        pre, post = torch.addcmul(self.painted, self._bent, too_much, value=-1).unbind(1)
         post = torch.lerp(around, post, gains.contrast) * gains.rim**self._outward
         middle = zones.mean(LABEL, post)
         post = torch.addcmul(post, zones.soft * (gains.spread - 1), post - middle)
-        above = (post - middle).clamp_min(0)
-        unit = zones.mean(LABEL, above.square()).sqrt().clamp_min(1e-6)
-        unit = unit / gains.calm.clamp_min(1e-3)
-        too_much = torch.addcmul(above, unit, torch.expm1(above / -unit))
-        post = torch.addcmul(post, zones.soft, too_much, value=-1)
         lifted = (zones.beneath(post) - post).clamp_min(0)
         post = torch.addcmul(post, gains.lift * zones.rising, lifted)
         pre = torch.lerp(pre + gains.shift, self.around[:, :1], PRE_EDGE * zones.thinned)
@@ -213,20 +230,20 @@ class PaintedTumors:
         """What tumors look like that show so, noise included."""
         zones = self.zones
         pre, post = blended[:, 0] - self.around[:, :1], blended[:, 1] - self.level
-        square = post.square()
-        moments = zones.all_means(torch.stack([post, square, square * post, pre], -1))
-        bright = (moments[..., 0] + self.level).clamp_min(0.05)
-        first, second, third = (moments[:, INTERIOR, k, None] for k in range(3))
+        powers = [level**k for k in (1, 2, 3) for level in (pre, post)]
+        moments = zones.all_means(torch.stack(powers, -1)).unflatten(2, (3, 2))  # (B, zones, 3, 2)
+        bright = (moments[:, :, 0, 1] + self.level).clamp_min(0.05)
+        first, second, third = moments[:, INTERIOR].unbind(1)
         squared = first.square()
         variance = (second - squared).clamp_min(1e-12)
         skewed = third - first * (3 * variance + squared)
         # Noise adds to the variance, and, being symmetric, nothing to the third moment.
         variance = variance + self.noise_power
         return Seen(
-            enhancement=moments[:, LABEL, 0, None] + (self.level - self.around[:, 1:]),
-            heterogeneity=variance.sqrt() / bright[:, INTERIOR, None],
+            enhancement=moments[:, LABEL, 0, 1:] + (self.level - self.around[:, 1:]),
+            heterogeneity=variance[:, 1:].sqrt() / bright[:, INTERIOR, None],
             rim=(bright[:, PERIPHERY, None] / bright[:, CORE, None]).clamp(0.05, 20.0),
-            pre_contrast=moments[:, LABEL, 3, None],
+            pre_contrast=moments[:, LABEL, 0, :1],
             skewness=torch.where(zones.has_interior, skewed / variance.pow(1.5), 0.0),
         )
 
@@ -238,17 +255,21 @@ def gains_towards(tumors: PaintedTumors, request: Request) -> Gains:
     _, heterogeneity, rim, _ = request.values
     gains = Gains.none(tumors.outside)
     calmest = torch.full_like(gains.spread, SPREAD_GAIN[1])
-    for _ in range(_ROUNDS):
+    skewness = SKEWNESS * spread_asked
+    for left in reversed(range(_ROUNDS)):
         blended = tumors.blended(gains)
         share = share_shown(blended[:, 1], zones, tumors.outside)
         seen, missing = tumors.seen(blended), _SHOWN - share
         new = (gains.rim * (rim / seen.rim) ** _DAMPING).clamp(*RIM_GAIN)
         gains.rim = torch.where(rim_asked & zones.has_core, new, gains.rim)
-        factor = (heterogeneity / seen.heterogeneity.clamp_min(1e-6)) ** _DAMPING
+        # The last round is the spread's: nothing swings any more, and a new bend would change it.
+        factor = (heterogeneity / seen.heterogeneity.clamp_min(1e-6)) ** (_DAMPING if left else 1)
         new = (gains.spread * factor).clamp(*SPREAD_GAIN)
         new = torch.minimum(new, calmest).clamp_min(SPREAD_GAIN[0])
         gains.spread = torch.where(spread_asked, new, gains.spread)
-        gains.calm = (gains.calm + _CALM_STEP * (seen.skewness - SKEWNESS)).clamp(0, MAX_CALM)
+        if left:
+            bend = gains.bend + _BEND_STEP * (seen.skewness - skewness)
+            gains.bend = bend.clamp(0, MAX_BEND)
         _renew_means(gains, seen, request)
         bright = seen.enhancement > _MIN_CONTRAST
         stuck = bright & (missing > 0) & (gains.lift >= EDGE_LIFT)

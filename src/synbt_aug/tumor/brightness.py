@@ -9,6 +9,8 @@ whose error a smaller slope makes up for.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from torch import Tensor
 
@@ -26,6 +28,10 @@ LARGEST_FACTOR = 2.5
 #: phantoms spread by half as much again as phantoms' own, a fifth too bright in the mean.
 FOLLOWS = 0.6
 
+#: What is drawn is multiplied by this. Without it, in slices of phantoms, drawn tumors take up 6 %
+#: more of their level before contrast than phantoms' own, and those 12 % more than 101 patients'.
+DIMMER = 0.92
+
 #: Enhancement that is drawn at least, over the SD of the subtraction's noise on the working grid: a
 #: tenth of 101 patients' tumors lie below (9.2 times the noise of a slice at 1 mm, 1.65 times that
 #: of the grid), and where fat is dark and noisy, theirs are brighter.
@@ -33,6 +39,13 @@ LEAST_OVER_NOISE = 15.0
 
 #: The same in reference ranges where noise is not known.
 FAINTEST = 0.45
+
+#: Pre-contrast enhancement that is drawn at least where fat is dark, in reference ranges: less has
+#: one of fifty of the shipped bank's templates.
+FAINTEST_PRE = 0.05
+
+#: Voxels of the grid that tell the level of a tissue, at least.
+_FEWEST = 20
 
 #: Of what is drawn and what is drawn at least the mean of this power: few lie near the limit, and
 #: bright tumors hardly change.
@@ -66,8 +79,46 @@ def carried_over(
 
     Returns:
         Level of post around the place over that around the template, to the power of `FOLLOWS`,
-        from .7 to 2.5; 1 where either is not known.
+        from .7 to 2.5, and 1 where either is not known; times `DIMMER`.
     """
+    return DIMMER * _followed(template, sites, shape, window, mask)
+
+
+@lru_cache(maxsize=4)
+def fat_is_dark(sites: SiteMap) -> bool | None:
+    """Whether fat is suppressed: fibroglandular tissue is brighter; None where that is not known.
+
+    Args:
+        sites: Of the host.
+    """
+    if sites.landmarks is None or sites.landmarks.post is None:
+        return None
+    post, gland = (x.float().numpy() for x in (sites.landmarks.post, sites.landmarks.gland))
+    inside = ~np.isnan(post)
+    levels = [post[inside & part] for part in (gland >= 0.5, gland < 0.5)]
+    if min(map(len, levels)) < _FEWEST:
+        return None
+    return bool(np.median(levels[0]) > np.median(levels[1]))
+
+
+def darkest(template: Template, sites: SiteMap) -> float:
+    """Least pre-contrast enhancement of a template's tumor in a scan, in reference ranges.
+
+    Where fat is suppressed a tumor is no hole in it, wherever its template comes from; where it is
+    not known whether it is, a tumor is darker than its surroundings if its template is.
+
+    Args:
+        template: It.
+        sites: Of the host.
+    """
+    own = min(template.appearance.pre_contrast or 0.0, FAINTEST_PRE)
+    return FAINTEST_PRE if fat_is_dark(sites) else own
+
+
+def _followed(
+    template: Template, sites: SiteMap, shape: tuple[int, int, int], window: Window, mask: Tensor
+) -> float:
+    """How a template's enhancement follows the level around it; arguments as above."""
     if template.surroundings is None or sites.landmarks is None or sites.landmarks.post is None:
         return 1.0
     index = tuple(border_at(mask, window.centre, sites, sites.landmarks, shape).T)
