@@ -7,19 +7,21 @@ spoiled gradient echoes, which no training image does. They are split evenly ove
 and shown in a random axis order. Dice is that of labels: on the segmenter's 2 mm grid, where the
 truth is the majority tissue of each voxel, and on the scan's own grid. The last column of the first
 table is no answer but a bound: the fibroglandular tissue that the best of all thresholds finds,
-chosen with the truth in hand inside the true breast.
+chosen with the truth in hand inside the true breast. The last row is the third of the phantoms with
+the smallest share of fibroglandular tissue in the breast.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import time
-from collections import defaultdict
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -59,6 +61,20 @@ def dice(found: torch.Tensor, truth: torch.Tensor, values: tuple[TissueLabel, ..
     return 2 * int((a & b).sum()) / total if total else float("nan")
 
 
+class Found(NamedTuple):
+    """Of one phantom.
+
+    Args:
+        protocol: Of `PROTOCOLS`.
+        share: Of the breast, what is fibroglandular.
+        dice: By region; NaN where neither has any.
+    """
+
+    protocol: str
+    share: float
+    dice: dict[str, float]
+
+
 def best_threshold(signal: torch.Tensor, truth: torch.Tensor) -> float:
     """Dice of gland by the best threshold inside the true breast, also blurred and flattened."""
     breast = np.isin(truth.numpy(), [int(v) for v in REGIONS["breast"]])
@@ -91,8 +107,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     segmenter = load_segmenter(chosen.segmenter)
-    fine: dict[tuple[str, str], list[float]] = defaultdict(list)
-    coarse: dict[tuple[str, str], list[float]] = defaultdict(list)
+    fine: list[Found] = []
+    coarse: list[Found] = []
     bound = "best threshold"
     seconds: list[float] = []
     rows: list[np.ndarray] = []
@@ -112,10 +128,19 @@ def main() -> None:
         found = segmenter(scan, (d, h, w))
         seconds.append(time.process_time() - started)
         known = TissueMap.of_labels(truth, (d, h, w))
-        for region, tissues in REGIONS.items():
-            coarse[region, name].append(dice(found.labels, known.labels, tissues))
-            fine[region, name].append(dice(found.at_host(), truth, tissues))
-        coarse[bound, name].append(best_threshold(to_grid(scan[None], (d, h, w))[0], known.labels))
+        gland, breast = (
+            int(torch.isin(truth, torch.tensor(REGIONS[region])).sum())
+            for region in ("fibroglandular", "breast")
+        )
+        share = gland / max(breast, 1)
+        for one, there, whole in (
+            (coarse, found.labels, known.labels),
+            (fine, found.at_host(), truth),
+        ):
+            values = {what: dice(there, whole, tissues) for what, tissues in REGIONS.items()}
+            one.append(Found(name, share, values))
+        level = to_grid(scan[None], (d, h, w))[0]
+        coarse[-1].dice[bound] = best_threshold(level, known.labels)
         if len(rows) < 10:
             rows.append(_row(scan, truth, found.at_host()))
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread"
@@ -124,17 +149,14 @@ def main() -> None:
         columns = [*REGIONS, bound] if table is coarse else list(REGIONS)
         print(f"| Dice on {title}, mean (worst) | " + " | ".join(columns) + " |")
         print("|---" * (len(columns) + 1) + "|")
-        for name in (*PROTOCOLS, "all"):
+        rows_of = {name: [one for one in table if one.protocol == name] for name in PROTOCOLS}
+        rows_of["all"] = table
+        rows_of["fattest third"] = sorted(table, key=lambda one: one.share)[: len(table) // 3]
+        for name, some in rows_of.items():
             cells = []
             for region in columns:
-                some = [
-                    value
-                    for (what, where), values in table.items()
-                    if what == region and name in (where, "all")
-                    for value in values
-                    if value == value
-                ]
-                cells.append(f"{np.mean(some):.3f} ({min(some):.2f})" if some else "-")
+                dices = [v for one in some if not math.isnan(v := one.dice[region])]
+                cells.append(f"{np.mean(dices):.3f} ({min(dices):.2f})" if dices else "-")
             print(f"| {name} | " + " | ".join(cells) + " |")
         print()
     print(f"CPU-seconds a scan: median {np.median(seconds):.2f}, most {max(seconds):.2f}")
