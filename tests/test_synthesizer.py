@@ -23,6 +23,7 @@ from analytic import (
     tiny_weights,
 )
 from geometric_tissue import geometric_tissue as find_tissue
+from synbt_aug.decide.plan import RETRY_HETEROGENEITY
 from synbt_aug.errors import SynBTError
 from synbt_aug.host import Host
 from synbt_aug.support.graphs import Graphs, launch_by_launch
@@ -224,10 +225,12 @@ def test_a_tumor_that_came_out_wrong_is_painted_again_with_other_noise(failures:
     assert result.painted and len(texture.batches) == failures + 1
     (kept,), (plain,) = (result.recipe or {})["tumors"], (first.recipe or {})["tumors"]
     assert kept["noise_seed"] != plain["noise_seed"]
-    # And brighter, since it may have drowned in what lies around.
+    # And brighter and more even, since it may have drowned in what lies around.
     assert kept["appearance"]["enhancement"] > plain["appearance"]["enhancement"]
     for recipe in (kept, plain):
         recipe["noise_seed"] = recipe["appearance"]["enhancement"] = 0
+    even, uneven = (recipe["appearance"].pop("heterogeneity") for recipe in (kept, plain))
+    assert even == pytest.approx(uneven * RETRY_HETEROGENEITY**failures)
     assert kept == plain
     assert torch.equal(result.tumor, first.tumor)
 
