@@ -16,7 +16,13 @@ from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import LARGEST_FACTOR, LEAST_OVER_NOISE, SMALLEST_FACTOR
+from synbt_aug.tumor.brightness import (
+    FAINTEST_PRE,
+    LARGEST_FACTOR,
+    LEAST_OVER_NOISE,
+    SMALLEST_FACTOR,
+    fat_is_dark,
+)
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
@@ -85,6 +91,21 @@ def test_a_tumor_is_as_much_brighter_than_its_surroundings_as_its_template_was()
     own, brighter, fainter = (one**0.25 for one in fourth)
     assert (brighter, fainter) == pytest.approx((own * LARGEST_FACTOR, own * SMALLEST_FACTOR))
     assert looks[0].rim == looks[1].rim == looks[2].rim
+
+
+def test_where_fat_is_suppressed_a_tumor_is_a_hole_before_contrast_only_if_it_was_asked_for() -> (
+    None
+):
+    dark = [
+        t._replace(appearance=replace(t.appearance, pre_contrast=-0.3))
+        for t in small_bank().templates
+    ]
+    bank = TumorBank(tuple(dark))
+    assert fat_is_dark(ground_of(Host.of(breast())).sites())
+    for seed in range(4):
+        assert planned(seed=seed, bank=bank).recipe.appearance.pre_contrast == FAINTEST_PRE
+    wish = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=-0.2))
+    assert planned(wish, bank=bank).recipe.appearance.pre_contrast == -0.2
 
 
 def test_what_is_asked_of_the_appearance_replaces_the_template_s() -> None:

@@ -110,6 +110,9 @@ def darkest(template: Template, sites: SiteMap) -> float:
     Args:
         template: It.
         sites: Of the host.
+
+    Returns:
+        `FAINTEST_PRE` at most.
     """
     own = min(template.appearance.pre_contrast or 0.0, FAINTEST_PRE)
     return FAINTEST_PRE if fat_is_dark(sites) else own
