@@ -13,6 +13,7 @@ from synbt_aug.decide.plan import LeftOut, Plan
 from synbt_aug.host import Host
 from synbt_aug.packed_plans import pack, unpack
 from synbt_aug.sample_plans import NOT_DRAWN, SamplePlans
+from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.wish import Wish
@@ -37,6 +38,8 @@ def assert_same(one: Plan | LeftOut, other: Plan | LeftOut) -> None:
     assert isinstance(one, Plan) and isinstance(other, Plan)
     assert one.recipe == other.recipe and one.spare_seeds == other.spare_seeds
     assert (one.satellite, one.shift_mm) == (other.satellite, other.shift_mm)
+    assert one.contrast_was_asked == other.contrast_was_asked
+    assert one.unevenness_was_asked == other.unevenness_was_asked
     assert torch.equal(one.label.distance, other.label.distance)
     assert torch.equal(one.label.depth, other.label.depth)
     assert torch.equal(one.label.labelled, other.label.labelled)
@@ -44,6 +47,19 @@ def assert_same(one: Plan | LeftOut, other: Plan | LeftOut) -> None:
     assert (one.free is None) == (other.free is None)
     if one.free is not None and other.free is not None:
         assert torch.equal(one.free, other.free)
+
+
+@pytest.mark.parametrize(
+    "asked", [Appearance(enhancement=1.0), Appearance(heterogeneity=0.2), Appearance()]
+)
+def test_what_was_asked_for_is_known_after(asked: Appearance) -> None:
+    plans = planned(ground(), Wish(diameter_mm=12.0, appearance=asked))
+    (before,) = plans.things
+    assert isinstance(before, Plan)
+    assert before.contrast_was_asked == (asked.enhancement is not None)
+    assert before.unevenness_was_asked == (asked.heterogeneity is not None)
+    (after,) = unpack(pack(plans, 2**20), no_shape).things
+    assert_same(before, after)
 
 
 @pytest.mark.parametrize("fringe", [False, True])

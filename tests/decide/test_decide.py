@@ -21,7 +21,6 @@ from synbt_aug.tumor.brightness import (
     LARGEST_FACTOR,
     LEAST_OVER_NOISE,
     SMALLEST_FACTOR,
-    fat_is_dark,
 )
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.tumor.wish import Wish
@@ -101,7 +100,8 @@ def test_where_fat_is_suppressed_a_tumor_is_a_hole_before_contrast_only_if_it_wa
         for t in small_bank().templates
     ]
     bank = TumorBank(tuple(dark))
-    assert fat_is_dark(ground_of(Host.of(breast())).sites())
+    marks = ground_of(Host.of(breast())).sites().landmarks
+    assert marks is not None and marks.dark_fat
     for seed in range(4):
         assert planned(seed=seed, bank=bank).recipe.appearance.pre_contrast == FAINTEST_PRE
     wish = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=-0.2))

@@ -79,6 +79,15 @@ def test_the_noise_is_that_of_the_subtraction_whatever_lies_in_it(sd: float) -> 
     assert landmarks(tissues()).noise is None
 
 
+@pytest.mark.parametrize("fat, gland, dark", [(0.3, 0.5, True), (0.6, 0.4, False)])
+def test_fat_is_dark_where_gland_is_brighter(fat: float, gland: float, dark: bool) -> None:
+    labels = tissues()
+    post = torch.where(labels[::2, ::2, ::2] == TissueLabel.GLAND, gland, fat)
+    level = torch.stack([post, post])
+    assert landmarks(labels, level).dark_fat is dark
+    assert landmarks(labels).dark_fat is None
+
+
 def test_gland_in_the_place_of_a_tumor_is_as_around_it() -> None:
     labels = tissues(gland_radii=None)
     # Gland on one side of a tumor that was itself taken for gland.

@@ -262,14 +262,14 @@ def gains_towards(tumors: PaintedTumors, request: Request) -> Gains:
         seen, missing = tumors.seen(blended), _SHOWN - share
         new = (gains.rim * (rim / seen.rim) ** _DAMPING).clamp(*RIM_GAIN)
         gains.rim = torch.where(rim_asked & zones.has_core, new, gains.rim)
-        # The last round is the spread's: nothing swings any more, and a new bend would change it.
+        # The last round is not damped: little moves after it, and a new bend would.
         factor = (heterogeneity / seen.heterogeneity.clamp_min(1e-6)) ** (_DAMPING if left else 1)
         new = (gains.spread * factor).clamp(*SPREAD_GAIN)
         new = torch.minimum(new, calmest).clamp_min(SPREAD_GAIN[0])
         gains.spread = torch.where(spread_asked, new, gains.spread)
         if left:
-            bend = gains.bend + _BEND_STEP * (seen.skewness - skewness)
-            gains.bend = bend.clamp(0, MAX_BEND)
+            bend = (gains.bend + _BEND_STEP * (seen.skewness - skewness)).clamp(0, MAX_BEND)
+            gains.bend = torch.where(zones.has_interior, bend, gains.bend)
         _renew_means(gains, seen, request)
         bright = seen.enhancement > _MIN_CONTRAST
         stuck = bright & (missing > 0) & (gains.lift >= EDGE_LIFT)

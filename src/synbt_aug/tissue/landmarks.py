@@ -31,6 +31,10 @@ _TIP_MM = 4.0
 _FILL_MM = 8.0
 
 
+#: Voxels of the grid that tell the level of a tissue, at least.
+_FEWEST = 20
+
+
 class Landmarks(NamedTuple):
     """Distances and gland of the voxels in the box of the breasts.
 
@@ -45,6 +49,8 @@ class Landmarks(NamedTuple):
             shape; NaN outside the breasts. None where only tissues are known.
         noise: SD of what varies from voxel to voxel of the grid in post less pre, over the
             reference range; None likewise.
+        dark_fat: Whether fibroglandular tissue is brighter than fat in post: fat is suppressed.
+            None where nothing tells.
     """
 
     start: tuple[int, int, int]
@@ -52,6 +58,7 @@ class Landmarks(NamedTuple):
     gland: Tensor
     post: Tensor | None = None
     noise: float | None = None
+    dark_fat: bool | None = None
 
     def without(self, tumor: np.ndarray, grid_mm: tuple[float, float, float]) -> Landmarks:
         """The same with gland as it may have been where a tumor is now.
@@ -118,7 +125,15 @@ def find_landmarks(
     if scan is None:
         return marks
     post = torch.from_numpy(np.where(inside, scan[1], np.nan).astype(np.float16))
-    return marks._replace(post=post, noise=_noise(scan[1] - scan[0], inside))
+    dark_fat = _darker(scan[1][inside & (gland < 0.5)], scan[1][inside & (gland >= 0.5)])
+    return marks._replace(post=post, noise=_noise(scan[1] - scan[0], inside), dark_fat=dark_fat)
+
+
+def _darker(levels: np.ndarray, others: np.ndarray) -> bool | None:
+    """Whether a tissue is darker than another; None where too few voxels tell."""
+    if min(len(levels), len(others)) < _FEWEST:
+        return None
+    return bool(np.median(levels) < np.median(others))
 
 
 def _noise(rise: np.ndarray, inside: np.ndarray) -> float | None:

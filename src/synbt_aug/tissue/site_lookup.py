@@ -125,7 +125,8 @@ def _landmarks(whole: Landmarks | None, at: Tensor) -> Landmarks | None:
     nan = float("nan")
     distances = torch.stack([found(one, nan) for one in whole.distance_mm])
     post = None if whole.post is None else found(whole.post, nan)
-    return Landmarks((0, 0, 0), distances, found(whole.gland, 0.0), post, whole.noise)
+    gland = found(whole.gland, 0.0)
+    return Landmarks((0, 0, 0), distances, gland, post, whole.noise, whole.dark_fat)
 
 
 def arrays_of(sites: SiteMap) -> dict[str, Any]:
@@ -143,6 +144,8 @@ def arrays_of(sites: SiteMap) -> dict[str, Any]:
             arrays["post"] = marks.post.numpy()
         if marks.noise is not None:
             arrays["noise"] = np.array(marks.noise)
+        if marks.dark_fat is not None:
+            arrays["dark_fat"] = np.array(marks.dark_fat)
     return arrays
 
 
@@ -160,7 +163,8 @@ def map_of_arrays(found: Mapping[str, Any], spacing: Spacing) -> SiteMap:
         fields = {n: torch.from_numpy(found[n]) for n in names if n in found}
         d, h, w = (int(n) for n in found["start"])
         noise = float(found["noise"]) if "noise" in found else None
-        landmarks = Landmarks((d, h, w), **fields, noise=noise)
+        dark_fat = bool(found["dark_fat"]) if "dark_fat" in found else None
+        landmarks = Landmarks((d, h, w), **fields, noise=noise, dark_fat=dark_fat)
     f_d, f_h, f_w = (float(f) for f in found["factors"])
     return SiteMap(
         weight,

@@ -9,8 +9,6 @@ whose error a smaller slope makes up for.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from torch import Tensor
 
@@ -40,12 +38,9 @@ LEAST_OVER_NOISE = 15.0
 #: The same in reference ranges where noise is not known.
 FAINTEST = 0.45
 
-#: Pre-contrast enhancement that is drawn at least where fat is dark, in reference ranges: less has
-#: one of fifty of the shipped bank's templates.
+#: Pre-contrast enhancement that is drawn at least where fat is dark, in reference ranges, and of
+#: templates that have as much anywhere: one of fifty of the shipped bank has less.
 FAINTEST_PRE = 0.05
-
-#: Voxels of the grid that tell the level of a tissue, at least.
-_FEWEST = 20
 
 #: Of what is drawn and what is drawn at least the mean of this power: few lie near the limit, and
 #: bright tumors hardly change.
@@ -84,28 +79,11 @@ def carried_over(
     return DIMMER * _followed(template, sites, shape, window, mask)
 
 
-@lru_cache(maxsize=4)
-def fat_is_dark(sites: SiteMap) -> bool | None:
-    """Whether fat is suppressed: fibroglandular tissue is brighter; None where that is not known.
-
-    Args:
-        sites: Of the host.
-    """
-    if sites.landmarks is None or sites.landmarks.post is None:
-        return None
-    post, gland = (x.float().numpy() for x in (sites.landmarks.post, sites.landmarks.gland))
-    inside = ~np.isnan(post)
-    levels = [post[inside & part] for part in (gland >= 0.5, gland < 0.5)]
-    if min(map(len, levels)) < _FEWEST:
-        return None
-    return bool(np.median(levels[0]) > np.median(levels[1]))
-
-
 def darkest(template: Template, sites: SiteMap) -> float:
     """Least pre-contrast enhancement of a template's tumor in a scan, in reference ranges.
 
-    Where fat is suppressed a tumor is no hole in it, wherever its template comes from; where it is
-    not known whether it is, a tumor is darker than its surroundings if its template is.
+    Where fat is suppressed a tumor is no hole in it, wherever its template comes from. Elsewhere,
+    and where nothing tells, it is as dark as its template at most.
 
     Args:
         template: It.
@@ -114,8 +92,9 @@ def darkest(template: Template, sites: SiteMap) -> float:
     Returns:
         `FAINTEST_PRE` at most.
     """
-    own = min(template.appearance.pre_contrast or 0.0, FAINTEST_PRE)
-    return FAINTEST_PRE if fat_is_dark(sites) else own
+    if sites.landmarks is not None and sites.landmarks.dark_fat:
+        return FAINTEST_PRE
+    return min(template.appearance.pre_contrast or 0.0, FAINTEST_PRE)
 
 
 def _followed(
