@@ -24,7 +24,7 @@ from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import FAINTEST_PRE, carried_over, darkest, lifted
+from synbt_aug.tumor.brightness import carried_over, darkest, lifted
 from synbt_aug.tumor.choosing_place import draw_place
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
@@ -263,10 +263,11 @@ def _like_template(
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
     high = LIMITS["enhancement"][1]
     pre = drawn.pre_contrast
-    if pre is not None and pre < FAINTEST_PRE:
-        pre = max(pre, darkest(template, sites))
-    enhancement = min(lifted(drawn.enhancement * factor, sites), high)
-    return replace(drawn, enhancement=enhancement, pre_contrast=pre)
+    return replace(
+        drawn,
+        enhancement=min(lifted(drawn.enhancement * factor, sites), high),
+        pre_contrast=None if pre is None else max(pre, darkest(template, sites)),
+    )
 
 
 def _taking_up(drawn: Appearance) -> Appearance:

@@ -12,8 +12,8 @@ than a scanner does, and the outer voxels of a label would not show. They are li
 tumor beneath them until the label shows as it does in real tumors; where that is not enough, the
 tumor varies less than asked. And a tumor's texture: what the networks err by on the compressed
 scale grows in bright places before the knee, so that painted tumors have bright spots, where real
-ones have dark ones. In both images what varies over a millimetre and more is bent until the signal
-inside is skewed as in real tumors, or, where no heterogeneity is asked for, not at all.
+ones have dark ones. In both images what varies over a millimetre and more is bent towards the
+skewness of real tumors, or, where no heterogeneity is asked for, towards none.
 
 Before contrast, where nothing shows the label, the surroundings reach further into the edge.
 
