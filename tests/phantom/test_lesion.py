@@ -54,15 +54,16 @@ def test_a_mass_has_a_body_and_a_nonmass_lesion_has_none(small_settings: Phantom
         """Radius of the largest ball inside, over that of the sphere of the same volume."""
         settings = replace(small_settings, category=category, diameter_mm=30.0, density="b")
         shares = []
-        for seed in range(1_000_060, 1_000_064):
+        for seed in range(1_000_060, 1_000_068):
             phantom = make_phantom(seed, settings)
             mask = phantom.tumor_instances == 1
             depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=phantom.spacing)
             shares.append(depth.max() / (phantom.lesions[0].diameter_mm / 2))
         return float(np.mean(shares))
 
-    assert thickness("mass") > 0.6
-    assert thickness("nonmass") < 0.5
+    # Masses are heaps of lobes, non-mass lesions clumps along ducts.
+    assert thickness("mass") > 0.55
+    assert thickness("nonmass") < 0.45
 
 
 def test_tumors_lie_in_the_breast(small_settings: PhantomSettings) -> None:

@@ -74,3 +74,12 @@ def test_lesions_of_one_level_take_up_alike_and_twice_the_level_is_twice_the_upt
     np.testing.assert_allclose(twice / once, 2.0, rtol=1e-3)
     # 15 % of the level, and the ranges of ve and kep of a plateau.
     assert np.log(once).std() < 0.45
+
+
+def test_spots_inside_are_dark_rather_than_bright(anatomy: Anatomy) -> None:
+    def skewness(uptake: LesionUptake) -> float:
+        values = torch.log(uptake.ktrans[uptake.weight > 0.99])
+        away = (values - values.mean()) / values.std()
+        return float((away**3).mean())
+
+    assert np.median([skewness(u) for u in _uptakes(anatomy, _growth())]) < -0.3

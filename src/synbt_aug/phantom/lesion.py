@@ -34,7 +34,7 @@ CURVE_SHARE = {
 }
 MEDIAN_DIAMETER_MM, DIAMETER_SIGMA = 30.0, 0.38
 DIAMETER_RANGE_MM = (8.0, 75.0)
-UNEVENNESS, HETEROGENEOUS_FROM = (0.15, 0.62), 0.28
+UNEVENNESS, HETEROGENEOUS_FROM = (0.17, 0.7), 0.32
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan_lesions(anatomy: Anatomy, settings: PhantomSettings, rnd: Randomness) -
         Empty only where the field of view shows no breast.
     """
     count = int(rnd.numbers.integers(2, 5)) if rnd.chance(MULTIFOCAL_SHARE) else 1
-    room = 0.70 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
+    room = 0.60 * min(min(b.height, 2 * min(b.radii)) for b in anatomy.torso.breasts)
     diameter = min(settings.diameter_mm or _draw_diameter(rnd), room)
     category = settings.category or _draw(CATEGORY_SHARE, rnd)
     first = _likely_site(anatomy, diameter, rnd)

@@ -14,6 +14,10 @@ from synbt_aug.phantom.strands import STEP_MM, follow, guide_field, tube_depth
 from synbt_aug.phantom.texture import Grid, Randomness, grain
 
 MAX_BRANCHES = 420
+#: How softly branches end.
+SOFT_MM = 0.55
+#: Gaps close where branches fill this share of what lies within so many mm.
+FILLED_SHARE, FILLED_MM = 0.48, 1.7
 
 
 def ductal_shape(
@@ -44,9 +48,18 @@ def ductal_shape(
     surface = surface + 1.0 * grid.smooth_noise(8, generator=rnd.fields) + 1.8 * (0.5 - host)
     surface = surface + 0.8 * grid.smooth_noise(3.5, generator=rnd.fields)
     surface = torch.where(allowed, turned_away(surface, room, grid, rnd), 20.0)
-    level = min(max(enclosing_level(surface, diameter_mm, grid), -1.0), 1.2)
-    weight = torch.sigmoid(-(surface - level) / 0.55) * (depth > -3.5)
+    surface = grown_together(surface, grid, rnd)
+    level = min(max(enclosing_level(surface, diameter_mm, grid), -1.5), 1.2)
+    weight = torch.sigmoid(-(surface - level) / SOFT_MM) * (depth > -3.5)
     return Shape(weight, torch.zeros_like(weight), "")
+
+
+def grown_together(surface: Tensor, grid: Grid, rnd: Randomness) -> Tensor:
+    """A surface whose branches grow together where they are close: clumps, not a net."""
+    sigma = [FILLED_MM / s for s in grid.spacing]
+    share = ndimage.gaussian_filter(torch.sigmoid(-surface / SOFT_MM).numpy(), sigma, truncate=2.5)
+    closed = 6.0 * (FILLED_SHARE - torch.from_numpy(share))
+    return torch.minimum(surface, closed + 0.6 * grain(grid, 0.9, generator=rnd.fields))
 
 
 def _tree(

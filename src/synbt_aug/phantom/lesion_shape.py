@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from synbt_aug.phantom.lesion_fringe import Fringe, grow_fringe
-from synbt_aug.phantom.texture import Grid, Randomness, grain, sample
+from synbt_aug.phantom.lesion_margin import SMALL_MM, lobules, offsets_from, roughness
+from synbt_aug.phantom.texture import Grid, Randomness
 
 SPICULATED_SHARE = 0.45
 HALO_MM = 9.0
@@ -22,7 +24,9 @@ HALO_MM = 9.0
 SOFT_MM = (0.25, 0.6)
 #: Distance to skin and muscle at which a body begins to turn away.
 ROOM_MM = 5.0
-SMALL_MM, LARGE_MM = 7.0, 12.0  # radius
+LARGE_MM = 12.0  # radius
+#: Corners between skin and muscle are rounded by this share of a body's radius.
+ROUNDED = 0.12
 IRREGULAR_SHARE = 0.35  # the rest is circumscribed
 
 
@@ -62,11 +66,14 @@ def mass_shape(
         rnd: Source of randomness.
     """
     radius = diameter_mm / 2
-    surface = _lobes(grid, site, radius, rnd)
-    surface = surface - _roughness(grid, site, radius, margin, rnd)
+    surface = turned_away(_lobes(grid, site, radius, rnd), room, grid, rnd)
+    surface = _rounded(surface, ROUNDED * radius, grid)
+    surface = surface - enclosing_level(surface, diameter_mm, grid)
+    surface = surface - roughness(grid, site, radius, margin, rnd)
+    if radius > SMALL_MM:
+        surface = surface - lobules(grid, surface, radius, margin, rnd)
     creep = rnd.uniform(0.0, 1.0) if margin == "circumscribed" else rnd.lognormal(1.5, 0.6)
     surface = surface - min(creep, 5.0) * (host - 0.5)
-    surface = turned_away(surface, room, grid, rnd)
     surface = surface - enclosing_level(surface, diameter_mm, grid)
     body = torch.sigmoid(-surface / rnd.uniform(*SOFT_MM))
     body = torch.maximum(body, _halo(grid, surface, rnd))
@@ -97,7 +104,14 @@ def turned_away(surface: Tensor, room: Tensor, grid: Grid, rnd: Randomness) -> T
         rnd: Source of randomness.
     """
     close = (ROOM_MM + 1.5 * grid.smooth_noise(12, generator=rnd.fields) - room).clamp_min(0)
-    return surface + 0.25 * close**1.5
+    return surface + 0.12 * close**1.5
+
+
+def _rounded(surface: Tensor, radius_mm: float, grid: Grid) -> Tensor:
+    """A surface under a Gaussian of this SD, without its corners."""
+    sigma = [radius_mm / s for s in grid.spacing]
+    smooth = ndimage.gaussian_filter(surface.numpy(), sigma, mode="nearest", truncate=2.5)
+    return torch.from_numpy(smooth)
 
 
 def _halo(grid: Grid, surface: Tensor, rnd: Randomness) -> Tensor:
@@ -116,24 +130,20 @@ def enclosing_level(surface: Tensor, diameter_mm: float, grid: Grid) -> float:
     return float(torch.kthvalue(surface.reshape(-1), kept).values)
 
 
-def _offsets(grid: Grid, site: np.ndarray) -> Tensor:
-    """Offsets from `site`, mm, shape `(X, Y, Z, 3)`."""
-    parts = (c - float(s) for c, s in zip(grid.axes(), site))
-    return torch.stack(torch.broadcast_tensors(*parts), dim=-1)
-
-
 def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tensor:
     """Union of one dominant ellipsoid and a few unequal ones on its flank; mm, negative inside."""
-    offsets = _offsets(grid, site)
+    offsets = offsets_from(grid, site)
     # Small ones, such as companions, are bent strings of nodules rather than balls.
     small, large = radius < SMALL_MM, radius > LARGE_MM
     cell = max(4.5, radius) if small else max(9.0, 0.8 * radius)
     bend = [grid.smooth_noise(cell, generator=rnd.fields) for _ in range(3)]
     offsets = offsets + (0.35 if small else 0.14) * radius * torch.stack(bend, dim=-1)
     surface: Tensor | None = None
-    for lobe in range(int(rnd.numbers.integers(3 if small or large else 1, 8 if large else 6))):
+    # The larger, the more it is a heap of lobes rather than one with bumps.
+    first = 0.5 if small else rnd.uniform(0.55, 0.85) if large else 0.85
+    for lobe in range(int(rnd.numbers.integers(3 if small or large else 1, 11 if large else 6))):
         if lobe == 0:
-            size, middle = (0.5 if small else 0.85) * radius, np.zeros(3)
+            size, middle = first * radius, np.zeros(3)
         else:
             before, size = size, radius * rnd.uniform(0.2, 0.5 if small else 0.6)
             away = rnd.numbers.normal(size=3)
@@ -152,24 +162,6 @@ def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tens
         surface = distance if surface is None else torch.minimum(surface, distance)
     assert surface is not None
     return surface
-
-
-def _roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Randomness) -> Tensor:
-    """How far the margin moves outwards, mm: bumps of 3-7 mm, and teeth of 2-3 mm."""
-    strength = {"spiculated": 1.0, "irregular": 0.7, "circumscribed": 0.25}[margin]
-    strength *= rnd.lognormal(0.85, 0.45) * min(max(radius, 7.0), 18.0) / 10
-    bumps = 0.6 * grid.smooth_noise(7.5, generator=rnd.fields)
-    bumps = bumps + 0.25 * grid.smooth_noise(3.2, generator=rnd.fields)
-    bumps = bumps + 0.2 * grain(grid, 0.9, generator=rnd.fields)
-    if radius < SMALL_MM:
-        # A smooth companion is a ball, which patients' satellites are not.
-        return bumps
-    offsets = _offsets(grid, site)
-    direction = offsets / offsets.norm(dim=-1, keepdim=True).clamp_min(1e-3)
-    knots = int(min(max(2 * radius / rnd.uniform(1.7, 3.0), 6), 32))
-    texture = torch.randn(knots, knots, knots, generator=rnd.fields)
-    teeth = sample(texture, *direction.unbind(-1)).clamp_min(0)
-    return strength * (bumps + rnd.uniform(0.2, 1.6) * teeth)
 
 
 def _necrosis(grid: Grid, surface: Tensor, radius: float, rim: bool, rnd: Randomness) -> Tensor:

@@ -23,8 +23,9 @@ DEFAULTS = PhantomSettings()
 #: under the skin, fibres and settling; 4 has darker fat, less gland, crisper scans and vessels;
 #: in 5 fat holds vessels and stroma that take up contrast; 6 has a chest wall in layers, long
 #: vessels, softer tumors with regions, and noise without a lattice; 7 has noise that differs by
-#: place, ghosts, thin vessels all over the breast, and tumors that draw tissue into tents.
-GENERATOR_VERSION = 7
+#: place, ghosts, thin vessels all over the breast, and tumors that draw tissue into tents; 8 has
+#: large tumors that are heaps of lobes with notches, fuller non-mass lesions, and darker spots.
+GENERATOR_VERSION = 8
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ LEVEL_APART = 0.15
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((20.0, 0.75), (7.0, 0.45))
+# How much further the uptake falls than it rises: patients have dark spots rather than bright ones.
+DARKER = 0.85
 # Ridges between nodules of this size, and how strong they are.
 RIDGES_MM, RIDGED = 4.5, 0.2
 FINE_MM, FINE_UNEVENNESS = 0.9, 0.45
@@ -71,7 +73,8 @@ class LesionUptake:
         level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
         septa = _septa(growth, grid, rnd)
         edge = _edge(growth, grid, rnd)
-        relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.7, 0.9)) * (1 - septa)
+        uneven = (1 - torch.exp(-DARKER * uneven)) / DARKER
+        relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.9, 0.9)) * (1 - septa)
         inside = growth.weight > 0.5
         relief = relief / relief[inside].mean().clamp_min(0.3) if inside.any() else relief
         # Weak and strong parts differ in how much they hold; how fast it turns over stays theirs.
