@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from scipy.stats import kurtosis
@@ -20,6 +22,10 @@ from synbt_aug.texture.detail import (
     NODULE_MOST,
     NODULE_SD,
     NODULES,
+    RIM,
+    RIM_FACTOR,
+    RIM_FACTOR_SD,
+    RIM_IN_PRE,
     TYPICAL_HETEROGENEITY,
     detailed,
     nodules,
@@ -41,12 +47,16 @@ def changes(heterogeneity: float = TYPICAL_HETEROGENEITY, seed: int = 3) -> Tens
     return found[0] / PLAIN - 1
 
 
-#: Nodules run into each other: of the SD of their levels this is left.
+#: Nodules run into each other, and rims lie on a grid of 2 mm: of the SD of either this is left.
 LEFT = 0.66
 
 
 def sd_of(*parts: tuple[float, ...]) -> float:
     return float(torch.tensor([w for part in parts for w in part]).square().sum().sqrt())
+
+
+#: Root mean square of what nodules and rims change by.
+OF_NODULES, OF_RIMS = LEFT * NODULE_SD, LEFT * RIM * math.hypot(RIM_FACTOR, RIM_FACTOR_SD)
 
 
 def fine(change: Tensor, sigma: float = 2.0) -> Tensor:
@@ -58,16 +68,16 @@ def test_pre_and_post_vary_as_much_as_their_tables_say() -> None:
     quarter = 0.25 * TYPICAL_HETEROGENEITY
     found = torch.stack([changes(quarter, k).square().mean((1, 2, 3)) for k in range(6)])
     pre, post = (4 * found.mean(0).sqrt()).tolist()
-    of_nodules = (LEFT * NODULE_SD,)
-    assert post == pytest.approx(sd_of(IN_POST, of_nodules), rel=0.1)
-    assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, of_nodules), rel=0.1)
+    in_post, in_pre = (OF_NODULES, OF_RIMS), (OF_NODULES, RIM_IN_PRE * OF_RIMS)
+    assert post == pytest.approx(sd_of(IN_POST, in_post), rel=0.1)
+    assert pre == pytest.approx(sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, in_pre), rel=0.1)
 
 
 def test_a_part_of_pre_goes_with_post() -> None:
-    of_nodules = LEFT * NODULE_SD
     shared = sum(a * b for a, b in zip(IN_PRE_WITH_POST, IN_POST, strict=True))
-    alone = sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, (of_nodules,)) * sd_of(IN_POST, (of_nodules,))
-    expected = (shared + of_nodules**2) / alone
+    in_pre = sd_of(IN_PRE_WITH_POST, IN_PRE_ALONE, (OF_NODULES, RIM_IN_PRE * OF_RIMS))
+    in_post = sd_of(IN_POST, (OF_NODULES, OF_RIMS))
+    expected = (shared + OF_NODULES**2 + RIM_IN_PRE * OF_RIMS**2) / (in_pre * in_post)
     found = torch.stack([torch.corrcoef(changes(seed=k).flatten(1))[0, 1] for k in range(6)]).mean()
     assert float(found) == pytest.approx(expected, abs=0.08)
 
@@ -106,6 +116,7 @@ def test_what_is_asked_to_be_uneven_has_less_detail_and_stronger_nodules(
     assert float(torch.corrcoef(torch.stack(coarse))[0, 1]) > 0.9
     assert torch.allclose(typical[0], uneven[0])
     monkeypatch.setattr(detail, "NODULE_SD", 0.0)
+    monkeypatch.setattr(detail, "RIM", 0.0)
     typical, uneven = (changes(k * TYPICAL_HETEROGENEITY) for k in (1, 4))
     left = float(fine(uneven[1], 0.6).std() / fine(typical[1], 0.6).std())
     assert left == pytest.approx(4**-FEWER_SPOTS, rel=0.1)
@@ -135,7 +146,7 @@ def test_a_third_of_it_is_finer_than_a_latent_cell() -> None:
 @pytest.mark.parametrize("shape", [(48, 48, 48), (47, 40, 33)])
 def test_nodules_have_levels_of_their_own_and_few_voxels_between(shape: tuple[int, ...]) -> None:
     white = torch.randn(6, NODULES, *(-(-n // 2) for n in shape), generator=seeded(1))
-    found = nodules(white, shape)
+    found = nodules(white, shape)[:, :1]
     assert found.shape == (6, 1, *shape)
     assert float(found.mean()) == pytest.approx(0.0, abs=0.1)
     assert float(found.std()) == pytest.approx(LEFT, rel=0.08)
@@ -143,6 +154,32 @@ def test_nodules_have_levels_of_their_own_and_few_voxels_between(shape: tuple[in
     smooth = gaussian_mean(torch.randn(*shape, generator=seeded(2)), 3.2)
     tails = [float(kurtosis(one.diff(dim=-1).flatten())) for one in (found, smooth)]
     assert tails[0] > tails[1] + 1
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 48), (47, 40, 33)])
+def test_rims_lie_where_levels_change(shape: tuple[int, ...]) -> None:
+    white = torch.randn(6, NODULES, *(-(-n // 2) for n in shape), generator=seeded(1))
+    levels, rims = nodules(white, shape).unbind(1)
+    assert rims.shape == (6, *shape)
+    assert float(rims.mean()) == pytest.approx(0.0, abs=0.1)
+    assert float(rims.std()) == pytest.approx(LEFT, rel=0.08)
+    steps = levels.diff(dim=-1).abs()
+    amid, between = rims[..., :-1] < -0.8, rims[..., :-1] > 0.8
+    assert float(steps[between].mean()) > 2 * float(steps[amid].mean())
+
+
+def test_rims_are_bright_after_contrast_above_all_and_not_alike_in_all_tumors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(detail, "NODULE_SD", 0.0)
+    with_rims = [changes(seed=k) for k in range(6)]
+    monkeypatch.setattr(detail, "RIM", 0.0)
+    rims = torch.stack([w - changes(seed=k) for k, w in enumerate(with_rims)])
+    pre, post = rims.std((2, 3, 4)).T
+    assert torch.allclose(pre, RIM_IN_PRE * post, rtol=0.15)
+    assert float(post.max()) > 1.5 * float(post.min())
+    # Bright lines on a darker ground.
+    assert float((rims[:, 1] > 0).float().mean()) < 0.5
 
 
 def test_nodules_show_in_both_images() -> None:

@@ -1,11 +1,11 @@
-"""Detail inside a painted tumor that a latent cell of 4 mm cannot hold, and nodules.
+"""Detail inside a painted tumor that a latent cell of 4 mm cannot hold, nodules and their rims.
 
 What a codec leaves of a tumor varies over several millimetres alone: large tumors look like clouds
 after contrast, and like plates before. In patients at 1 mm, half of what varies within a tumor does
 so over less than 2 mm, in pre as much as in post; over more, it is nodules that take up contrast
-each at its own level, where smooth noise would be clouds again. Both are drawn here, as factors on
-the levels, from the tumor's own seed; the gains that follow bring the sum to the heterogeneity that
-was asked for.
+each at its own level, and more at their rims, where smooth noise would be clouds again. All are
+drawn here, as factors on the levels, from the tumor's own seed; the gains that follow bring the sum
+to the heterogeneity that was asked for.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ NODULES, NODULE_MM, PARTING = 8, 3.2, 3.0
 #: SD of the levels of nodules, as a share of a tumor's own in either image; two thirds are left of
 #: it, for nodules run into each other. In post it grows with the heterogeneity up to this factor.
 NODULE_SD, NODULE_MOST = 0.12, 2.0
+
+#: Borders between nodules are bright: where the largest two of the fields differ by less than so
+#: much. Mean and SD of `exp(-(difference / width)^2)`.
+RIM_WIDTH, RIM_MEAN, RIM_SD = 0.35, 0.364, 0.376
+
+#: How bright, as SD over a tumor's level in post, and the share of it in pre; in post it grows as
+#: nodules do. Each tumor has its own factor: mean, SD and limits.
+RIM, RIM_IN_PRE = 0.1, 0.3
+RIM_FACTOR, RIM_FACTOR_SD, RIM_FACTORS = 0.8, 0.5, (0.0, 2.0)
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
 #: the field that it follows, in mm, and what that field is cut off at, in SD: the root mean square
@@ -86,7 +95,7 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
         Same shape.
     """
     shape, device = painted.shape[2:], painted.device
-    at_voxels, coarser, for_nodules = _noise(starts, shape)
+    at_voxels, coarser, for_nodules, for_rims = _noise(starts, shape)
     fine = _blurred(at_voxels, shape, FINER_MM * 2)
     coarse = _blurred(coarser, shape, (*COARSER_MM * 2, PATCH_MM), SPACING)
     strength = (PATCHINESS * coarse[:, -1:].clamp_max(PATCH_MOST)).exp()
@@ -97,25 +106,32 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     for fields, mix, pits in zip((fine, coarse[:, :-1]), _mixes(device), PITS, strict=True):
         moved = (mix @ fields.flatten(2)) * (strength.flatten(2) * amount)
         painted = painted * pitted(moved, pits).view_as(painted)
-    apart = torch.cat([pre, relative.clamp_max(NODULE_MOST)], 1)[..., None, None]
-    return painted * (1 + NODULE_SD * apart * nodules(for_nodules, shape))
+    in_post = relative.clamp_max(NODULE_MOST)
+    levels, rims = nodules(for_nodules, shape).split(1, dim=1)
+    apart = torch.cat([pre, in_post], 1)[..., None, None]
+    bright = torch.cat([RIM_IN_PRE * pre, in_post], 1)[..., None, None]
+    bright = bright * (RIM_FACTOR + RIM_FACTOR_SD * for_rims).clamp(*RIM_FACTORS)
+    return painted * ((1 + NODULE_SD * apart * levels) * (1 + RIM * bright * rims))
 
 
 def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:
-    """Levels that are alike within nodules: of mean 0 and SD 1, where they do not run together.
+    """Levels that are alike within nodules, and what is largest at the nodules' borders.
 
     Args:
         noise: White, on the coarser grid, shape `(B, NODULES, d', h', w')`.
         shape: Of the window.
 
     Returns:
-        Shape `(B, 1, d, h, w)`.
+        Shape `(B, 2, d, h, w)`: levels, of mean 0 and SD 1 where nodules do not run together, and
+        rims, of mean 0 and SD 1.
     """
     fields = _blurred(noise, noise.shape[2:], (NODULE_MM / SPACING,))
     levels = _levels(noise.device) @ torch.softmax(PARTING * fields, dim=1).flatten(2)
-    levels = levels.unflatten(2, noise.shape[2:])
+    first, second = fields.topk(2, dim=1).values.split(1, dim=1)
+    rims = ((-((first - second) / RIM_WIDTH).square()).exp() - RIM_MEAN) / RIM_SD
+    both = torch.cat([levels.unflatten(2, noise.shape[2:]), rims], 1)
     d, h, w = shape
-    finer = functional.interpolate(levels, scale_factor=SPACING, mode="trilinear")
+    finer = functional.interpolate(both, scale_factor=SPACING, mode="trilinear")
     return finer[..., :d, :h, :w]
 
 
@@ -133,10 +149,14 @@ def walls(field: Tensor) -> Tensor:
 
 
 def _noise(starts: Tensor, shape: Sequence[int]) -> list[Tensor]:
-    """White noise at the voxels, on the coarser grid, and there for nodules, `(B, F, d, h, w)`."""
+    """White noise at the voxels, on the coarser grid, and there for nodules, `(B, F, d, h, w)`.
+
+    At last one number a tumor, `(B, 1, 1, 1, 1)`, for how bright rims are.
+    """
     coarser = tuple(-(-n // SPACING) for n in shape)
     counts = 2 * len(FINER_MM), 2 * len(COARSER_MM) + 1, NODULES
     sizes = [(n, *grid) for n, grid in zip(counts, (shape, coarser, coarser), strict=True)]
+    sizes.append((1, 1, 1, 1))
     numbers = [math.prod(size) for size in sizes]
     parts = normal_from(starts, (sum(numbers),)).split(numbers, dim=1)
     return [part.view(-1, *size) for part, size in zip(parts, sizes, strict=True)]
