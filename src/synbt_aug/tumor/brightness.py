@@ -40,7 +40,7 @@ FAINTEST = 0.45
 
 #: Pre-contrast enhancement that is drawn at least where fat is dark, in reference ranges, and of
 #: templates that have as much anywhere: one of fifty of the shipped bank has less.
-FAINTEST_PRE = 0.05
+FAINTEST_PRE = 0.15
 
 #: Of what is drawn and what is drawn at least the mean of this power: few lie near the limit, and
 #: bright tumors hardly change.

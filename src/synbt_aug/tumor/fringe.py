@@ -48,11 +48,11 @@ class _Margin(NamedTuple):
 #: bring painted tumors' pieces nearer to patients'; beside clumps of a non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 28.0, 0.9),
-        _Margin(0.35, (6, 28), (2.5, 12.0), 22.0, 0.8),
-        _Margin(0.15, (0, 4), (2.0, 8.0), 6.0, 0.4),
+        _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 22.0, 0.9),
+        _Margin(0.35, (6, 28), (2.5, 12.0), 17.0, 0.8),
+        _Margin(0.15, (0, 4), (2.0, 8.0), 5.0, 0.4),
     ),
-    "non-mass": (_Margin(1.0, (8, 32), (2.5, 12.0), 28.0, 0.8),),
+    "non-mass": (_Margin(1.0, (8, 32), (2.5, 12.0), 22.0, 0.8),),
 }
 
 

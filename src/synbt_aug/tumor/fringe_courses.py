@@ -151,15 +151,15 @@ def _paths(
     out = _outward(body, starts)
     heading = unit(out + np.where(own, 0.35, 0.5)[:, None] * draws.normal(count, 3))
     low, high = fringe.length_mm
-    length = np.minimum(low + (high - low) / 5 * draws.exponential(count), high)
-    length = np.where(own, length, 2.5 + 8.0 * draws.uniform(count))
+    length = np.minimum(low + (high - low) / 3 * draws.exponential(count), high)
+    length = np.where(own, length, 3.0 + 11.0 * draws.uniform(count))
     # Nodules begin some mm off the surface and go anywhere.
     off = np.where(own, -_BELOW_MM, 2.5 + 2.5 * draws.exponential(count))
     places = starts + off[:, None] * out
     heading = np.where(own[:, None], heading, unit(draws.normal(count, 3)))
     steps = np.maximum((length + np.where(own, _BELOW_MM, 0.0)) / STEP_MM, 2).astype(int)
     turns = draws.normal(int(steps.max()), count, 3)
-    turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.2, 0.5)[None, :, None]
+    turns = ndimage.gaussian_filter1d(turns, 3, axis=0) * np.where(own, 0.2, 0.35)[None, :, None]
     trail = []
     for turn in turns:
         heading = unit(heading + turn)
@@ -174,7 +174,7 @@ def _thickness(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Radii and sides along paths, as in `Courses`."""
     count, longest = len(paths), max(len(path) for path in paths)
-    strand, nodule = 0.55 + 0.35 * draws.uniform(count), 0.85 + 0.3 * draws.exponential(count)
+    strand, nodule = 0.55 + 0.35 * draws.uniform(count), 0.7 + 0.25 * draws.exponential(count)
     has_tent = draws.uniform(count) < _TENT_SHARE
     tents = np.where(has_tent, draws.between(_TENT_MM, count), 0.0)
     fades = draws.between(_TENT_FADES_MM, count)
