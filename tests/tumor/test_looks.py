@@ -50,7 +50,7 @@ def test_looks_spread_as_the_bank_s_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("diameter_mm", "more"), [(6.0, 0.0), (18.0, 0.0), (30.0, 0.072), (50.0, 0.192), (90.0, 0.192)]
+    ("diameter_mm", "more"), [(6.0, 0.0), (18.0, 0.0), (30.0, 0.096), (36.0, 0.144), (90.0, 0.144)]
 )
 def test_the_larger_a_tumor_the_less_even(diameter_mm: float, more: float) -> None:
     own = bank(20)

@@ -29,7 +29,7 @@ _EVEN = 0.01
 #: Added to a drawn heterogeneity, as a square: so much for each mm that a tumor is larger than the
 #: second number, up to the third. In patients' slices the larger a tumor, the less even it is;
 #: painted by the bank's numbers alone, large ones are plates (docs/lab-book.md, chapter 41).
-_UNEVEN_PER_MM, _EVEN_TO_MM, _UNEVEN_TO_MM = 0.006, 18.0, 50.0
+_UNEVEN_PER_MM, _EVEN_TO_MM, _UNEVEN_TO_MM = 0.008, 18.0, 36.0
 
 
 class Looks:
