@@ -2,6 +2,7 @@
 
     python benchmarks/reader_sheets.py paint DATASET --first 8000 -n 40 -o new.npz
     python benchmarks/reader_sheets.py sheets old.npz new.npz -o FOLDER
+    python benchmarks/reader_sheets.py patients SLICES -n 40 -o FOLDER
     python benchmarks/reader_sheets.py count FOLDER/key.json ANSWERS.txt
 
 DATASET is a folder in either layout; its first labelled case at 1 mm is painted into, once a seed,
@@ -9,6 +10,10 @@ by the defaults. Sheets show 64 mm around the largest slice of each tumor, pre, 
 difference, all in one window, in a random order, after the scan's own tumor. A file may come from
 another version of the project. Each line of ANSWERS is one reader: `1g 2d 3b`, numbers with good,
 doubtful or bad. Say of a reader's figure who read: a radiologist, or a vision-language model.
+
+What a reader says of real tumors that it takes for painted ones tells what its verdicts are worth:
+`patients` lays out slices (SLICES as for `real_patients.py`), each in a window of its own. Patients
+are on these sheets, keep them.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from PIL import Image, ImageDraw
 
 from synbt_aug import TumorSynthesizer
 from synbt_aug.data import read_dataset, read_mask, read_pair
+from synbt_aug.evaluate.slices import TumorSlice, read_png_folder
 from synbt_aug.evaluate.slices.table import Rows, to_markdown
 from synbt_aug.host import Host
 from synbt_aug.support.files import read_json
@@ -39,6 +45,9 @@ PANEL, ACROSS, ON_A_SHEET = 150, 3, 20
 OWN = "own"
 
 VERDICTS = {"g": "good", "d": "doubtful", "b": "bad"}
+
+#: File, name, tile and window.
+Numbered = tuple[str, str, np.ndarray, tuple[float, float]]
 
 
 def cut(image: np.ndarray, tumor: np.ndarray) -> np.ndarray:
@@ -86,21 +95,57 @@ def sheets(options: argparse.Namespace) -> None:
     own = next(iter(files.values()))[OWN]
     if len(files) < len(options.files) or any((t[OWN] != own).any() for t in files.values()):
         raise SystemExit("Files need names of their own, and tumors in the same scan.")
-    window = float(np.percentile(own, 1)), float(np.percentile(own[1], 99.5))
+    window = window_of(own)
     every = [
         (stem, name, tiles[name]) for stem, tiles in files.items() for name in tiles if name != OWN
     ]
     random.Random(options.seed).shuffle(every)
-    options.output.mkdir(parents=True, exist_ok=True)
-    key = {number: [stem, name] for number, (stem, name, _) in enumerate(every, 1)}
-    (options.output / "key.json").write_text(json.dumps(key), encoding="utf-8")
+    lay_out(options.output, own, [(stem, name, tile, window) for stem, name, tile in every])
+
+
+def patients(options: argparse.Namespace) -> None:
+    slices = read_png_folder(options.folder)
+    random.Random(options.seed).shuffle(slices)
+    tiles = [around_lesion(one) for one in slices[: options.n + 1]]
+    first, *others = [(tile, window_of(tile)) for tile in tiles]
+    names = [one.name for one in slices[1:]]
+    every = [("patients", name, *one) for name, one in zip(names, others, strict=False)]
+    lay_out(options.output, first[0], every)
+
+
+def around_lesion(one: TumorSlice) -> np.ndarray:
+    """Pre and post around the middle of a lesion's box, shape `(2, 64, 64)`."""
+    top, bottom, left, right = one.box
+    i, j = int(top + bottom) // 2, int(left + right) // 2
+    around = ((0, 0), (HALF_MM, HALF_MM), (HALF_MM, HALF_MM))
+    padded = np.pad(one.image.astype(float), around, mode="edge")
+    # Panels are transposed.
+    return np.asarray(padded[:, i : i + 2 * HALF_MM, j : j + 2 * HALF_MM].transpose(0, 2, 1))
+
+
+def window_of(tile: np.ndarray) -> tuple[float, float]:
+    """Black and white of pre and post."""
+    return float(np.percentile(tile, 1)), float(np.percentile(tile[1], 99.5))
+
+
+def lay_out(output: Path, own: np.ndarray, every: list[Numbered]) -> None:
+    """Write sheets and their key.
+
+    Args:
+        output: A folder.
+        own: The tile that each sheet begins with, in its own window.
+        every: File, name, tile and window of each numbered one.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    key = {number: [stem, name] for number, (stem, name, _, _) in enumerate(every, 1)}
+    (output / "key.json").write_text(json.dumps(key), encoding="utf-8")
     for first in range(0, len(every), ON_A_SHEET):
         part = every[first : first + ON_A_SHEET]
-        tiles = [panels(own, window, "REAL")]
-        tiles += [panels(t, window, str(k)) for k, (_, _, t) in enumerate(part, first + 1)]
+        tiles = [panels(own, window_of(own), "REAL")]
+        tiles += [panels(t, window, str(k)) for k, (_, _, t, window) in enumerate(part, first + 1)]
         tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % ACROSS)
         rows = [np.concatenate(tiles[k : k + ACROSS], 1) for k in range(0, len(tiles), ACROSS)]
-        sheet = options.output / f"sheet-{first // ON_A_SHEET + 1}.png"
+        sheet = output / f"sheet-{first // ON_A_SHEET + 1}.png"
         Image.fromarray(np.concatenate(rows)).save(sheet)
 
 
@@ -134,6 +179,12 @@ def main() -> None:
     way.add_argument("--seed", type=int, default=23, help="of the order")
     way.add_argument("-o", "--output", type=Path, required=True)
     way.set_defaults(run=sheets)
+    way = ways.add_parser("patients", help="of real tumors, as a control")
+    way.add_argument("folder", type=Path)
+    way.add_argument("-n", type=int, default=40)
+    way.add_argument("--seed", type=int, default=23, help="of the order")
+    way.add_argument("-o", "--output", type=Path, required=True)
+    way.set_defaults(run=patients)
     way = ways.add_parser("count", help="what readers said")
     way.add_argument("key", type=Path)
     way.add_argument("answers", type=Path)
