@@ -35,9 +35,11 @@ IN_POST = (0.045, 0.052, 0.025, 0.018)
 IN_PRE_WITH_POST = (0.025, 0.05, 0.029, 0.034)
 IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 
-#: Nodules lie where one of so many fields of noise is the largest: its blur in mm, and how sharply
-#: they part (inverse temperature of a softmax).
-NODULES, NODULE_MM, PARTING = 8, 3.2, 3.0
+#: Nodules lie where one of these fields of noise is the largest: their blurs in mm, unequal, for
+#: nodules of one size look like a leopard's spots, and how sharply they part (inverse temperature
+#: of a softmax).
+NODULE_MM, PARTING = (2.4, 4.8, 3.2, 4.8, 2.4, 3.2, 4.8, 3.2), 3.0
+NODULES = len(NODULE_MM)
 
 #: SD of the levels of nodules, as a share of a tumor's own in either image; two thirds are left of
 #: it, for nodules run into each other. In post it grows with the heterogeneity up to this factor.
@@ -50,7 +52,7 @@ RIM_WIDTH, RIM_MEAN, RIM_SD = 0.35, 0.364, 0.376
 #: How bright, as SD over a tumor's level in post, and the share of it in pre; in post it grows as
 #: nodules do. Each tumor has its own factor: mean, SD and limits.
 RIM, RIM_IN_PRE = 0.1, 0.3
-RIM_FACTOR, RIM_FACTOR_SD, RIM_FACTORS = 0.8, 0.5, (0.0, 2.0)
+RIM_FACTOR, RIM_FACTOR_SD, RIM_FACTORS = 1.0, 0.4, (0.0, 2.0)
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
 #: the field that it follows, in mm, and what that field is cut off at, in SD: the root mean square
@@ -125,7 +127,7 @@ def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:
         Shape `(B, 2, d, h, w)`: levels, of mean 0 and SD 1 where nodules do not run together, and
         rims, of mean 0 and SD 1.
     """
-    fields = _blurred(noise, noise.shape[2:], (NODULE_MM / SPACING,))
+    fields = _blurred(noise, noise.shape[2:], tuple(mm / SPACING for mm in NODULE_MM))
     levels = _levels(noise.device) @ torch.softmax(PARTING * fields, dim=1).flatten(2)
     first, second = fields.topk(2, dim=1).values.split(1, dim=1)
     rims = ((-((first - second) / RIM_WIDTH).square()).exp() - RIM_MEAN) / RIM_SD
