@@ -38,7 +38,7 @@ IN_PRE_ALONE = (0.02, 0.045, 0.05, 0.035)
 #: Nodules lie where one of these fields of noise is the largest: their blurs in mm, unequal, for
 #: nodules of one size look like a leopard's spots, and how sharply they part (inverse temperature
 #: of a softmax).
-NODULE_MM, PARTING = (2.4, 4.8, 3.2, 4.8, 2.4, 3.2, 4.8, 3.2), 3.0
+NODULE_MM, PARTING = (3.0, 5.0, 4.0, 5.0, 3.0, 4.0, 5.0, 4.0), 3.0
 NODULES = len(NODULE_MM)
 
 #: SD of the levels of nodules, as a share of a tumor's own in either image; two thirds are left of
@@ -47,11 +47,11 @@ NODULE_SD, NODULE_MOST = 0.12, 2.0
 
 #: Borders between nodules are bright: where the largest two of the fields differ by less than so
 #: much. Mean and SD of `exp(-(difference / width)^2)`.
-RIM_WIDTH, RIM_MEAN, RIM_SD = 0.35, 0.364, 0.376
+RIM_WIDTH, RIM_MEAN, RIM_SD = 0.4, 0.35, 0.311
 
-#: How bright, as SD over a tumor's level in post, and the share of it in pre; in post it grows as
-#: nodules do. Each tumor has its own factor: mean, SD and limits.
-RIM, RIM_IN_PRE = 0.1, 0.3
+#: How bright, as SD over a tumor's level in post, and the share of it in pre; in post it grows with
+#: the heterogeneity up to the third number. Each tumor has a factor: mean, SD and limits.
+RIM, RIM_IN_PRE, RIM_MOST = 0.075, 0.3, 1.25
 RIM_FACTOR, RIM_FACTOR_SD, RIM_FACTORS = 1.0, 0.4, (0.0, 2.0)
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
@@ -108,10 +108,9 @@ def detailed(painted: Tensor, heterogeneity: Tensor, starts: Tensor) -> Tensor:
     for fields, mix, pits in zip((fine, coarse[:, :-1]), _mixes(device), PITS, strict=True):
         moved = (mix @ fields.flatten(2)) * (strength.flatten(2) * amount)
         painted = painted * pitted(moved, pits).view_as(painted)
-    in_post = relative.clamp_max(NODULE_MOST)
     levels, rims = nodules(for_nodules, shape).split(1, dim=1)
-    apart = torch.cat([pre, in_post], 1)[..., None, None]
-    bright = torch.cat([RIM_IN_PRE * pre, in_post], 1)[..., None, None]
+    apart = torch.cat([pre, relative.clamp_max(NODULE_MOST)], 1)[..., None, None]
+    bright = torch.cat([RIM_IN_PRE * pre, relative.clamp_max(RIM_MOST)], 1)[..., None, None]
     bright = bright * (RIM_FACTOR + RIM_FACTOR_SD * for_rims).clamp(*RIM_FACTORS)
     return painted * ((1 + NODULE_SD * apart * levels) * (1 + RIM * bright * rims))
 
@@ -130,11 +129,13 @@ def nodules(noise: Tensor, shape: Sequence[int]) -> Tensor:
     fields = _blurred(noise, noise.shape[2:], tuple(mm / SPACING for mm in NODULE_MM))
     levels = _levels(noise.device) @ torch.softmax(PARTING * fields, dim=1).flatten(2)
     first, second = fields.topk(2, dim=1).values.split(1, dim=1)
-    rims = ((-((first - second) / RIM_WIDTH).square()).exp() - RIM_MEAN) / RIM_SD
-    both = torch.cat([levels.unflatten(2, noise.shape[2:]), rims], 1)
+    both = torch.cat([levels.unflatten(2, noise.shape[2:]), first - second], 1)
     d, h, w = shape
     finer = functional.interpolate(both, scale_factor=SPACING, mode="trilinear")
-    return finer[..., :d, :h, :w]
+    # At the voxels: on the coarser grid, rims are thinner than a step, and show it as squares.
+    levels, apart = finer[..., :d, :h, :w].split(1, dim=1)
+    rims = (-(apart / RIM_WIDTH).square()).exp()
+    return torch.cat([levels, (rims - RIM_MEAN) / RIM_SD], 1)
 
 
 def pitted(moved: Tensor, pits: float) -> Tensor:
