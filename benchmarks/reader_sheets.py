@@ -12,8 +12,8 @@ another version of the project. Each line of ANSWERS is one reader: `1g 2d 3b`, 
 doubtful or bad. Say of a reader's figure who read: a radiologist, or a vision-language model.
 
 What a reader says of real tumors that it takes for painted ones tells what its verdicts are worth:
-`patients` lays out slices (SLICES as for `real_patients.py`), each in a window of its own. Patients
-are on these sheets, keep them.
+`patients` lays out slices (SLICES as for `real_patients.py`), each in a window of its own, after
+another patient's. Patients are on these sheets, keep them.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ def sheets(options: argparse.Namespace) -> None:
 
 def patients(options: argparse.Namespace) -> None:
     slices = read_png_folder(options.folder)
+    if len(slices) <= options.n:
+        raise SystemExit(f"-n {options.n} needs as many slices and one more, got {len(slices)}.")
     random.Random(options.seed).shuffle(slices)
     tiles = [around_lesion(one) for one in slices[: options.n + 1]]
     first, *others = [(tile, window_of(tile)) for tile in tiles]

@@ -61,7 +61,7 @@ class Growth:
     box: Box
     weight: Tensor  # 0..1, partial volume of tumor
     core: Tensor  # 0..1, part of it that is necrotic
-    unevenness: float  # SD of the logarithm of its uptake
+    unevenness: float  # of its uptake: about the SD of the logarithm, where it is small
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The body of a mass: one dominant lobe with smaller ones, a rough margin and necrosis.
+"""The body of a mass: a heap of unequal lobes, a rough margin and necrosis.
 
 Sizes in mm; a shape is drawn on any grid around `site`. What leaves the body is in
 `lesion_fringe`, lesions that are no mass in `lesion_nonmass`.
@@ -55,7 +55,7 @@ def mass_shape(
 
     Args:
         grid: Box to draw on.
-        site: Middle of the dominant lobe, mm, shape `(3,)`.
+        site: Middle of the first lobe, mm, shape `(3,)`.
         diameter_mm: The body encloses the volume of a sphere of this diameter.
         host: Partial volume of gland and ligaments, shape of `grid`.
         nipple: Where the ducts lead, mm.
@@ -70,7 +70,7 @@ def mass_shape(
     surface = _rounded(surface, ROUNDED * radius, grid)
     surface = surface - enclosing_level(surface, diameter_mm, grid)
     surface = surface - roughness(grid, site, radius, margin, rnd)
-    if radius > SMALL_MM:
+    if radius >= SMALL_MM:
         surface = surface - lobules(grid, surface, radius, margin, rnd)
     creep = rnd.uniform(0.0, 1.0) if margin == "circumscribed" else rnd.lognormal(1.5, 0.6)
     surface = surface - min(creep, 5.0) * (host - 0.5)
@@ -131,7 +131,7 @@ def enclosing_level(surface: Tensor, diameter_mm: float, grid: Grid) -> float:
 
 
 def _lobes(grid: Grid, site: np.ndarray, radius: float, rnd: Randomness) -> Tensor:
-    """Union of one dominant ellipsoid and a few unequal ones on its flank; mm, negative inside."""
+    """Union of an ellipsoid in the middle and unequal ones around; mm, negative inside."""
     offsets = offsets_from(grid, site)
     # Small ones, such as companions, are bent strings of nodules rather than balls.
     small, large = radius < SMALL_MM, radius > LARGE_MM

@@ -28,7 +28,7 @@ class PhantomSettings:
         density: BI-RADS density 'a' (fatty) to 'd' (dense); `None` draws.
         category: Shape of the index lesion, 'mass', 'rim' or 'nonmass'; `None` draws.
         diameter_mm: Wanted size of the index lesion (approximate: the breast may
-            hold less); `None` draws lognormal(ln 30, 0.38), 12-58 mm.
+            hold less); `None` draws lognormal(ln 30, 0.38), 8-75 mm.
 
     Raises:
         ValueError: If a value cannot be honoured.

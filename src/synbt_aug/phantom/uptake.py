@@ -21,7 +21,7 @@ LEVEL_APART = 0.15
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((20.0, 0.75), (7.0, 0.45))
-# How much further the uptake falls than it rises: patients have dark spots rather than bright ones.
+# Patients have dark spots rather than bright ones: x SD become (1 - exp(-p x)) / p, this is p.
 DARKER = 0.85
 # Ridges between nodules of this size, and how strong they are.
 RIDGES_MM, RIDGED = 4.5, 0.2

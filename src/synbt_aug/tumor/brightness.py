@@ -38,9 +38,9 @@ LEAST_OVER_NOISE = 15.0
 #: The same in reference ranges where noise is not known.
 FAINTEST = 0.45
 
-#: Pre-contrast enhancement that is drawn at least where fat is dark, in reference ranges, and of
-#: templates that have as much anywhere: one of fifty of the shipped bank has less.
-FAINTEST_PRE = 0.15
+#: Pre-contrast enhancement that is drawn at least, in reference ranges: where fat is dark (one of
+#: seventeen of the shipped bank's templates has less), and anywhere of templates that have as much.
+FAINTEST_PRE, FAINTEST_PRE_ELSEWHERE = 0.15, 0.05
 
 #: Of what is drawn and what is drawn at least the mean of this power: few lie near the limit, and
 #: bright tumors hardly change.
@@ -90,11 +90,11 @@ def darkest(template: Template, sites: SiteMap) -> float:
         sites: Of the host.
 
     Returns:
-        `FAINTEST_PRE` at most.
+        `FAINTEST_PRE`, or `FAINTEST_PRE_ELSEWHERE` at most.
     """
     if sites.landmarks is not None and sites.landmarks.dark_fat:
         return FAINTEST_PRE
-    return min(template.appearance.pre_contrast or 0.0, FAINTEST_PRE)
+    return min(template.appearance.pre_contrast or 0.0, FAINTEST_PRE_ELSEWHERE)
 
 
 def _followed(

@@ -44,8 +44,9 @@ class _Margin(NamedTuple):
     rough_mm: float
 
 
-#: Spiculated, irregular and circumscribed masses, as phantoms have them, with as many nodules as
-#: bring painted tumors' pieces nearer to patients'; beside clumps of a non-mass lesion lie clumps.
+#: Spiculated, irregular and circumscribed masses, as often as phantoms have them, with as many
+#: strands and nodules as bring painted tumors' pieces nearer to patients'; beside clumps of a
+#: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
         _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 22.0, 0.9),

@@ -36,7 +36,7 @@ _THICKEST_MM, _THICKEST_NODULE_MM = 2.6, 1.7
 #: are that a tumor draws in. Of a thread a slice hardly ever shows more than a dot.
 _HALF_WIDTH_MM = (0.6, 2.4)
 
-#: Of the body's volume, no more leaves it.
+#: Of the body's volume, no more leaves it. Strands come first: small bodies keep few nodules.
 _LARGEST_SHARE = 0.35
 
 #: Strands and nodules gather around so many points of a surface: patients' tumors are smooth on one
