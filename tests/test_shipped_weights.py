@@ -63,9 +63,10 @@ def paint(shipped: Weights) -> Paint:
     return once
 
 
-# From the cohort's small end (17 mm is its 5 % quantile) to what one window of 64 mm holds.
+# From the cohort's small end (17 mm is its 5 % quantile) to what one window of 64 mm holds, in
+# breasts that hold it: in others of this small field 24 mm fit nowhere, whatever the bank.
 SIZES_MM = (15.0, 17.0, 19.0, 21.0, 24.0)
-TEN = [(number, seed, mm) for number in (1, 2) for seed, mm in enumerate(SIZES_MM)]
+TEN = [(number, seed, mm) for number in (4, 5) for seed, mm in enumerate(SIZES_MM)]
 
 
 def range_of(volume: BreastVolume) -> Tensor:

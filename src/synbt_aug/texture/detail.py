@@ -51,7 +51,7 @@ RIM_WIDTH, RIM_MEAN, RIM_SD = 0.4, 0.35, 0.311
 
 #: How bright, as SD over a tumor's level in post, and the share of it in pre; in post it grows with
 #: the heterogeneity up to the third number. Each tumor has a factor: mean, SD and limits.
-RIM, RIM_IN_PRE, RIM_MOST = 0.075, 0.3, 1.25
+RIM, RIM_IN_PRE, RIM_MOST = 0.06, 0.3, 1.25
 RIM_FACTOR, RIM_FACTOR_SD, RIM_FACTORS = 1.0, 0.4, (0.0, 2.0)
 
 #: Detail is weaker in some parts than in others: SD of the logarithm of its strength, the blur of
