@@ -228,3 +228,29 @@ def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -
         assert look.pre_contrast <= LARGEST_PRE_SHARE * look.enhancement
     asked = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=0.9))
     assert planned(asked, bank=bank).recipe.appearance.pre_contrast == 0.9
+
+
+def test_who_asks_for_a_rim_gets_a_shape_that_can_have_one() -> None:
+    rims = (1.0, None, 1.2, 1.0, 1.4, 1.0)
+    templates = zip(small_bank().templates, rims, strict=True)
+    bank = TumorBank(
+        tuple(t._replace(appearance=replace(t.appearance, rim=rim)) for t, rim in templates)
+    )
+    with_core = {2, 4}
+    assert set(bank.with_core()) == with_core
+    assert bank.with_core("non-mass") == []
+
+    def templates_of(**asked: float) -> set[int]:
+        wish = Wish(diameter_mm=12.0, appearance=Appearance(**asked))
+        poses = [planned(wish, seed, bank).recipe.pose for seed in range(12)]
+        return {pose.template for pose in poses if pose is not None}
+
+    assert templates_of(rim=1.3) == with_core
+    assert not templates_of(rim=1.0) <= with_core
+    assert not templates_of(heterogeneity=0.2) <= with_core
+
+
+def test_where_no_shape_can_have_a_rim_any_is_taken() -> None:
+    flat = [t._replace(appearance=replace(t.appearance, rim=1.0)) for t in small_bank().templates]
+    wish = Wish(diameter_mm=12.0, appearance=Appearance(rim=1.3))
+    assert planned(wish, bank=TumorBank(tuple(flat))).recipe.appearance.rim == 1.3

@@ -222,6 +222,9 @@ def _recipe_of_template(
         found = place_satellite(sites, shape, bank, margin_mm, wish.satellite)
     else:
         among = largest_of_groups(bank, category) if wish.group else []
+        if not among and wish.appearance.rim not in (None, 1.0):
+            # A rim needs a core.
+            among = bank.with_core(category)
         found = place_tumor(
             sites, shape, bank, margin_mm, generator, wish.diameter_mm, category, among
         )

@@ -83,6 +83,15 @@ class TumorBank:
         """Indices of the templates of one category."""
         return [k for k, t in enumerate(self.templates) if t.appearance.category == category]
 
+    def with_core(self, category: str | None = None) -> list[int]:
+        """Indices of templates that are thick enough for a rim, of a category or of all."""
+        return [
+            k
+            for k, t in enumerate(self.templates)
+            # 1 is what a tumor without a core has.
+            if t.appearance.rim not in (None, 1.0) and category in (None, t.appearance.category)
+        ]
+
     @cached_property
     def diameters_mm(self) -> tuple[float, ...]:
         """Equivalent-sphere diameter of each template, in mm."""
