@@ -46,7 +46,7 @@ NODULES = len(NODULE_MM)
 NODULE_SD, NODULE_MOST = 0.12, 2.0
 
 #: Borders between nodules are bright: where the largest two of the fields differ by less than so
-#: much. Mean and SD of `exp(-(difference / width)^2)`.
+#: much. Mean and SD of `exp(-(difference / width)^2)`, differences carried to the voxels.
 RIM_WIDTH, RIM_MEAN, RIM_SD = 0.4, 0.35, 0.311
 
 #: How bright, as SD over a tumor's level in post, and the share of it in pre; in post it grows with
