@@ -4,6 +4,7 @@
     python pretrained/grow_bank.py --seeds 300:920 --varied --join first.npz -o bank.npz
 
 give the bank that is shipped. Shape, appearance and how the tumors lay in their breasts, no voxels.
+Shapes are smoothed (`tumor/body.py`): what is rough is drawn when they are painted.
 Tissues are those that the shipped segmenter finds, as it does where tumors are painted: by known
 ones tumors lie otherwise. Each phantom leaves a part in `bank.parts`, so that a run that was
 stopped goes on where it was; the parts may be deleted once the bank is written. About 2 s of one
@@ -31,6 +32,7 @@ from synbt_aug.support.files import check_output_folder, written_whole
 from synbt_aug.support.workers import each_done
 from synbt_aug.tissue.segmenter import TissueSegmenter, load_segmenter
 from synbt_aug.tumor.bank import TumorBank, build_bank, join_banks, load_bank
+from synbt_aug.tumor.body import smooth_bodies
 from synbt_aug.tumor.template import Template
 from synbt_aug.volume import BreastVolume
 
@@ -63,7 +65,8 @@ def templates_of_phantom(seed: int, settings: PhantomSettings) -> tuple[Template
         torch.from_numpy(scans), phantom.spacing, tumor=torch.from_numpy(phantom.tumor)
     )
     reference = measure_reference(volume.image)
-    return templates_of(volume, reference, f"phantom_{seed:07d}", segmenter=_segmenter())
+    templates = templates_of(volume, reference, f"phantom_{seed:07d}", segmenter=_segmenter())
+    return smooth_bodies(templates, seed)
 
 
 def write_part(folder: Path, seed: int, varied: bool) -> None:
