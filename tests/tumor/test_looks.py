@@ -50,7 +50,7 @@ def test_looks_spread_as_the_bank_s_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("diameter_mm", "more"), [(6.0, 0.0), (18.0, 0.0), (30.0, 0.096), (36.0, 0.144), (90.0, 0.144)]
+    ("diameter_mm", "more"), [(6.0, 0.0), (18.0, 0.0), (30.0, 0.12), (36.0, 0.18), (90.0, 0.18)]
 )
 def test_the_larger_a_tumor_the_less_even(diameter_mm: float, more: float) -> None:
     own = bank(20)
@@ -59,6 +59,47 @@ def test_the_larger_a_tumor_the_less_even(diameter_mm: float, more: float) -> No
     names = ("enhancement", "rim", "pre_contrast")
     for name in names:
         assert (column(drawn(own, 20, diameter_mm), name) == column(drawn(own, 20), name)).all()
+
+
+def with_rims(count: int = 40) -> list[Appearance]:
+    """Masses, and a few uneven tumors with a rim."""
+    return bank(count) + [Appearance(0.8, 0.3 + 0.01 * k, 1.5, 0.3, "rim") for k in range(5)]
+
+
+def test_some_large_masses_get_rim_and_heterogeneity_of_a_tumor_with_one() -> None:
+    own = with_rims()
+    looks, generator = Looks(own), seeded()
+    found = [looks.draw(k % 40, 30.0, generator) for k in range(2000)]
+    rimmed = [one for one in found if one.category == "rim"]
+    assert len(rimmed) / len(found) == pytest.approx(0.15, abs=0.03)
+    assert column(rimmed, "rim").min() >= RIM_RATIO
+    # Unevenness that is added with the diameter, as squares, left out.
+    uneven = np.sqrt(column(rimmed, "heterogeneity") ** 2 - 0.12**2)
+    assert np.median(uneven) == pytest.approx(0.32, rel=0.15)
+    # What is not of the rim is the mass's own.
+    assert np.median(column(rimmed, "enhancement")) == pytest.approx(
+        np.median(column(found, "enhancement")), abs=0.15
+    )
+
+
+@pytest.mark.parametrize(
+    ("diameter_mm", "like"),
+    [
+        (12.0, Appearance(0.8, 0.2, 1.1, 0.3, "mass")),
+        (30.0, Appearance(0.8, 0.2, 1.0, 0.3, "mass")),
+        (30.0, Appearance(0.8, 0.2, 1.1, 0.3, "non-mass")),
+    ],
+    ids=["small", "without a core", "non-mass"],
+)
+def test_no_other_tumor_gets_a_rim(diameter_mm: float, like: Appearance) -> None:
+    looks, generator = Looks([like, *with_rims()]), seeded()
+    found = [looks.draw(0, diameter_mm, generator) for _ in range(100)]
+    assert {one.category for one in found} == {like.category}
+    assert like.rim != 1.0 or {one.rim for one in found} == {1.0}
+
+
+def test_a_bank_without_rims_draws_none() -> None:
+    assert {one.category for one in drawn(bank(20))} == {"mass"}
 
 
 def test_a_look_stays_near_its_template_s() -> None:
