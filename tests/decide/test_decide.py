@@ -14,6 +14,7 @@ from synbt_aug.decide.plan import Plan
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
+from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import (
@@ -58,7 +59,7 @@ def test_nothing_asked_of_the_appearance_gives_one_about_the_template_s() -> Non
         assert not one.contrast_was_asked
 
 
-def test_twenty_four_tumors_have_as_many_looks_and_are_as_bright_as_the_bank_s() -> None:
+def test_sixty_tumors_have_as_many_looks_and_are_as_bright_as_the_bank_s() -> None:
     # Five templates, whose surroundings are not known: their brightness is what carries over.
     bright = (0.6, 0.9, 1.2, 1.5, 1.8)
     one = small_bank().templates[0]._replace(surroundings=None)
@@ -66,13 +67,13 @@ def test_twenty_four_tumors_have_as_many_looks_and_are_as_bright_as_the_bank_s()
         tuple(one._replace(appearance=replace(one.appearance, enhancement=e)) for e in bright)
     )
     ground = ground_of(Host.of(breast()))
-    plans = [decide(ground, OF_12_MM, bank, MARGIN, seeded(seed)) for seed in range(24)]
+    plans = [decide(ground, OF_12_MM, bank, MARGIN, seeded(seed)) for seed in range(60)]
     looks = [plan.recipe.appearance for plan in plans if isinstance(plan, Plan)]
-    assert len({tuple(look.to_dict().values()) for look in looks}) == 24
+    assert len({tuple(look.to_dict().values()) for look in looks}) == 60
     drawn = sorted(look.enhancement or 0.0 for look in looks)
-    assert drawn[12] == pytest.approx(1.2, rel=0.25)
+    assert drawn[30] == pytest.approx(1.2, rel=0.25)
     # Spread as the bank's are, and not all about one.
-    assert drawn[3] < 0.9 and drawn[-4] > 1.5
+    assert drawn[7] < 0.9 and drawn[-10] > 1.5
     assert not {look.enhancement for look in looks} & set(bright)
 
 
@@ -102,8 +103,12 @@ def test_where_fat_is_suppressed_a_tumor_is_a_hole_before_contrast_only_if_it_wa
     bank = TumorBank(tuple(dark))
     marks = ground_of(Host.of(breast())).sites().landmarks
     assert marks is not None and marks.dark_fat
-    for seed in range(4):
-        assert planned(seed=seed, bank=bank).recipe.appearance.pre_contrast == FAINTEST_PRE
+    looks = [planned(seed=seed, bank=bank).recipe.appearance for seed in range(8)]
+    for one in looks:
+        assert one.enhancement is not None
+        most = LARGEST_PRE_SHARE * one.enhancement
+        assert one.pre_contrast == pytest.approx(min(FAINTEST_PRE, most))
+    assert sum(one.pre_contrast == FAINTEST_PRE for one in looks) >= 4
     wish = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=-0.2))
     assert planned(wish, bank=bank).recipe.appearance.pre_contrast == -0.2
 
@@ -228,6 +233,21 @@ def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -
         assert look.pre_contrast <= LARGEST_PRE_SHARE * look.enhancement
     asked = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=0.9))
     assert planned(asked, bank=bank).recipe.appearance.pre_contrast == 0.9
+
+
+def test_where_there_is_little_gland_few_non_mass_lesions_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def non_mass(gland: float | None, **asked: str) -> int:
+        monkeypatch.setattr(SiteMap, "gland_share", gland)
+        wish = Wish(diameter_mm=12.0, appearance=Appearance(**asked))
+        looks = [planned(wish, seed).recipe.appearance for seed in range(40)]
+        return sum(look.category == "non-mass" for look in looks)
+
+    usual, few, none = non_mass(0.12), non_mass(0.03), non_mass(0.0)
+    assert 0 == none < few < usual == non_mass(0.5) == non_mass(None)
+    # Who asks for one gets it.
+    assert non_mass(0.0, category="non-mass") == 40
 
 
 def test_who_asks_for_a_rim_gets_a_shape_that_can_have_one() -> None:

@@ -100,6 +100,22 @@ def test_gland_and_its_border_are_likelier_than_far_fat() -> None:
     assert float(sites.weight.max()) <= 1 and bool((sites.weight[~sites.allowed] == 0).all())
 
 
+def test_the_share_of_gland_is_that_of_where_tumor_may_lie() -> None:
+    labels = tissues()
+    sites = find_sites(tissue_map(labels))
+    gland = grid(labels == TissueLabel.GLAND)
+    assert sites.gland_share == pytest.approx(float(gland[sites.allowed].float().mean()), abs=0.01)
+    assert 0.05 < sites.gland_share < 0.5
+    little = find_sites(tissue_map(tissues(gland_radii=(6, 6, 6)))).gland_share
+    assert little is not None and 0 < little < 0.2 * sites.gland_share
+
+
+def test_of_a_roi_the_share_of_gland_is_not_known() -> None:
+    roi = torch.zeros(ONE, dtype=torch.bool)
+    roi[20:50, 20:60, 20:60] = True
+    assert sites_of_roi(roi, MM).gland_share is None
+
+
 @pytest.mark.parametrize("radii", [(16, 14, 14), (6, 6, 6), (24, 3, 3)])
 def test_most_sites_are_near_gland_however_little_there_is(radii: tuple[int, int, int]) -> None:
     labels = tissues(gland_radii=radii)

@@ -54,6 +54,10 @@ from synbt_aug.tumor.wish import Wish
 #: of twenty; tumors that were drawn with .43 at most stood out less before contrast than patients'.
 LARGEST_PRE_SHARE = 0.5
 
+#: Where less than this share of the breast is fibroglandular tissue, fewer non-mass lesions are
+#: drawn, in proportion: they spread along ducts and lobules, and in fat alone look torn.
+_GLAND_FOR_NON_MASS = 0.12
+
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
 FOLLOWS_CURVE = ("tumor", "distractor")
 
@@ -221,10 +225,7 @@ def _recipe_of_template(
     if wish.satellite is not None:
         found = place_satellite(sites, shape, bank, margin_mm, wish.satellite)
     else:
-        among = largest_of_groups(bank, category) if wish.group else []
-        if not among and wish.appearance.rim not in (None, 1.0):
-            # A rim needs a core.
-            among = bank.with_core(category)
+        among = _among(bank, wish, sites, generator)
         found = place_tumor(
             sites, shape, bank, margin_mm, generator, wish.diameter_mm, category, among
         )
@@ -244,6 +245,24 @@ def _recipe_of_template(
     fringe = within(fringe, courses, found.outline, partial(_may_lie, sites, found.window))
     outline = joined(found.outline, fringe, courses)
     return replace(recipe, fringe=fringe), LabelShape.of(found.distance, outline)
+
+
+def _among(
+    bank: TumorBank, wish: Wish, sites: SiteMap, generator: torch.Generator
+) -> Sequence[int]:
+    """Templates that a wish may take in this breast; empty: all of the category."""
+    category = wish.appearance.category
+    among = largest_of_groups(bank, category) if wish.group else []
+    if among:
+        return among
+    if wish.appearance.rim not in (None, 1.0):
+        # A rim needs a core.
+        return bank.with_core(category)
+    drawn = float(torch.rand((), generator=generator, dtype=torch.float64))
+    gland = sites.gland_share
+    if category is None and gland is not None and drawn > gland / _GLAND_FOR_NON_MASS:
+        return bank.apart_from("non-mass")
+    return []
 
 
 def _may_lie(sites: SiteMap, window: Window, place: np.ndarray) -> np.ndarray:

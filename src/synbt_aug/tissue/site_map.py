@@ -44,6 +44,17 @@ class SiteMap:
         d, h, w = (f * mm for f, mm in zip(self.factors, self.spacing, strict=True))
         return d, h, w
 
+    @property
+    def gland_share(self) -> float | None:
+        """Share of fibroglandular tissue where tumor may lie; None where tissues are not known."""
+        if self.landmarks is None:
+            return None
+        gland = self.landmarks.gland
+        start = self.landmarks.start
+        box = tuple(slice(s, s + n) for s, n in zip(start, gland.shape, strict=True))
+        allowed = self.allowed[box]
+        return float(gland[allowed].float().mean()) if bool(allowed.any()) else None
+
     def without(self, taken: Tensor) -> SiteMap:
         """The same away from what is taken, as from tumors that are there.
 

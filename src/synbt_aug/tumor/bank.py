@@ -83,6 +83,10 @@ class TumorBank:
         """Indices of the templates of one category."""
         return [k for k, t in enumerate(self.templates) if t.appearance.category == category]
 
+    def apart_from(self, category: str) -> list[int]:
+        """Indices of the templates of all other categories."""
+        return [k for k, t in enumerate(self.templates) if t.appearance.category != category]
+
     def with_core(self, category: str | None = None) -> list[int]:
         """Indices of templates that are thick enough for a rim, of a category or of all."""
         return [
