@@ -66,7 +66,7 @@ def test_what_no_recipe_holds_is_refused(change: dict[str, object]) -> None:
 
 def test_how_soft_edges_are_is_drawn_for_each_tumor() -> None:
     drawn = [draw_fringe(20.0, "mass", seeded(k)).soft for k in range(60)]
-    assert min(drawn) < 0.1 and 0.6 < max(drawn) <= 0.7 and len(set(drawn)) > 50
+    assert min(drawn) < 0.02 and 0.18 < max(drawn) <= 0.2 and len(set(drawn)) > 40
 
 
 def test_nothing_leaves_a_given_mask() -> None:

@@ -37,7 +37,7 @@ from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
 #: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, what the networks see
 #: (`in_steps`), or where what leaves a body runs (`tumor/fringe_courses.py`).
-CORRECTION = 20
+CORRECTION = 21
 
 #: Limits of each gain: beyond, it would be the gains that paint.
 CONTRAST_GAIN = (0.6, 1.8)
@@ -57,7 +57,7 @@ SKEWNESS = -0.8
 COARSE_MM, MOST_SD = 1.0, 3.0
 
 #: Maximum bend, and what is added for each unit of skewness too much, a round.
-MAX_BEND = 0.8
+MAX_BEND = 0.6
 _BEND_STEP = 0.25
 
 #: Maximum share of the way that the edge is lifted to the level beneath it.

@@ -24,14 +24,14 @@ MAX_STRANDS = 256
 MAX_ROUGH_MM = 3.0
 
 #: Of all tumors the edge is softened by up to this much (`Fringe.soft`), each value as likely.
-_SOFT_UP_TO = 0.7
+_SOFT_UP_TO = 0.2
 
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
 
 #: A body of this diameter has as many of both as its margin says, smaller ones fewer. Strands go on
 #: to grow in number with the body, at this power of its diameter: its surface does with the square.
-_FULL_FROM_MM, _STRANDS_GROW = 16.0, 1.5
+_FULL_FROM_MM, _STRANDS_GROW = 16.0, 1.0
 
 
 class _Margin(NamedTuple):
@@ -49,8 +49,8 @@ class _Margin(NamedTuple):
 #: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (14, 56), (3.0, LONGEST_MM), 22.0, 0.9),
-        _Margin(0.35, (6, 28), (2.5, 12.0), 17.0, 0.8),
+        _Margin(0.5, (14, 56), (4.0, LONGEST_MM), 25.0, 0.7),
+        _Margin(0.35, (6, 28), (3.0, 12.0), 20.0, 0.6),
         _Margin(0.15, (0, 4), (2.0, 8.0), 5.0, 0.4),
     ),
     "non-mass": (_Margin(1.0, (8, 32), (2.5, 12.0), 22.0, 0.8),),
