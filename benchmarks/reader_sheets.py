@@ -9,7 +9,10 @@ DATASET is a folder in either layout; its first labelled case at 1 mm is painted
 by the defaults. Sheets show 64 mm around the largest slice of each tumor, pre, post and their
 difference, all in one window, in a random order, after the scan's own tumor. A file may come from
 another version of the project. Each line of ANSWERS is one reader: `1g 2d 3b`, numbers with good,
-doubtful or bad. Say of a reader's figure who read: a radiologist, or a vision-language model.
+doubtful or bad, or `1:70 2:45 3:10`, with a score from 0 to 100 (65 and more is good, less than 35
+bad), which tells more of fewer tumors. Say of a reader's figure who read: a radiologist, or a
+vision-language model. Two readings of the same sheets by one model say the same (docs/lab-book.md,
+chapter 44): show more tumors rather than the same twice.
 
 What a reader says of real tumors that it takes for painted ones tells what its verdicts are worth:
 `patients` lays out slices (SLICES as for `real_patients.py`), each in a window of its own, after
@@ -45,6 +48,9 @@ PANEL, ACROSS, ON_A_SHEET = 150, 3, 20
 OWN = "own"
 
 VERDICTS = {"g": "good", "d": "doubtful", "b": "bad"}
+
+#: From this score on a tumor is good, and below this one bad.
+GOOD, BAD = 65, 35
 
 #: File, name, tile and window.
 Numbered = tuple[str, str, np.ndarray, tuple[float, float]]
@@ -153,16 +159,38 @@ def lay_out(output: Path, own: np.ndarray, every: list[Numbered]) -> None:
 
 def count(options: argparse.Namespace) -> None:
     key = read_json(options.key)
-    rows: Rows = [("reader", "file", *VERDICTS.values())]
+    rows: Rows = [("reader", "file", *VERDICTS.values(), "mean score", "standard error")]
     lines = [line for line in options.answers.read_text(encoding="utf-8").splitlines() if line]
     for reader, line in enumerate(lines, 1):
-        given = {answer[:-1]: answer[-1] for answer in line.split()}
-        if given.keys() != key.keys() or not VERDICTS.keys() >= set(given.values()):
-            raise SystemExit(f"Line {reader} needs each number of the key once, as 1g, 2d or 3b.")
+        verdicts, scores = read_answers(line)
+        if verdicts.keys() != key.keys():
+            raise SystemExit(
+                f"Line {reader} needs each number of the key once, as 1g, 2d or 3b, or as 1:70."
+            )
         for stem in dict.fromkeys(entry[0] for entry in key.values()):
-            found = Counter(given[number] for number, entry in key.items() if entry[0] == stem)
-            rows.append((str(reader), stem, *(str(found[verdict]) for verdict in VERDICTS)))
+            own = [number for number, entry in key.items() if entry[0] == stem]
+            found = Counter(verdicts[number] for number in own)
+            given = np.array([scores[number] for number in own if number in scores])
+            told = [""] * 2
+            if len(given):
+                told = [f"{given.mean():.1f}", f"{given.std() / len(given) ** 0.5:.1f}"]
+            rows.append((str(reader), stem, *(str(found[one]) for one in VERDICTS), *told))
     print(to_markdown(rows))
+
+
+def read_answers(line: str) -> tuple[dict[str, str], dict[str, int]]:
+    """Verdicts by number, and scores where these were given; empty where it is no answer."""
+    verdicts, scores = {}, {}
+    for answer in line.split():
+        number, colon, score = answer.partition(":")
+        if colon and score.isdigit() and int(score) <= 100:
+            scores[number] = int(score)
+            verdicts[number] = "g" if int(score) >= GOOD else "b" if int(score) < BAD else "d"
+        elif not colon and answer[-1] in VERDICTS:
+            verdicts[answer[:-1]] = answer[-1]
+        else:
+            return {}, {}
+    return verdicts, scores
 
 
 def main() -> None:
