@@ -244,7 +244,7 @@ def test_where_there_is_little_gland_few_non_mass_lesions_are_drawn(
         looks = [planned(wish, seed).recipe.appearance for seed in range(40)]
         return sum(look.category == "non-mass" for look in looks)
 
-    usual, few, none = non_mass(0.12), non_mass(0.03), non_mass(0.0)
+    usual, few, none = non_mass(0.12), non_mass(0.06), non_mass(0.0)
     assert 0 == none < few < usual == non_mass(0.5) == non_mass(None)
     # Who asks for one gets it.
     assert non_mass(0.0, category="non-mass") == 40

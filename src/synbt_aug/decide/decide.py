@@ -55,7 +55,7 @@ from synbt_aug.tumor.wish import Wish
 LARGEST_PRE_SHARE = 0.5
 
 #: Where less than this share of the breast is fibroglandular tissue, fewer non-mass lesions are
-#: drawn, in proportion: they spread along ducts and lobules, and in fat alone look torn.
+#: drawn, by the square of it: they spread along ducts and lobules, and in fat alone look torn.
 _GLAND_FOR_NON_MASS = 0.12
 
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
@@ -260,7 +260,7 @@ def _among(
         return bank.with_core(category)
     drawn = float(torch.rand((), generator=generator, dtype=torch.float64))
     gland = sites.gland_share
-    if category is None and gland is not None and drawn > gland / _GLAND_FOR_NON_MASS:
+    if category is None and gland is not None and drawn > (gland / _GLAND_FOR_NON_MASS) ** 2:
         return bank.apart_from("non-mass")
     return []
 
