@@ -41,6 +41,7 @@ from synbt_aug.host import Host
 from synbt_aug.paint.cut import Cut
 from synbt_aug.paint.onto_hosts import Footprint, footprint
 from synbt_aug.signal.intensity import IntensityReference, from_linear
+from synbt_aug.tumor.appearance import Appearance
 from synbt_aug.tumor.label_shape import LabelShape
 from synbt_aug.tumor.recipe import TumorRecipe
 from synbt_aug.tumor.wish import Wish
@@ -197,7 +198,9 @@ def test_a_removal_may_paint_on_what_it_removes_and_on_no_other_tumor() -> None:
 
 def test_what_came_out_is_measured() -> None:
     gland = ellipsoid(breast().shape, (38, 36, 36), (12, 10, 10))
-    one = window(seed=3, volume=replace(breast(), roi=gland))
+    # Of a mass: a ragged edge is blended with more of its host.
+    wish = replace(OF_12_MM, appearance=Appearance(category="mass"))
+    one = window(wish, seed=3, volume=replace(breast(), roi=gland))
     texture = FlatTexture((0.0, 1.5), grain=0.0)
     written = paint_and_write(one, texture, torch.device("cpu"))
     measured = written.result(0).measured
@@ -457,7 +460,8 @@ def test_a_label_of_which_no_voxel_changed_does_not_show() -> None:
 
 
 def test_windows_of_one_shape_are_written_as_each_alone() -> None:
-    one, two = window(seed=1), window(seed=2)
+    wish = replace(OF_12_MM, appearance=Appearance(category="mass"))
+    one, two = window(wish, seed=1), window(wish, seed=2)
     assert one.plans[0].recipe.window.shape == two.plans[0].recipe.window.shape
     both = Cut.of([*one.hosts, *two.hosts], [*one.plans, *two.plans])
     together = write(both, both.linear + 1, replaces=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from synbt_aug.errors import SynBTError
 from synbt_aug.grid.window import cut
 from synbt_aug.host import Host
 from synbt_aug.tissue.site_map import SiteMap
-from synbt_aug.tumor.appearance import Appearance
+from synbt_aug.tumor.appearance import RIM_RATIO, Appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import (
     FAINTEST_PRE,
@@ -248,6 +249,47 @@ def test_where_there_is_little_gland_few_non_mass_lesions_are_drawn(
     assert 0 == none < few < usual == non_mass(0.5) == non_mass(None)
     # Who asks for one gets it.
     assert non_mass(0.0, category="non-mass") == 40
+
+
+def test_in_fat_no_group_is_of_non_mass_lesions_where_there_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, *_, other = small_bank().templates
+    lesions = [(one, "a"), (one, "a"), (other, "b"), (other, "b")]
+    bank = TumorBank(tuple(t._replace(group=group, source=group) for t, group in lesions))
+    monkeypatch.setattr(SiteMap, "gland_share", 0.0)
+    wish = replace(OF_12_MM, group=True)
+    found = {planned(wish, seed, bank).recipe.appearance.category for seed in range(12)}
+    assert found == {"mass"}
+    alone = TumorBank(bank.templates[2:])
+    assert planned(wish, 0, alone).recipe.appearance.category == "non-mass"
+
+
+@pytest.mark.parametrize(
+    ("asked", "rims"),
+    [
+        ({}, True),
+        ({"category": "mass"}, False),
+        ({"rim": 1.0}, False),
+        ({"enhancement": 1.0}, True),
+    ],
+)
+def test_no_mass_is_given_another_s_rim_where_looks_are_asked_for(
+    asked: dict[str, Any], rims: bool
+) -> None:
+    rimmed = [
+        t._replace(appearance=replace(t.appearance, rim=1.6 if k == 4 else 1.1, heterogeneity=0.2))
+        for k, t in enumerate(small_bank().templates)
+    ]
+    bank = TumorBank(tuple(rimmed[k] for k in (1, 2, 4)))
+    wish = Wish(diameter_mm=18.5, appearance=Appearance(**asked))
+    masses = 0
+    for seed in range(40):
+        recipe = planned(wish, seed, bank).recipe
+        assert recipe.pose is not None and recipe.appearance.rim is not None
+        if recipe.pose.template < 2 and recipe.appearance.rim >= RIM_RATIO:
+            masses += 1
+    assert (masses > 0) == rims
 
 
 def test_who_asks_for_a_rim_gets_a_shape_that_can_have_one() -> None:

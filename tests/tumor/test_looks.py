@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_the_larger_a_tumor_the_less_even(diameter_mm: float, more: float) -> No
 
 def with_rims(count: int = 40) -> list[Appearance]:
     """Masses, and a few uneven tumors with a rim."""
-    return bank(count) + [Appearance(0.8, 0.3 + 0.01 * k, 1.5, 0.3, "rim") for k in range(5)]
+    return bank(count) + [Appearance(3.0, 0.3 + 0.01 * k, 1.5, 0.3, "rim") for k in range(5)]
 
 
 def test_some_large_masses_get_rim_and_heterogeneity_of_a_tumor_with_one() -> None:
@@ -76,6 +78,8 @@ def test_some_large_masses_get_rim_and_heterogeneity_of_a_tumor_with_one() -> No
     # Unevenness that is added with the diameter, as squares, left out.
     uneven = np.sqrt(column(rimmed, "heterogeneity") ** 2 - 0.12**2)
     assert np.median(uneven) == pytest.approx(0.32, rel=0.15)
+    # Of all of them, not of one again and again.
+    assert uneven.std() > 0.02
     # What is not of the rim is the mass's own.
     assert np.median(column(rimmed, "enhancement")) == pytest.approx(
         np.median(column(found, "enhancement")), abs=0.15
@@ -85,11 +89,12 @@ def test_some_large_masses_get_rim_and_heterogeneity_of_a_tumor_with_one() -> No
 @pytest.mark.parametrize(
     ("diameter_mm", "like"),
     [
-        (12.0, Appearance(0.8, 0.2, 1.1, 0.3, "mass")),
+        (17.9, Appearance(0.8, 0.2, 1.1, 0.3, "mass")),
+        (30.0, Appearance(0.8, None, 1.1, 0.3, "mass")),
         (30.0, Appearance(0.8, 0.2, 1.0, 0.3, "mass")),
         (30.0, Appearance(0.8, 0.2, 1.1, 0.3, "non-mass")),
     ],
-    ids=["small", "without a core", "non-mass"],
+    ids=["small", "of unknown heterogeneity", "without a core", "non-mass"],
 )
 def test_no_other_tumor_gets_a_rim(diameter_mm: float, like: Appearance) -> None:
     looks, generator = Looks([like, *with_rims()]), seeded()
@@ -98,8 +103,22 @@ def test_no_other_tumor_gets_a_rim(diameter_mm: float, like: Appearance) -> None
     assert like.rim != 1.0 or {one.rim for one in found} == {1.0}
 
 
-def test_a_bank_without_rims_draws_none() -> None:
-    assert {one.category for one in drawn(bank(20))} == {"mass"}
+@pytest.mark.parametrize("rim", [None, Appearance(0.8, None, 1.5), Appearance(0.8, 0.3, None)])
+def test_a_bank_that_knows_no_rims_draws_none(rim: Appearance | None) -> None:
+    own = bank(20) if rim is None else [*bank(20), replace(rim, category="rim")]
+    looks, generator = Looks(own), seeded()
+    found = [looks.draw(k % 20, 30.0, generator) for k in range(200)]
+    assert {one.category for one in found} == {"mass"}
+
+
+def test_where_none_may_be_given_no_rim_is_and_the_rest_is_drawn_alike() -> None:
+    own = with_rims()
+    looks, first, second = Looks(own), seeded(), seeded()
+    for k in range(200):
+        one = looks.draw(k % 40, 30.0, first)
+        other = looks.draw(k % 40, 30.0, second, rims=False)
+        assert other.category == "mass"
+        assert one == other or one.category == "rim"
 
 
 def test_a_look_stays_near_its_template_s() -> None:

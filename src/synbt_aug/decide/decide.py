@@ -54,8 +54,9 @@ from synbt_aug.tumor.wish import Wish
 #: of twenty; tumors that were drawn with .43 at most stood out less before contrast than patients'.
 LARGEST_PRE_SHARE = 0.5
 
-#: Where less than this share of the breast is fibroglandular tissue, fewer non-mass lesions are
-#: drawn, by the square of it: they spread along ducts and lobules, and in fat alone look torn.
+#: Where less than this share of where tumor may lie is fibroglandular tissue, fewer non-mass
+#: lesions are drawn, by the square of it: they spread along ducts and lobules, and in fat alone
+#: look torn.
 _GLAND_FOR_NON_MASS = 0.12
 
 #: What follows a kinetic curve in further phases; the rest is ordinary tissue.
@@ -234,7 +235,7 @@ def _recipe_of_template(
     appearance = Appearance()
     if wish.kind == "tumor":
         # Shape and appearance belong together: what is not asked for is about the template's own.
-        appearance = _like_template(bank, found, sites, shape, generator).updated(wish.appearance)
+        appearance = _like_template(bank, found, sites, shape, wish.appearance, generator)
         if wish.appearance.pre_contrast is None:
             appearance = _taking_up(appearance)
     recipe = TumorRecipe(wish.kind, found.window, seed, appearance, found.diameter_mm, found.pose)
@@ -252,17 +253,21 @@ def _among(
 ) -> Sequence[int]:
     """Templates that a wish may take in this breast; empty: all of the category."""
     category = wish.appearance.category
-    among = largest_of_groups(bank, category) if wish.group else []
-    if among:
-        return among
-    if wish.appearance.rim not in (None, 1.0):
+    among: Sequence[int] = largest_of_groups(bank, category) if wish.group else []
+    if not among and wish.appearance.rim not in (None, 1.0):
         # A rim needs a core.
-        return bank.with_core(category)
+        among = bank.with_core(category)
     drawn = float(torch.rand((), generator=generator, dtype=torch.float64))
+    if category is not None or drawn <= _non_mass_share(sites):
+        return among
+    others = [k for k in among or range(len(bank)) if not bank.is_non_mass(k)]
+    return others or among
+
+
+def _non_mass_share(sites: SiteMap) -> float:
+    """How many of the non-mass lesions that are drawn elsewhere this breast has, up to 1."""
     gland = sites.gland_share
-    if category is None and gland is not None and drawn > (gland / _GLAND_FOR_NON_MASS) ** 2:
-        return bank.apart_from("non-mass")
-    return []
+    return 1.0 if gland is None else min(gland / _GLAND_FOR_NON_MASS, 1.0) ** 2
 
 
 def _may_lie(sites: SiteMap, window: Window, place: np.ndarray) -> np.ndarray:
@@ -275,12 +280,14 @@ def _like_template(
     found: Placement,
     sites: SiteMap,
     shape: tuple[int, int, int],
+    asked: Appearance,
     generator: torch.Generator,
 ) -> Appearance:
-    """An appearance about that of the placed template, as bright as it would be here."""
-    drawn = bank.looks.draw(found.pose.template, found.diameter_mm, generator)
+    """What is asked, the rest about the placed template, as bright as it would be here."""
+    rims = asked.category is None and asked.rim is None and asked.heterogeneity is None
+    drawn = bank.looks.draw(found.pose.template, found.diameter_mm, generator, rims=rims)
     if drawn.enhancement is None:
-        return drawn
+        return drawn.updated(asked)
     template = bank.templates[found.pose.template]
     factor = carried_over(template, sites, shape, found.window, found.distance <= 0)
     high = LIMITS["enhancement"][1]
@@ -289,7 +296,7 @@ def _like_template(
         drawn,
         enhancement=min(lifted(drawn.enhancement * factor, sites), high),
         pre_contrast=None if pre is None else max(pre, darkest(template, sites)),
-    )
+    ).updated(asked)
 
 
 def _taking_up(drawn: Appearance) -> Appearance:

@@ -36,34 +36,42 @@ def settled(plan: Plan, ground: Ground) -> Plan:
     if blocked is not None:
         free[inside] &= ~blocked[box]
     if plan.recipe.kind == "tumor":
-        weight = blend_weight(to_region(plan.distance, window) - plan.shift_mm)
-        _drop_islets(free, weight, window.spacing, outlined=plan.label.outline is not None)
+        dropped = _drop_islets(free, plan)
+        if dropped and not cut_off:
+            # What thick slices cut off is made up for by what is left.
+            plan = replace(plan, shift_mm=_surface_shift_mm(plan, ground, free))
     return replace(plan, free=free)
 
 
-def _drop_islets(
-    free: Tensor, weight: Tensor, spacing: tuple[float, float, float], *, outlined: bool
-) -> None:
-    label = (weight >= 0.5) & free
+def _drop_islets(free: Tensor, plan: Plan) -> bool:
+    """Take pieces that nobody would see out of what is free; whether there were any."""
+    window, outlined = plan.recipe.window, plan.label.outline is not None
+    spacing = window.spacing
+    label = (blend_weight(to_region(plan.distance, window) - plan.shift_mm) >= 0.5) & free
     if not label.numel():
-        return
+        return False
     smallest = sphere_voxels(NODULE_MM if outlined else ISLET_MM, spacing)
     specks = islets(label, smallest, ISLET_SHARE, corners=outlined)
     if specks is not None:
         around, left = touched(torch.stack([specks, label & ~specks]))
         free &= (~around | left) & ~specks
+    return specks is not None
 
 
-def _surface_shift_mm(plan: Plan, ground: Ground) -> float:
-    """How far resampling moves the surface: put back, the volume is right."""
+def _surface_shift_mm(plan: Plan, ground: Ground, free: Tensor | None = None) -> float:
+    """How far resampling moves the surface, and what is not free: put back, the volume is right."""
     window, distance = plan.recipe.window, plan.distance
     if window.spacing == (1.0, 1.0, 1.0):
         return 0.0
-    on_host = to_region(distance, window)[window.inside_region(ground.shape)]
+    region = to_region(distance, window)
+    if free is not None:
+        region = region.masked_fill(~free, math.inf)
+    on_host = region[window.inside_region(ground.shape)]
     if not on_host.numel():
         return 0.0
     # What overhangs the host is not to be made up for inside it.
     over_host = (distance <= 0) & inside_host(window, ground.shape, distance.device)
     wanted = round(int(over_host.sum()) / math.prod(window.spacing))
     wanted = min(max(wanted, 1), on_host.numel())
-    return float(on_host.flatten().kthvalue(wanted).values)
+    shift = float(on_host.flatten().kthvalue(wanted).values)
+    return shift if math.isfinite(shift) else plan.shift_mm

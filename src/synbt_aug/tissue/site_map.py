@@ -49,11 +49,10 @@ class SiteMap:
         """Share of fibroglandular tissue where tumor may lie; None where tissues are not known."""
         if self.landmarks is None:
             return None
-        gland = self.landmarks.gland
-        start = self.landmarks.start
-        box = tuple(slice(s, s + n) for s, n in zip(start, gland.shape, strict=True))
-        allowed = self.allowed[box]
-        return float(gland[allowed].float().mean()) if bool(allowed.any()) else None
+        gland, start = self.landmarks.gland, self.landmarks.start
+        allowed = self.allowed[tuple(slice(s, s + n) for s, n in zip(start, gland.shape))]
+        count = int(allowed.sum())
+        return float((gland * allowed).float().sum()) / count if count else None
 
     def without(self, taken: Tensor) -> SiteMap:
         """The same away from what is taken, as from tumors that are there.

@@ -83,12 +83,12 @@ class TumorBank:
         """Indices of the templates of one category."""
         return [k for k, t in enumerate(self.templates) if t.appearance.category == category]
 
-    def apart_from(self, category: str) -> list[int]:
-        """Indices of the templates of all other categories."""
-        return [k for k, t in enumerate(self.templates) if t.appearance.category != category]
+    def is_non_mass(self, index: int) -> bool:
+        """Whether a template is a non-mass lesion."""
+        return self.templates[index].appearance.category == "non-mass"
 
     def with_core(self, category: str | None = None) -> list[int]:
-        """Indices of templates that are thick enough for a rim, of a category or of all."""
+        """Indices of templates that were measured with a core, of a category or of all."""
         return [
             k
             for k, t in enumerate(self.templates)

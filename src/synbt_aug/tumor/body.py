@@ -21,6 +21,7 @@ from synbt_aug.grid.mask import (
     equivalent_diameter_mm,
     gaussian,
     signed_distance_mm,
+    tilted,
 )
 from synbt_aug.tumor.template import Template
 
@@ -42,11 +43,11 @@ SMALLEST_MM = 12.0
 _DEEPEST_MM, _FARTHEST_MM = 12.0, 6.0
 
 #: Pieces of less than this share of the largest are left out.
-_LEAST_PIECE = 0.02
+_LEAST_PIECE = 0.1
 
 
 def smooth_body(mask: Tensor, generator: torch.Generator, *, non_mass: bool = False) -> Tensor:
-    """A tumor of the same volume with a rounded, lobulated surface.
+    """A tumor of nearly the same volume with a rounded, lobulated surface.
 
     Args:
         mask: Boolean, shape `(a, b, c)` at 1 mm, not empty.
@@ -54,8 +55,8 @@ def smooth_body(mask: Tensor, generator: torch.Generator, *, non_mass: bool = Fa
         non_mass: Whether it is a non-mass lesion, which is smoothed less and has none.
 
     Returns:
-        Boolean, in a box with the same middle, larger where that is needed. Pieces that are next
-        to nothing are left out.
+        Boolean, in a box with the same middle, larger on all sides but where the tumor stays as it
+        is. Pieces far smaller than the largest are left out.
     """
     diameter = equivalent_diameter_mm(int(mask.sum()))
     if diameter < SMALLEST_MM:
@@ -70,6 +71,8 @@ def smooth_body(mask: Tensor, generator: torch.Generator, *, non_mass: bool = Fa
         noise = gaussian(torch.randn(wide.shape, generator=generator), LOBULE_WIDTH * diameter)
         lobules = ((noise / noise.std()).abs() - _FOLDED_MEAN) / _FOLDED_SD
         surface = surface - LOBULES * diameter * lobules.clamp(-_MOST, _MOST)
+    # Of equal values a level would take all or none.
+    surface = tilted(surface)
     level = surface.flatten().kthvalue(int(mask.sum())).values
     return _without_crumbs(surface <= level)
 
@@ -77,14 +80,19 @@ def smooth_body(mask: Tensor, generator: torch.Generator, *, non_mass: bool = Fa
 def smooth_bodies(case: Sequence[Template], seed: int) -> tuple[Template, ...]:
     """The templates of one case with such bodies, in the same places beside each other.
 
+    What they looked like and how they lay is as it was measured of the bodies that they had.
+
     Args:
-        case: The lesions of one case, the largest first, none with a signal.
+        case: The lesions of one case, none with a signal.
         seed: Of the case.
+
+    Returns:
+        The largest first.
 
     Raises:
         ValueError: If a template has a signal, which belongs to the shape that it had.
     """
-    found, moved = [], []
+    found = []
     for k, template in enumerate(case):
         if template.signal is not None:
             raise ValueError("a template with a signal keeps its shape")
@@ -95,12 +103,16 @@ def smooth_bodies(case: Sequence[Template], seed: int) -> tuple[Template, ...]:
         box = around(wide, 0)
         assert box is not None
         # From the middle of the old box to that of the new one.
-        moved.append(np.array(bounding_box(wide)).mean(1) - np.array(wide.shape) / 2)
-        found.append(template._replace(mask=wide[box].clone()))
+        moved = np.array(bounding_box(wide)).mean(1) - np.array(wide.shape) / 2
+        offset_mm = _plus(template.offset_mm, moved)
+        found.append(template._replace(mask=wide[box].clone(), offset_mm=offset_mm))
+    found.sort(key=lambda t: -int(t.mask.sum()))
     # Offsets are from the largest, which comes first.
     return tuple(
-        t._replace(offset_mm=_plus(t.offset_mm, by - moved[0])) if t.group else t
-        for t, by in zip(found, moved, strict=True)
+        t._replace(
+            offset_mm=_plus(t.offset_mm, -np.array(found[0].offset_mm)) if t.group else (0.0,) * 3
+        )
+        for t in found
     )
 
 

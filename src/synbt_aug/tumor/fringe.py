@@ -29,9 +29,9 @@ _SOFT_UP_TO = 0.2
 #: Longest strand, in mm: a window has 12 mm around the hole.
 LONGEST_MM = 14.0
 
-#: A body of this diameter has as many of both as its margin says, smaller ones fewer. Strands go on
-#: to grow in number with the body, at this power of its diameter: its surface does with the square.
-_FULL_FROM_MM, _STRANDS_GROW = 16.0, 1.0
+#: A body of this diameter has as many of both as its margin says, smaller ones fewer, by this power
+#: of the diameter. Strands go on to grow in number, with the diameter of larger bodies.
+_FULL_FROM_MM, _FEWER = 16.0, 1.5
 
 
 class _Margin(NamedTuple):
@@ -126,10 +126,10 @@ def draw_fringe(diameter_mm: float, category: str | None, generator: torch.Gener
     margins = _MARGINS["non-mass" if category == "non-mass" else "mass"]
     bounds = np.cumsum([margin.share for margin in margins])
     margin = margins[min(int(np.searchsorted(bounds, first)), len(margins) - 1)]
-    over = (diameter_mm / _FULL_FROM_MM) ** _STRANDS_GROW
-    full = min(1.0, over)
+    over = diameter_mm / _FULL_FROM_MM
+    full = min(1.0, over) ** _FEWER
     low, high = margin.strands
-    strands = round(over * (low + second * (high - low)))
+    strands = round(full * max(1.0, over) * (low + second * (high - low)))
     # Few as a rule, many at times.
     nodules = round(full * margin.nodules * -math.log(max(third, 1e-6)) * (0.5 + fourth))
     seed = int(torch.randint(2**31 - 1, (), generator=generator))

@@ -31,10 +31,13 @@ _EVEN = 0.01
 #: painted by the bank's numbers alone, large ones are plates (docs/lab-book.md, chapter 41).
 _UNEVEN_PER_MM, _EVEN_TO_MM, _UNEVEN_TO_MM = 0.010, 18.0, 36.0
 
-#: So many of the masses from this diameter on, in mm, are given rim and heterogeneity of a tumor of
-#: category "rim": in patients' slices 15 to 20 % of the larger tumors are brighter outside than in
-#: the middle by a tenth, in phantoms' half as many.
+#: So many of the masses with a core from this diameter on, in mm, are given rim and heterogeneity
+#: of a tumor of category "rim": in patients' slices 15 to 20 % of the larger tumors are brighter
+#: outside than in the middle by a tenth, in phantoms' half as many.
 _RIMMED, _RIMMED_FROM_MM = 0.15, 18.0
+
+#: Which of the numbers are heterogeneity and rim.
+_OF_RIM = np.array([False, True, True, False])
 
 
 class Looks:
@@ -51,7 +54,11 @@ class Looks:
     def __init__(self, appearances: Sequence[Appearance]) -> None:
         self._appearances = tuple(appearances)
         self._numbers = np.array([_numbers(one) for one in appearances])
-        self._rims = [k for k, one in enumerate(appearances) if one.category == "rim"]
+        self._rims = [
+            k
+            for k, one in enumerate(appearances)
+            if one.category == "rim" and None not in (one.rim, one.heterogeneity)
+        ]
         self._width = len(appearances) ** (-1 / 8)
         self._middle: dict[str | None, np.ndarray] = {}
         departures = []
@@ -68,21 +75,31 @@ class Looks:
         squares = squares + _DEFAULT_COUNTS * np.diag(np.square(DEFAULT_SD))
         self._root = np.linalg.cholesky(squares / (free + _DEFAULT_COUNTS))
 
-    def draw(self, index: int, diameter_mm: float, generator: torch.Generator) -> Appearance:
+    def draw(
+        self,
+        index: int,
+        diameter_mm: float,
+        generator: torch.Generator,
+        *,
+        rims: bool = True,
+    ) -> Appearance:
         """An appearance like that of a template; what is not known of it stays so.
 
         Args:
             index: Of the template.
             diameter_mm: Of the tumor.
-            generator: On the CPU.
+            generator: On the CPU; as many numbers are drawn whatever `rims` says.
+            rims: Whether a mass may be given the rim of another tumor: not where category, rim or
+                heterogeneity are asked for.
         """
         own, like = self._numbers[index], self._appearances[index]
+        middle = self._middle[like.category]
         rimmed = self._other_rim(like, diameter_mm, generator)
-        if rimmed is not None:
+        if rims and rimmed is not None:
             like = replace(like, category="rim")
             # The two belong together: an even tumor with a rim is a disc with a glow.
-            own = np.where([False, True, True, False], self._numbers[rimmed], own)
-        middle = self._middle[like.category]
+            own = np.where(_OF_RIM, self._numbers[rimmed], own)
+            middle = np.where(_OF_RIM, self._middle["rim"], middle)
         noise = self._root @ torch.randn(4, generator=generator, dtype=torch.float64).numpy()
         moved = middle + (own - middle + self._width * noise) / math.hypot(1, self._width)
         uneven = _UNEVEN_PER_MM * max(min(diameter_mm, _UNEVEN_TO_MM) - _EVEN_TO_MM, 0.0)
@@ -107,9 +124,9 @@ class Looks:
     ) -> int | None:
         """A tumor whose rim a mass is to have, if any: it needs a core, and the bank rims."""
         first, second = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-        if like.category != "mass" or like.rim in (None, 1.0) or not self._rims:
+        if like.category != "mass" or like.rim in (None, 1.0) or like.heterogeneity is None:
             return None
-        if diameter_mm < _RIMMED_FROM_MM or first >= _RIMMED:
+        if not self._rims or diameter_mm < _RIMMED_FROM_MM or first >= _RIMMED:
             return None
         return self._rims[int(second * len(self._rims))]
 
