@@ -165,7 +165,8 @@ def count(options: argparse.Namespace) -> None:
         verdicts, scores = read_answers(line)
         if verdicts.keys() != key.keys():
             raise SystemExit(
-                f"Line {reader} needs each number of the key once, as 1g, 2d or 3b, or as 1:70."
+                f"Line {reader} needs each number of the key once, as 1g, 2d or 3b, or with a "
+                f"whole score from 0 to 100, as 1:70."
             )
         for stem in dict.fromkeys(entry[0] for entry in key.values()):
             own = [number for number, entry in key.items() if entry[0] == stem]
@@ -173,7 +174,7 @@ def count(options: argparse.Namespace) -> None:
             given = np.array([scores[number] for number in own if number in scores])
             told = [""] * 2
             if len(given):
-                told = [f"{given.mean():.1f}", f"{given.std() / len(given) ** 0.5:.1f}"]
+                told = [f"{given.mean():.1f}", f"{given.std(ddof=1) / len(given) ** 0.5:.1f}"]
             rows.append((str(reader), stem, *(str(found[one]) for one in VERDICTS), *told))
     print(to_markdown(rows))
 

@@ -852,7 +852,6 @@ def real_volume(real_case: Path) -> BreastVolume:
     return read_pair(*scans, existing=mask).volume
 
 
-# Of seed 2 the stand-in, which lifts no edge, shows 89 % of a label: it is refused.
 @pytest.mark.parametrize("seed", (0, 1, 3))
 def test_on_a_real_scan_a_tumor_of_20_mm_is_added_and_nothing_else(
     real_volume: BreastVolume, seed: int
@@ -865,6 +864,16 @@ def test_on_a_real_scan_a_tumor_of_20_mm_is_added_and_nothing_else(
     assert real is not None and bool(real.any())
     assert torch.equal(result.image[:, real], real_volume.image[:, real])
     assert not bool((result.support & real).any())
+
+
+def test_on_a_real_scan_what_would_not_show_is_refused_and_the_scan_stays(
+    real_volume: BreastVolume,
+) -> None:
+    # Of seed 2 the stand-in, which lifts no edge, shows 89 % of a label.
+    result = painter()(real_volume, seed=2, diameter_mm=20.0)
+    assert not result.painted and result.reason is not None
+    assert "89% of the label shows" in result.reason
+    assert torch.equal(result.image, real_volume.image)
 
 
 def test_on_a_real_scan_a_recipe_gives_the_same_voxels(real_volume: BreastVolume) -> None:

@@ -15,6 +15,9 @@ from synbt_aug.grid.support import ISLET_MM, ISLET_SHARE, NODULE_MM, islets, tou
 from synbt_aug.grid.window import inside_host, to_region
 from synbt_aug.tumor.recipe import unpack_mask
 
+#: How often specks are looked for, while the surface moves outwards for those that went.
+_ROUNDS = 3
+
 
 def settled(plan: Plan, ground: Ground) -> Plan:
     """A plan with the host voxels that it may change.
@@ -36,8 +39,12 @@ def settled(plan: Plan, ground: Ground) -> Plan:
     if blocked is not None:
         free[inside] &= ~blocked[box]
     if plan.recipe.kind == "tumor":
-        dropped = _drop_islets(free, plan)
-        if dropped and not cut_off:
+        reached = to_region(plan.distance, window)[inside] <= 0
+        whole = blocked is None or not bool((blocked[box] & reached).any())
+        drawn = plan.recipe.mask is None
+        for _ in range(_ROUNDS):
+            if not _drop_islets(free, plan) or not (drawn and whole):
+                break
             # What thick slices cut off is made up for by what is left.
             plan = replace(plan, shift_mm=_surface_shift_mm(plan, ground, free))
     return replace(plan, free=free)
