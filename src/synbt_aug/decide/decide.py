@@ -265,7 +265,7 @@ def _among(
 
 
 def _non_mass_share(sites: SiteMap) -> float:
-    """How many of the non-mass lesions that are drawn elsewhere this breast has, up to 1."""
+    """Share of the non-mass lesions of other breasts that this one gets, 0 to 1."""
     gland = sites.gland_share
     return 1.0 if gland is None else min(gland / _GLAND_FOR_NON_MASS, 1.0) ** 2
 

@@ -23,7 +23,8 @@ def settled(plan: Plan, ground: Ground) -> Plan:
     """A plan with the host voxels that it may change.
 
     Those of other tumors and without signal stay as they are, and so do pieces of a tumor that
-    nobody would see, which thick slices and other tumors cut off.
+    nobody would see, which thick slices and other tumors cut off. The rest of a drawn shape grows
+    by what thick slices took, unless it runs into what stays.
     """
     window = plan.recipe.window
     inside, box = window.inside_region(ground.shape), window.host_box(ground.shape)

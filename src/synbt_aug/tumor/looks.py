@@ -33,7 +33,7 @@ _UNEVEN_PER_MM, _EVEN_TO_MM, _UNEVEN_TO_MM = 0.010, 18.0, 36.0
 
 #: So many of the masses with a core from this diameter on, in mm, are given rim and heterogeneity
 #: of a tumor of category "rim": in patients' slices 14 to 18 % of the larger tumors are brighter
-#: outside than in the middle by a tenth, in phantoms' half as many.
+#: outside than in the middle by a tenth, in phantoms' 7 to 14 %.
 _RIMMED, _RIMMED_FROM_MM = 0.15, 18.0
 
 #: Which of the numbers are heterogeneity and rim.
