@@ -17,12 +17,12 @@ from synbt_aug.phantom.tissue import Tissue, TissueTable, tissue_table
 from synbt_aug.phantom.uptake import LesionUptake, draw_level
 
 # Background enhancement minimal, mild, moderate, marked: Ktrans of gland and shares.
-BACKGROUND_KTRANS = (0.003, 0.006, 0.011, 0.023)
+BACKGROUND_KTRANS = (0.0010, 0.0036, 0.0075, 0.018)
 BACKGROUND_SHARE = (0.22, 0.38, 0.28, 0.12)
 # Water between fat cells, of a fat voxel, and its uptake (Ktrans per min), both lognormal: median,
 # sigma and range. Dark tissue around patients' tumors gains half of its signal early, an eighth of
 # what the tumor gains; fat alone would gain nothing.
-FAT_WATER, FAT_KTRANS = (0.065, 0.65, (0.015, 0.3)), (0.033, 0.8, (0.002, 0.15))
+FAT_WATER, FAT_KTRANS = (0.06, 0.9, (0.008, 0.4)), (0.033, 0.8, (0.002, 0.15))
 # How often fat suppression fails in a corner of the field.
 CORNER_SHARE = 0.18
 

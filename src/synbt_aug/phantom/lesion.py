@@ -24,7 +24,7 @@ Box = tuple[slice, slice, slice]
 
 MULTIFOCAL_SHARE = 0.40
 # Mass 65 % (rim-enhancing ones apart), non-mass 20-35 % of MAMA-MIA's kind of cohort.
-CATEGORY_SHARE = {"mass": 0.59, "rim": 0.15, "nonmass": 0.26}
+CATEGORY_SHARE = {"mass": 0.56, "rim": 0.19, "nonmass": 0.25}
 # Washout, plateau, persistent.
 CURVES = ("washout", "plateau", "persistent")
 CURVE_SHARE = {
@@ -34,7 +34,7 @@ CURVE_SHARE = {
 }
 MEDIAN_DIAMETER_MM, DIAMETER_SIGMA = 30.0, 0.38
 DIAMETER_RANGE_MM = (8.0, 75.0)
-UNEVENNESS, HETEROGENEOUS_FROM = (0.17, 0.7), 0.32
+UNEVENNESS, HETEROGENEOUS_FROM = (0.19, 0.75), 0.34
 
 
 @dataclass(frozen=True)

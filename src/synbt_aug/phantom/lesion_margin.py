@@ -38,7 +38,7 @@ def roughness(grid: Grid, site: np.ndarray, radius: float, margin: str, rnd: Ran
         margin: A key of `ROUGHNESS`.
         rnd: Source of randomness.
     """
-    strength = ROUGHNESS[margin] * rnd.lognormal(0.85, 0.45) * min(max(radius, 7.0), 18.0) / 10
+    strength = ROUGHNESS[margin] * rnd.lognormal(0.7, 0.45) * min(max(radius, 7.0), 18.0) / 10
     bumps = 0.6 * grid.smooth_noise(7.5, generator=rnd.fields)
     bumps = bumps + 0.25 * grid.smooth_noise(3.2, generator=rnd.fields)
     bumps = bumps + 0.2 * grain(grid, 0.9, generator=rnd.fields)
@@ -67,7 +67,7 @@ def lobules(grid: Grid, surface: Tensor, radius: float, margin: str, rnd: Random
     """
     low, high = LOBULE_MM
     cell_mm = min(max(radius * rnd.uniform(*LOBULE), low), high)
-    near = surface.abs() < 0.75 * cell_mm
+    near = surface.abs() < cell_mm
     warp = [grid.smooth_noise(0.7 * cell_mm, generator=rnd.fields) for _ in range(3)]
     x, y, z = ((c + 0.2 * cell_mm * w)[near] for c, w in zip(grid.axes(), warp))
     variant = int(rnd.numbers.integers(3))
@@ -76,5 +76,7 @@ def lobules(grid: Grid, surface: Tensor, radius: float, margin: str, rnd: Random
     here = torch.sigmoid(2 * grid.smooth_noise(1.5 * cell_mm, generator=rnd.fields) + 0.5)[near]
     most = CIRCUMSCRIBED_LOBULES if margin == "circumscribed" else OTHER_LOBULES
     moved = torch.zeros_like(surface)
-    moved[near] = rnd.uniform(*most) * here * (walls - _MIDDLE * cell_mm)
+    # None at the end of this layer: no step there, where necrosis sees a depth.
+    fading = (2 - 2 * surface[near].abs() / cell_mm).clamp_max(1)
+    moved[near] = rnd.uniform(*most) * here * fading * (walls - _MIDDLE * cell_mm)
     return moved

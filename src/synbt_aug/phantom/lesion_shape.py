@@ -26,7 +26,7 @@ SOFT_MM = (0.25, 0.6)
 ROOM_MM = 5.0
 LARGE_MM = 12.0  # radius
 #: Corners between skin and muscle are rounded by this share of a body's radius.
-ROUNDED = 0.12
+ROUNDED = 0.20
 IRREGULAR_SHARE = 0.35  # the rest is circumscribed
 
 
@@ -84,13 +84,13 @@ def mass_shape(
 
 
 #: How often a mass holds pockets of 2-6 mm that do not enhance.
-POCKETS_SHARE = 0.65
+POCKETS_SHARE = 0.85
 
 #: What leaves the body, by margin.
 FRINGE = {
-    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=34.0, duct_share=0.45),
-    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=28.0, duct_share=0.45),
-    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=9.0, duct_share=0.1),
+    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=44.0, duct_share=0.45),
+    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=36.0, duct_share=0.45),
+    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=12.0, duct_share=0.1),
 }
 
 

@@ -25,7 +25,7 @@ DEFAULTS = PhantomSettings()
 #: vessels, softer tumors with regions, and noise without a lattice; 7 has noise that differs by
 #: place, ghosts, thin vessels all over the breast, and tumors that draw tissue into tents; 8 has
 #: large tumors that are heaps of lobes with notches, fuller non-mass lesions, and darker spots.
-GENERATOR_VERSION = 8
+GENERATOR_VERSION = 9
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from synbt_aug.phantom.strands import follow, tube_weight
 from synbt_aug.phantom.texture import Grid, Randomness
 
 #: Strands in 100 cm3 of breast, their length and radius in mm.
-PER_100_CM3 = (40.0, 200.0)
+PER_100_CM3 = (45.0, 225.0)
 LENGTH_MM = (12.0, 50.0)
 RADIUS_MM = (0.35, 0.9)
 

@@ -16,7 +16,7 @@ KEP_RANGE = {"washout": (0.45, 1.2), "plateau": (0.19, 0.33), "persistent": (0.0
 VE_RANGE = {"washout": (0.25, 0.50), "plateau": (0.38, 0.65), "persistent": (0.55, 0.90)}
 
 # Factor on the uptake, lognormal: weakly enhancing tumors as often as patients have them.
-LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.67, 0.40, (0.15, 1.8)
+LEVEL_MEDIAN, LEVEL_SIGMA, LEVEL_RANGE = 0.64, 0.40, (0.15, 1.8)
 LEVEL_APART = 0.15
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.

@@ -17,7 +17,7 @@ STEP_MM = 0.5
 
 #: Veins under the skin of one breast: how many, how deep in mm, and their radius in mm (median,
 #: sigma, range).
-VEINS = (13, 29)
+VEINS = (15, 34)
 VEIN_DEPTH_MM = (2.5, 12.0)
 VEIN_RADIUS_MM = (0.6, 0.35, (0.35, 1.3))
 #: How full of contrast the veins of a patient are: they fill later than arteries.
@@ -26,7 +26,7 @@ VEIN_FILL = (0.6, 1.0)
 
 #: Twigs in 100 cm3 of breast, their length, and their radius in mm (median, sigma, range). They are
 #: what patients' slices show as fine bright lines and dots.
-TWIGS_PER_100_CM3, TWIG_MM = (6.0, 38.0), (12.0, 42.0)
+TWIGS_PER_100_CM3, TWIG_MM = (14.0, 62.0), (12.0, 42.0)
 TWIG_RADIUS_MM = (0.38, 0.25, (0.25, 0.7))
 
 #: What vessels run through, and what they do not replace.
