@@ -90,7 +90,7 @@ POCKETS_SHARE = 0.85
 FRINGE = {
     "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=44.0, duct_share=0.45),
     "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=36.0, duct_share=0.45),
-    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=12.0, duct_share=0.1),
+    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=12, duct_share=0.1),
 }
 
 

@@ -1,19 +1,12 @@
-"""A bank of tumor templates: real shapes at 1 mm, each with what it looked like.
-
-The file holds packed bits and numbers. Voxels of the images are in it only where the bank was
-built with them; they stay in the file until they are painted.
-"""
+"""A bank of tumor templates: real shapes at 1 mm, each with what it looked like."""
 
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,34 +15,16 @@ from torch import Tensor
 
 from synbt_aug.errors import SynBTError
 from synbt_aug.grid.mask import signed_distance_mm
-from synbt_aug.support.case_ids import case_key
-from synbt_aug.support.files import open_npz, written_whole
-from synbt_aug.tumor.appearance import CATEGORIES, Appearance
+from synbt_aug.tumor.bank_file import (
+    read_templates,
+    signal_of,
+    stored_numbers,
+    stored_offset,
+    write_templates,
+)
 from synbt_aug.tumor.looks import Looks
 from synbt_aug.tumor.place_density import PlaceDensity, fit_places
-from synbt_aug.tumor.places import ELSEWHERE, STATISTICS
-from synbt_aug.tumor.template import StoredSignal
 from synbt_aug.tumor.template import Template as Template
-
-# What NumPy and zipfile raise on files that are damaged, or no archives.
-_DAMAGED = (
-    KeyError,
-    TypeError,
-    ValueError,
-    OSError,
-    EOFError,
-    IndexError,
-    RuntimeError,  # NotImplementedError among them: an unknown compression
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-_NUMBERS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
-
-#: Version of the file: 2 holds places and surroundings where they are known, and its number; 1
-#: holds neither, and no number.
-FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -145,87 +120,8 @@ class TumorBank:
         Cases are named by their keys (`case_ids`).
         """
         path = Path(path)
-        masks = [t.mask.numpy() for t in self.templates]
-        content = {
-            "bits": np.concatenate([np.packbits(m) for m in masks]),
-            "shapes": np.array([m.shape for m in masks], dtype=np.int16),
-            "numbers": np.stack([_numbers(t.appearance) for t in self.templates]),
-            "categories": np.array(
-                [_category(t.appearance) for t in self.templates], dtype=np.int8
-            ),
-            "sources": np.array([_key(t.source) for t in self.templates]),
-        }
-        if self.groups:
-            content["groups"] = np.array([_key(t.group) for t in self.templates])
-            content["offsets"] = np.stack([_offset(t) for t in self.templates])
-        if any(t.places is not None for t in self.templates):
-            content["places"] = np.stack([_places(t) for t in self.templates])
-        if any(t.surroundings is not None for t in self.templates):
-            content["surroundings"] = np.array(
-                [t.surroundings or (np.nan, np.nan) for t in self.templates], dtype=np.float32
-            )
-        if "places" in content or "surroundings" in content:
-            content["format"] = np.array([FORMAT])
-        if any(t.course for t in self.templates):
-            content["courses"] = _courses(self.templates)
-        if any(t.signal is not None for t in self.templates):
-            content["signals"] = np.array([t.signal_digest for t in self.templates])
-        with (
-            written_whole(path) as unfinished,
-            zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive,
-        ):
-            # As np.savez_compressed does, which wants all signals in memory at once.
-            for name, array in content.items():
-                _write_array(archive, name, array)
-            for index, template in enumerate(self.templates):
-                if template.signal is not None:
-                    _write_array(archive, _member(index), _tensor(template.signal).numpy())
+        write_templates(path, self.templates)
         return path
-
-
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _key(name: str) -> str:
-    return case_key(name) if name else ""
-
-
-def _member(index: int) -> str:
-    return f"signal_{index:05d}"
-
-
-def _tensor(signal: Tensor | StoredSignal) -> Tensor:
-    return signal.read() if isinstance(signal, StoredSignal) else signal
-
-
-def _offset(template: Template) -> np.ndarray:
-    return np.array(template.offset_mm, dtype=np.float32)
-
-
-def _places(template: Template) -> np.ndarray:
-    """As the file holds them: of one shape, all NaN where they are not known."""
-    if template.places is None:
-        return np.full((1 + ELSEWHERE, len(STATISTICS)), np.nan, np.float16)
-    return template.places.numpy()
-
-
-def _courses(templates: Sequence[Template]) -> np.ndarray:
-    """One row a template, float32, NaN beyond its last phase."""
-    rows = np.full((len(templates), max(len(t.course) for t in templates)), np.nan, np.float32)
-    for row, template in zip(rows, templates, strict=True):
-        row[: len(template.course)] = template.course
-    return rows
-
-
-def _numbers(appearance: Appearance) -> np.ndarray:
-    """As the file holds them: float32, NaN for what is not known."""
-    return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
-
-
-def _category(appearance: Appearance) -> int:
-    return -1 if appearance.category is None else CATEGORIES.index(appearance.category)
 
 
 def _digest(templates: Sequence[Template]) -> str:
@@ -235,11 +131,11 @@ def _digest(templates: Sequence[Template]) -> str:
     for template in templates:
         digest.update(repr(tuple(template.mask.shape)).encode())
         digest.update(np.packbits(template.mask.numpy()).tobytes())
-        digest.update(_numbers(template.appearance).tobytes())
+        digest.update(stored_numbers(template.appearance).tobytes())
         digest.update(repr(template.appearance.category).encode())
         # What older banks lack adds nothing: recipes name them by their digests.
         if template.group:
-            digest.update(repr(template.group).encode() + _offset(template).tobytes())
+            digest.update(repr(template.group).encode() + stored_offset(template).tobytes())
         digest.update(template.signal_digest.encode())
     return digest.hexdigest()
 
@@ -262,66 +158,7 @@ def load_bank(path: str | Path) -> TumorBank:
 
 @lru_cache(maxsize=4)
 def _load_bank(path: str, _modified: int) -> TumorBank:
-    try:
-        with open_npz(path) as file:
-            content = {key: file[key] for key in file.files if not key.startswith("signal_")}
-        version = int(content.get("format", [1])[0])
-        templates = list(_unpacked(content, path)) if version <= FORMAT else []
-    except _DAMAGED as error:
-        raise SynBTError(
-            f"{path} was to be a tumor bank, but cannot be read ({error}). Copy it again, or "
-            f"build one with `synbt bank build DATASET`."
-        ) from error
-    if version > FORMAT:
-        raise SynBTError(
-            f"{path} is a tumor bank of format {version}, this version of synbt-aug "
-            f"reads formats up to {FORMAT}. Update it: pip install -U synbt-aug."
-        )
-    return TumorBank(tuple(templates))
-
-
-def _unpacked(content: Mapping[str, Any], path: str) -> Iterable[Template]:
-    bits, sources = content["bits"], content["sources"]
-    count = len(sources)
-    groups = content.get("groups", [""] * count)
-    offsets = content.get("offsets", np.zeros((count, 3), np.float32))
-    signals = content.get("signals", [""] * count)
-    places = content.get("places", [None] * count)
-    levels = content.get("surroundings", np.full((count, 2), np.nan, np.float32))
-    courses = content.get("courses", np.zeros((count, 0), np.float32))
-    start = 0
-    for index, (shape, values, category, source, group, offset, signal, place, level) in enumerate(
-        zip(
-            content["shapes"].astype(int),
-            content["numbers"],
-            content["categories"],
-            sources,
-            groups,
-            offsets,
-            signals,
-            places,
-            levels,
-            strict=True,
-        )
-    ):
-        size = int(np.prod(shape))
-        end = start + (size + 7) // 8
-        mask = np.unpackbits(bits[start:end], count=size).reshape(shape).astype(bool)
-        start = end
-        known = {n: float(v) for n, v in zip(_NUMBERS, values, strict=True) if v == v}
-        d, h, w = (float(mm) for mm in offset)
-        pre, post = (float(part) for part in level)
-        yield Template(
-            torch.from_numpy(mask),
-            Appearance(**known, category=None if category < 0 else CATEGORIES[int(category)]),
-            str(source),
-            str(group),
-            (d, h, w),
-            StoredSignal(path, _member(index), str(signal)) if signal else None,
-            None if place is None or np.isnan(place).all() else torch.from_numpy(place),
-            None if np.isnan(level).any() else (pre, post),
-            tuple(float(v) for v in courses[index] if v == v),
-        )
+    return TumorBank(tuple(read_templates(path)))
 
 
 @lru_cache(maxsize=256)
@@ -359,7 +196,7 @@ def template_signal(bank: TumorBank, index: int) -> Tensor:
             "alone. Build one with `synbt bank build DATASET` (without --masks-only), or choose "
             "another texture."
         )
-    return _tensor(signal)
+    return signal_of(signal)
 
 
 def build_bank(templates: Iterable[Template | None]) -> TumorBank:
@@ -399,7 +236,7 @@ def join_banks(banks: Iterable[TumorBank]) -> TumorBank:
 
 def _content(template: Template) -> bytes:
     mask = template.mask.numpy()
-    numbers = _numbers(template.appearance).tobytes() + _offset(template).tobytes()
+    numbers = stored_numbers(template.appearance).tobytes() + stored_offset(template).tobytes()
     described = repr((mask.shape, template.appearance.category)).encode()
     return hashlib.sha256(described + np.packbits(mask).tobytes() + numbers).digest()
 
