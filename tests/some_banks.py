@@ -6,10 +6,7 @@ import torch
 
 from analytic import seeded, small_bank
 from synbt_aug.support.case_ids import case_key
-from synbt_aug.tumor.bank import (
-    Template,
-    TumorBank,
-)
+from synbt_aug.tumor.bank import Template, TumorBank
 from synbt_aug.tumor.places import ELSEWHERE, STATISTICS
 from synbt_aug.tumor.template import SIGNAL_MARGIN_MM
 

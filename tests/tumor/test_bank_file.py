@@ -17,12 +17,7 @@ from some_banks import CASE, as_group, bank_with_signals, with_places, with_sign
 from synbt_aug.errors import SynBTError
 from synbt_aug.support.case_ids import case_key
 from synbt_aug.tumor.appearance import Appearance
-from synbt_aug.tumor.bank import (
-    Template,
-    TumorBank,
-    load_bank,
-    template_signal,
-)
+from synbt_aug.tumor.bank import Template, TumorBank, load_bank, template_signal
 from synbt_aug.tumor.bank_file import FORMAT
 
 
