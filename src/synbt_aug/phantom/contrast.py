@@ -136,7 +136,7 @@ class SignalModel:
         table = self._table
         for lesion in self._lesions:
             c = self._concentration(phase, lesion.ktrans, lesion.ve, lesion.vp)
-            t1 = table.t1[Tissue.TUMOR] * (1 + 0.4 * lesion.core)
+            t1 = table.t1[Tissue.TUMOR] * lesion.t1_factor
             lit = self._spgr(c, t1, table.density[Tissue.TUMOR], table.t2_star[Tissue.TUMOR])
             view = image[lesion.box]
             view += lesion.weight * (lit * lesion.mottle - view)

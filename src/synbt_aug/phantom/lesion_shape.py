@@ -116,7 +116,7 @@ def _rounded(surface: Tensor, radius_mm: float, grid: Grid) -> Tensor:
 
 def _halo(grid: Grid, surface: Tensor, rnd: Randomness) -> Tensor:
     """Scattered cells around the body, too few to count as tumor: gone 9 mm from the surface."""
-    most = rnd.uniform(0.15, 0.45)
+    most = rnd.uniform(0.06, 0.30)
     share = most * (1 - surface.clamp_min(0) / HALO_MM).clamp_min(0) ** rnd.uniform(1.5, 3)
     # In nests and strands, not a glow; as much in every direction.
     nests = torch.exp(0.45 * grid.smooth_noise(4.0, generator=rnd.fields, octaves=2))

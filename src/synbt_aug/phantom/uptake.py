@@ -22,10 +22,15 @@ LEVEL_APART = 0.15
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((20.0, 0.75), (7.0, 0.45))
 # Patients have dark spots rather than bright ones: x SD become (1 - exp(-p x)) / p, this is p.
-DARKER = 0.85
+DARKER = 1.5
 # Ridges between nodules of this size, and how strong they are.
 RIDGES_MM, RIDGED = 4.5, 0.2
-FINE_MM, FINE_UNEVENNESS = 0.9, 0.45
+FINE_MM, FINE_UNEVENNESS = 0.9, 0.33
+
+# What varies before contrast as after it, and how dark its spots are.
+MOTTLED, DARKER_MOTTLE = (0.04, 0.09), 0.9
+# By how much T1 is longer at the surface, and how deep that reaches.
+EDGE_T1, EDGE_MM = (0.2, 1.0), 1.0
 
 MIDDLE_LESS = 0.45  # of the logarithm, 10 mm deep
 
@@ -72,8 +77,9 @@ class LesionUptake:
         # A tumor that the gland outshines would not have been found.
         level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
         septa = _septa(growth, grid, rnd)
-        edge = _edge(growth, grid, rnd)
-        uneven = (1 - torch.exp(-DARKER * uneven)) / DARKER
+        depth = _depth(growth, grid)
+        edge = _edge(depth, grid, rnd)
+        uneven = _darker(uneven, DARKER)
         relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.9, 0.9)) * (1 - septa)
         inside = growth.weight > 0.5
         relief = relief / relief[inside].mean().clamp_min(0.3) if inside.any() else relief
@@ -83,7 +89,9 @@ class LesionUptake:
         self.ktrans = kep * held * (1 - 0.95 * growth.core)
         self.vp = rnd.uniform(0.02, 0.08) * level * (1 - 0.95 * growth.core) * (1 - septa)
         fine = grid.smooth_noise(2.6, generator=g, octaves=2, persistence=1.2)
-        self.mottle = 1 + rnd.uniform(0.03, 0.09) * fine
+        self.mottle = (1 + rnd.uniform(*MOTTLED) * _darker(fine, DARKER_MOTTLE)).clamp_min(0.3)
+        # Fat and fibres between the outermost cells: darker before contrast, hardly so after it.
+        self.t1_factor = 1 + 0.4 * growth.core + rnd.uniform(*EDGE_T1) * torch.exp(-depth / EDGE_MM)
         self.void = _clips(growth, grid, rnd)
 
 
@@ -101,8 +109,13 @@ def _septa(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
     return share
 
 
-def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
-    """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
+def _darker(varies: Tensor, pits: float) -> Tensor:
+    """What varies, with dark spots rather than bright ones."""
+    return (1 - torch.exp(-pits * varies)) / pits
+
+
+def _depth(growth: Growth, grid: Grid) -> Tensor:
+    """Distance from the surface in mm, 0 outside."""
     depth = torch.zeros(grid.shape)
     box = bounding_box(growth.weight > 0.5)
     if box is not None:
@@ -113,8 +126,13 @@ def _edge(growth: Growth, grid: Grid, rnd: Randomness) -> Tensor:
         inside = growth.weight[wider].numpy() > 0.5
         found = ndimage.distance_transform_edt(inside, sampling=grid.spacing)
         depth[wider] = torch.from_numpy(found.astype(np.float32))
+    return depth
+
+
+def _edge(depth: Tensor, grid: Grid, rnd: Randomness) -> Tensor:
+    """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
     here = 1 + 0.8 * grid.smooth_noise(12, generator=rnd.fields)
-    near = rnd.normal(-0.03, 0.24) * here * torch.exp(-depth / 2.0)
+    near = rnd.normal(0.05, 0.24) * here * torch.exp(-depth / 2.0)
     # The middle of a large tumor is often fed less.
     return near - rnd.uniform(0, MIDDLE_LESS) * here * (depth / 10).clamp_max(1.2)
 
