@@ -22,13 +22,13 @@ LEVEL_APART = 0.15
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((20.0, 0.75), (7.0, 0.45))
 # Patients have dark spots rather than bright ones: x SD become (1 - exp(-p x)) / p, this is p.
-DARKER = 1.5
+DARKER, DARKER_FINE = 1.3, 0.4
 # Ridges between nodules of this size, and how strong they are.
 RIDGES_MM, RIDGED = 4.5, 0.2
-FINE_MM, FINE_UNEVENNESS = 0.9, 0.33
+FINE_MM, FINE_UNEVENNESS = 0.9, 0.4
 
 # What varies before contrast as after it, and how dark its spots are.
-MOTTLED, DARKER_MOTTLE = (0.04, 0.09), 0.9
+MOTTLED, DARKER_MOTTLE = (0.04, 0.10), 0.35
 # By how much T1 is longer at the surface, and how deep that reaches.
 EDGE_T1, EDGE_MM = (0.2, 1.0), 1.0
 
@@ -69,17 +69,18 @@ class LesionUptake:
         self.box, self.weight, self.core = growth.box, growth.weight, growth.core
         ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
         level = level * rnd.lognormal(1.0, LEVEL_APART)
-        coarse = sum(w * grid.smooth_noise(c, generator=g) for c, w in UNEVEN_MM)
+        coarse, finer = (w * grid.smooth_noise(c, generator=g) for c, w in UNEVEN_MM)
         ridges = 1 - 1.6 * grid.smooth_noise(RIDGES_MM, generator=g).abs()
         fine = RIDGED * ridges + FINE_UNEVENNESS * grain(grid, FINE_MM, generator=g)
         # Some regions are coarse, others smooth.
-        uneven = coarse + fine * torch.exp(0.5 * grid.smooth_noise(14, generator=g)).clamp(0.3, 2)
+        fine = fine * torch.exp(0.5 * grid.smooth_noise(14, generator=g)).clamp(0.3, 2)
         # A tumor that the gland outshines would not have been found.
         level = max(level, MIN_OVER_GLAND * gland_ktrans / (ve * kep))
         septa = _septa(growth, grid, rnd)
         depth = _depth(growth, grid)
         edge = _edge(depth, grid, rnd)
-        uneven = _darker(uneven, DARKER)
+        # Fine spots as dark as coarse ones would be pepper.
+        uneven = _darker(coarse + finer, DARKER) + _darker(fine, DARKER_FINE)
         relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.9, 0.9)) * (1 - septa)
         inside = growth.weight > 0.5
         relief = relief / relief[inside].mean().clamp_min(0.3) if inside.any() else relief
@@ -132,7 +133,7 @@ def _depth(growth: Growth, grid: Grid) -> Tensor:
 def _edge(depth: Tensor, grid: Grid, rnd: Randomness) -> Tensor:
     """Log of the uptake near the surface over that deep inside: mostly brighter outside."""
     here = 1 + 0.8 * grid.smooth_noise(12, generator=rnd.fields)
-    near = rnd.normal(0.05, 0.24) * here * torch.exp(-depth / 2.0)
+    near = rnd.normal(0.11, 0.24) * here * torch.exp(-depth / 2.0)
     # The middle of a large tumor is often fed less.
     return near - rnd.uniform(0, MIDDLE_LESS) * here * (depth / 10).clamp_max(1.2)
 
