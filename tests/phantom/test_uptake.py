@@ -83,3 +83,23 @@ def test_spots_inside_are_dark_rather_than_bright(anatomy: Anatomy) -> None:
         return float((away**3).mean())
 
     assert np.median([skewness(u) for u in _uptakes(anatomy, _growth())]) < -0.3
+
+
+def test_a_lesion_s_edge_is_darker_before_contrast_than_after_it(anatomy: Anatomy) -> None:
+    growth = _growth()
+    x = torch.arange(32.0) - 16
+    r = torch.sqrt(x[:, None, None] ** 2 + x[None, :, None] ** 2 + x[None, None, :] ** 2)
+    shell, deep = (r > 8.5) & (r < 9.5), r < 5
+    for uptake in _uptakes(anatomy, growth):
+        longer = float(uptake.t1_factor[shell].mean() / uptake.t1_factor[deep].mean())
+        # 0.2 to 1.0 at the surface, a third of it a mm below.
+        assert 1.05 < longer < 1.6
+        assert float(uptake.t1_factor[deep].std()) < 0.01
+
+
+def test_what_varies_before_contrast_has_dark_spots_and_no_pepper(anatomy: Anatomy) -> None:
+    mottles = [uptake.mottle[uptake.weight > 0.9] for uptake in _uptakes(anatomy, _growth())]
+    skewness = [float(((m - m.mean()) ** 3).mean() / m.std() ** 3) for m in mottles]
+    assert np.mean(skewness) < -0.2
+    assert min(float(m.min()) for m in mottles) > 0.3
+    assert all(0.03 < float(m.std()) < 0.2 for m in mottles)

@@ -24,7 +24,8 @@ DEFAULTS = PhantomSettings()
 #: in 5 fat holds vessels and stroma that take up contrast; 6 has a chest wall in layers, long
 #: vessels, softer tumors with regions, and noise without a lattice; 7 has noise that differs by
 #: place, ghosts, thin vessels all over the breast, and tumors that draw tissue into tents; 8 has
-#: large tumors that are heaps of lobes with notches, fuller non-mass lesions, and darker spots.
+#: large tumors that are heaps of lobes with notches, fuller non-mass lesions, and darker spots;
+#: 9 has compact bodies, edges that are darker before contrast, thinner halos, more vessels.
 GENERATOR_VERSION = 9
 
 
