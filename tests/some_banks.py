@@ -1,4 +1,4 @@
-"""Banks with voxels, and with the lesions of a case together."""
+"""Banks with voxels, with known places, and with the lesions of a case together."""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from synbt_aug.phantom.lesion_nonmass import grown_together
+from synbt_aug.phantom.lesion_nonmass import ductal_shape, grown_together
 from synbt_aug.phantom.texture import Grid, Randomness
 
 GRID = Grid((40, 40, 24), (1.0, 1.0, 1.0))
@@ -36,3 +37,15 @@ def test_nothing_of_a_branch_is_lost() -> None:
     (source,) = Randomness.stages(1_000_911, 1)
     tubes = _tubes(12.0)
     assert bool((grown_together(tubes, GRID, source) <= tubes).all())
+
+
+def test_all_of_a_lesion_is_where_it_may_be() -> None:
+    grid = Grid((64, 64, 64), (1.0, 1.0, 1.0))
+    allowed = (grid.axes()[0] > 24).expand(grid.shape)
+    for source in Randomness.stages(1_000_912, 4):
+        shape = ductal_shape(
+            grid, np.array([32.0, 32.0, 32.0]), 22.0, torch.full(grid.shape, 0.5),
+            np.array([32.0, 0.0, 32.0]), allowed, torch.full(grid.shape, 20.0), source,
+        )  # fmt: skip
+        label = shape.weight > 0.5
+        assert bool(label.any()) and not bool((label & ~allowed).any())

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from synbt_aug.phantom.anatomy import Anatomy, build_anatomy
 from synbt_aug.phantom.lesion import Growth, Lesion
+from synbt_aug.phantom.physics import spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
 from synbt_aug.phantom.texture import Randomness
-from synbt_aug.phantom.uptake import KEP_RANGE, MIN_OVER_GLAND, LesionUptake, draw_level
+from synbt_aug.phantom.uptake import (
+    DARKER,
+    DARKER_FINE,
+    KEP_RANGE,
+    MIN_OVER_GLAND,
+    LesionUptake,
+    _darker,
+    draw_level,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,24 +93,57 @@ def test_spots_inside_are_dark_rather_than_bright(anatomy: Anatomy) -> None:
         away = (values - values.mean()) / values.std()
         return float((away**3).mean())
 
-    assert np.median([skewness(u) for u in _uptakes(anatomy, _growth())]) < -0.3
+    assert np.median([skewness(u) for u in _uptakes(anatomy, _growth())]) < -0.55
 
 
-def test_a_lesion_s_edge_is_darker_before_contrast_than_after_it(anatomy: Anatomy) -> None:
-    growth = _growth()
-    x = torch.arange(32.0) - 16
+def _ball(spacing_mm: float, core: float = 0.0) -> tuple[Growth, torch.Tensor]:
+    """A ball of 14 mm radius on voxels of this size, and the distance from its middle in mm."""
+    x = spacing_mm * (torch.arange(32.0) - 16)
     r = torch.sqrt(x[:, None, None] ** 2 + x[None, :, None] ** 2 + x[None, None, :] ** 2)
-    shell, deep = (r > 8.5) & (r < 9.5), r < 5
-    for uptake in _uptakes(anatomy, growth):
-        longer = float(uptake.t1_factor[shell].mean() / uptake.t1_factor[deep].mean())
-        # 0.2 to 1.0 at the surface, a third of it a mm below.
-        assert 1.05 < longer < 1.6
-        assert float(uptake.t1_factor[deep].std()) < 0.01
+    weight = ((14 - r) / spacing_mm + 0.5).clamp(0, 1)
+    return replace(_growth(), weight=weight, core=core * (r < 5) * weight), r
 
 
-def test_what_varies_before_contrast_has_dark_spots_and_no_pepper(anatomy: Anatomy) -> None:
+def _body(spacing_mm: float) -> Anatomy:
+    settings = PhantomSettings(shape=(48, 48, 48), spacing=(spacing_mm,) * 3, with_tumor=False)
+    return build_anatomy(settings, Randomness.stages(1_000_740, 1)[0])
+
+
+@pytest.mark.parametrize("spacing_mm", [1.0, 2.5])
+@pytest.mark.parametrize("core", [0.0, 1.0])
+def test_a_lesion_s_edge_is_darker_before_contrast_than_after_it(
+    spacing_mm: float, core: float
+) -> None:
+    growth, r = _ball(spacing_mm, core)
+    shell, deep = (r > 14 - spacing_mm) & (r < 14), (r > 6) & (r < 14 - 2 * spacing_mm)
+    ratios = []
+    for uptake in _uptakes(_body(spacing_mm), growth):
+        t1 = 1.4 * uptake.t1_factor
+        # 4.5 per s and mmol/l of contrast agent, .5 mmol/l everywhere.
+        scans = [
+            spoiled_gradient_echo(
+                1 / t1 + rate, torch.tensor(0.9), torch.tensor(0.03),
+                tr=0.005, te=0.002, flip_deg=12.0,
+            )
+            for rate in (0.0, 4.5 * 0.5)
+        ]  # fmt: skip
+        ratios.append([float(scan[shell].mean() / scan[deep].mean()) for scan in scans])
+        assert float(uptake.t1_factor[r < 3].mean()) == pytest.approx(1 + 0.4 * core, abs=0.02)
+    before, after = np.array(ratios).T
+    assert (before < after).all()
+    assert before.mean() < 0.92 and after.mean() > 0.94
+
+
+def test_spots_before_contrast_are_dark_and_no_pepper(anatomy: Anatomy) -> None:
     mottles = [uptake.mottle[uptake.weight > 0.9] for uptake in _uptakes(anatomy, _growth())]
     skewness = [float(((m - m.mean()) ** 3).mean() / m.std() ** 3) for m in mottles]
-    assert np.mean(skewness) < -0.2
-    assert min(float(m.min()) for m in mottles) > 0.3
-    assert all(0.03 < float(m.std()) < 0.2 for m in mottles)
+    assert -1.2 < np.mean(skewness) < -0.2
+    assert min(float((m / m.mean()).min()) for m in mottles) > 0.5
+    assert 0.04 < np.mean([float(m.std()) for m in mottles]) < 0.12
+
+
+def test_fine_spots_are_less_dark_than_coarse_ones() -> None:
+    noise = torch.randn(20_000, generator=torch.Generator().manual_seed(1_000_743))
+    least = {pits: float(_darker(noise, pits).min()) for pits in (DARKER, DARKER_FINE)}
+    assert least[DARKER] < 2 * least[DARKER_FINE]
+    assert float(_darker(noise, DARKER_FINE).max()) < float(noise.max())

@@ -23,7 +23,8 @@ from synbt_aug.phantom.tissue import Tissue
 Box = tuple[slice, slice, slice]
 
 MULTIFOCAL_SHARE = 0.40
-# Mass 65 % (rim-enhancing ones apart), non-mass 20-35 % of MAMA-MIA's kind of cohort.
+# Masses, those that enhance at the rim apart, are three in four, non-mass lesions 20-35 %, in
+# MAMA-MIA's kind of cohort.
 CATEGORY_SHARE = {"mass": 0.56, "rim": 0.19, "nonmass": 0.25}
 # Washout, plateau, persistent.
 CURVES = ("washout", "plateau", "persistent")
@@ -34,7 +35,7 @@ CURVE_SHARE = {
 }
 MEDIAN_DIAMETER_MM, DIAMETER_SIGMA = 30.0, 0.38
 DIAMETER_RANGE_MM = (8.0, 75.0)
-UNEVENNESS, HETEROGENEOUS_FROM = (0.17, 0.70), 0.32
+UNEVENNESS, HETEROGENEOUS_FROM = (0.17, 0.7), 0.32
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Growth:
     box: Box
     weight: Tensor  # 0..1, partial volume of tumor
     core: Tensor  # 0..1, part of it that is necrotic
-    unevenness: float  # of its uptake: about the SD of the logarithm, where it is small
+    unevenness: float  # of its uptake: SD of the logarithm over 1.6, where it is small
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def lobules(grid: Grid, surface: Tensor, radius: float, margin: str, rnd: Random
     here = torch.sigmoid(2 * grid.smooth_noise(1.5 * cell_mm, generator=rnd.fields) + 0.5)[near]
     most = CIRCUMSCRIBED_LOBULES if margin == "circumscribed" else OTHER_LOBULES
     moved = torch.zeros_like(surface)
-    # None at the end of this layer: no step there, where necrosis sees a depth.
+    # They fade from half a cell on to nothing: at a step necrosis would see a depth.
     fading = (2 - 2 * surface[near].abs() / cell_mm).clamp_max(1)
     moved[near] = rnd.uniform(*most) * here * fading * (walls - _MIDDLE * cell_mm)
     return moved

@@ -48,6 +48,7 @@ def ductal_shape(
     surface = surface + 1.0 * grid.smooth_noise(8, generator=rnd.fields) + 1.8 * (0.5 - host)
     surface = surface + 0.8 * grid.smooth_noise(3.5, generator=rnd.fields)
     surface = grown_together(turned_away(surface, room, grid, rnd), grid, rnd)
+    # Last: what grows together may not do so where no tumor is, and volume is counted after it.
     surface = torch.where(allowed, surface, 20.0)
     level = min(max(enclosing_level(surface, diameter_mm, grid), -1.5), 1.2)
     weight = torch.sigmoid(-(surface - level) / SOFT_MM) * (depth > -3.5)

@@ -86,11 +86,11 @@ def mass_shape(
 #: How often a mass holds pockets of 2-6 mm that do not enhance.
 POCKETS_SHARE = 0.85
 
-#: What leaves the body, by margin.
+#: What leaves the body, by margin: spicules, their lengths in mm, satellites, spread along ducts.
 FRINGE = {
-    "spiculated": Fringe(spicules=(6, 24), length_mm=(4.0, 26.0), satellites=44.0, duct_share=0.45),
-    "irregular": Fringe(spicules=(2, 12), length_mm=(3.0, 18.0), satellites=36.0, duct_share=0.45),
-    "circumscribed": Fringe(spicules=(0, 4), length_mm=(2.0, 12.0), satellites=12, duct_share=0.1),
+    "spiculated": Fringe((6, 24), (4.0, 26.0), satellites=44.0, duct_share=0.45),
+    "irregular": Fringe((2, 12), (3.0, 18.0), satellites=36.0, duct_share=0.45),
+    "circumscribed": Fringe((0, 4), (2.0, 12.0), satellites=12.0, duct_share=0.1),
 }
 
 

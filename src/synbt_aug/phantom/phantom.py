@@ -25,8 +25,9 @@ DEFAULTS = PhantomSettings()
 #: vessels, softer tumors with regions, and noise without a lattice; 7 has noise that differs by
 #: place, ghosts, thin vessels all over the breast, and tumors that draw tissue into tents; 8 has
 #: large tumors that are heaps of lobes with notches, fuller non-mass lesions, and darker spots;
-#: 9 has compact bodies, edges that are darker before contrast, thinner halos, more vessels.
-GENERATOR_VERSION = 9
+#: 9 has compact bodies, edges that are darker before contrast, thinner halos, dark mottle, more
+#: vessels, glands that take up less; 10 has such edges on coarse grids, too, and no pepper.
+GENERATOR_VERSION = 10
 
 
 @dataclass(frozen=True)

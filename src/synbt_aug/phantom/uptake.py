@@ -21,16 +21,20 @@ LEVEL_APART = 0.15
 
 # Cells of the uptake's unevenness in mm and how strong each is, and the same of its grain.
 UNEVEN_MM = ((20.0, 0.75), (7.0, 0.45))
-# Patients have dark spots rather than bright ones: x SD become (1 - exp(-p x)) / p, this is p.
+# Patients have dark spots rather than bright ones: x SD become (1 - exp(-p x)) / p, this is p of
+# both cells and of the grain, whose spots would be pepper if they were as dark.
 DARKER, DARKER_FINE = 1.3, 0.4
 # Ridges between nodules of this size, and how strong they are.
 RIDGES_MM, RIDGED = 4.5, 0.2
 FINE_MM, FINE_UNEVENNESS = 0.9, 0.4
 
-# What varies before contrast as after it, and how dark its spots are.
-MOTTLED, DARKER_MOTTLE = (0.04, 0.10), 0.35
-# By how much T1 is longer at the surface, and how deep that reaches.
-EDGE_T1, EDGE_MM = (0.2, 1.0), 1.0
+# What varies before contrast as after it: how strong, how dark its spots are, and where it ends,
+# in SD: beyond, spots would be pepper.
+MOTTLED, DARKER_MOTTLE, MOTTLE_MOST = (0.04, 0.10), 0.35, 2.5
+# Patients' tumors have edges that are darker before contrast than after it: a stand-in for what
+# lies between their outermost cells. By which share T1 is longer at the surface, and outside of it,
+# and how fast that falls inside.
+EDGE_T1, EDGE_MM = (0.12, 0.6), 1.0
 
 MIDDLE_LESS = 0.45  # of the logarithm, 10 mm deep
 
@@ -46,7 +50,11 @@ def draw_level(rnd: Randomness) -> float:
 
 
 class LesionUptake:
-    """Kinetic parameters of one lesion; tensors have the shape of its box.
+    """Uptake and signal of one lesion; tensors have the shape of its box.
+
+    `ktrans` is per minute; `ve` and `vp` are shares of a voxel; `t1_factor` multiplies the tumor's
+    T1 before contrast, `mottle` its signal; `void` is the share of signal that a clip takes, None
+    without clips.
 
     Args:
         growth: The lesion.
@@ -69,7 +77,7 @@ class LesionUptake:
         self.box, self.weight, self.core = growth.box, growth.weight, growth.core
         ve, kep = rnd.uniform(*VE_RANGE[curve]), rnd.uniform(*KEP_RANGE[curve])
         level = level * rnd.lognormal(1.0, LEVEL_APART)
-        coarse, finer = (w * grid.smooth_noise(c, generator=g) for c, w in UNEVEN_MM)
+        coarse = sum((w * grid.smooth_noise(c, generator=g) for c, w in UNEVEN_MM), torch.zeros(1))
         ridges = 1 - 1.6 * grid.smooth_noise(RIDGES_MM, generator=g).abs()
         fine = RIDGED * ridges + FINE_UNEVENNESS * grain(grid, FINE_MM, generator=g)
         # Some regions are coarse, others smooth.
@@ -79,8 +87,7 @@ class LesionUptake:
         septa = _septa(growth, grid, rnd)
         depth = _depth(growth, grid)
         edge = _edge(depth, grid, rnd)
-        # Fine spots as dark as coarse ones would be pepper.
-        uneven = _darker(coarse + finer, DARKER) + _darker(fine, DARKER_FINE)
+        uneven = _darker(coarse, DARKER) + _darker(fine, DARKER_FINE)
         relief = torch.exp((growth.unevenness * uneven + edge).clamp(-0.9, 0.9)) * (1 - septa)
         inside = growth.weight > 0.5
         relief = relief / relief[inside].mean().clamp_min(0.3) if inside.any() else relief
@@ -89,9 +96,9 @@ class LesionUptake:
         self.ve = (held * (1 + 0.15 * grid.smooth_noise(6, generator=g))).clamp(0.03, 0.95)
         self.ktrans = kep * held * (1 - 0.95 * growth.core)
         self.vp = rnd.uniform(0.02, 0.08) * level * (1 - 0.95 * growth.core) * (1 - septa)
-        fine = grid.smooth_noise(2.6, generator=g, octaves=2, persistence=1.2)
-        self.mottle = (1 + rnd.uniform(*MOTTLED) * _darker(fine, DARKER_MOTTLE)).clamp_min(0.3)
-        # Fat and fibres between the outermost cells: darker before contrast, hardly so after it.
+        spots = grid.smooth_noise(2.6, generator=g, octaves=2, persistence=1.2)
+        spots = spots.clamp(-MOTTLE_MOST, MOTTLE_MOST)
+        self.mottle = 1 + rnd.uniform(*MOTTLED) * _darker(spots, DARKER_MOTTLE)
         self.t1_factor = 1 + 0.4 * growth.core + rnd.uniform(*EDGE_T1) * torch.exp(-depth / EDGE_MM)
         self.void = _clips(growth, grid, rnd)
 
@@ -116,7 +123,7 @@ def _darker(varies: Tensor, pits: float) -> Tensor:
 
 
 def _depth(growth: Growth, grid: Grid) -> Tensor:
-    """Distance from the surface in mm, 0 outside."""
+    """Distance from the surface in mm, 0 outside: half a voxel in the outermost ones."""
     depth = torch.zeros(grid.shape)
     box = bounding_box(growth.weight > 0.5)
     if box is not None:
@@ -126,6 +133,8 @@ def _depth(growth: Growth, grid: Grid) -> Tensor:
         )
         inside = growth.weight[wider].numpy() > 0.5
         found = ndimage.distance_transform_edt(inside, sampling=grid.spacing)
+        # From voxel to voxel, and the surface is half way.
+        found = (found - 0.5 * min(grid.spacing)).clip(0)
         depth[wider] = torch.from_numpy(found.astype(np.float32))
     return depth
 

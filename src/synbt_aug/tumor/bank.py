@@ -152,7 +152,7 @@ def load_bank(path: str | Path) -> TumorBank:
             f"A tumor bank needs a .npz file, {path} is not there. Build one with "
             f"`synbt bank build DATASET -o {path.name}`."
         )
-    # Absolute: signals are read later, perhaps from another working folder.
+    # Absolute: a name means another file in another working folder.
     return _load_bank(str(path.absolute()), path.stat().st_mtime_ns)
 
 

@@ -37,6 +37,7 @@ _DAMAGED = (
     zlib.error,
 )
 
+#: The order in the file, and in the digest of a bank.
 _NUMBERS = ("enhancement", "heterogeneity", "rim", "pre_contrast")
 
 #: Version of the file: 2 holds places and surroundings where they are known, and its number; 1
@@ -48,6 +49,10 @@ def write_templates(path: Path, templates: Sequence[Template]) -> None:
     """Write them as one compressed `.npz`, without pickles, whole or not at all.
 
     Cases are named by their keys (`case_ids`).
+
+    Args:
+        path: A new file, or one to replace.
+        templates: At least one.
     """
     masks = [t.mask.numpy() for t in templates]
     content = {
@@ -84,20 +89,21 @@ def write_templates(path: Path, templates: Sequence[Template]) -> None:
                 _write_array(archive, _member(index), signal_of(template.signal).numpy())
 
 
-def read_templates(path: str) -> list[Template]:
+def read_templates(path: str | Path) -> list[Template]:
     """Read what `write_templates` wrote.
 
     Args:
-        path: Absolute: voxels are read from there later, perhaps from another working folder.
+        path: Voxels are read from there later, perhaps from another working folder.
 
     Raises:
         SynBTError: If the file is damaged, no bank, or of a later format.
     """
+    path = Path(path).absolute()
     try:
         with open_npz(path) as file:
             content = {key: file[key] for key in file.files if not key.startswith("signal_")}
         version = int(content.get("format", [1])[0])
-        templates = list(_unpacked(content, path)) if version <= FORMAT else []
+        templates = list(_unpacked(content, str(path))) if version <= FORMAT else []
     except _DAMAGED as error:
         raise SynBTError(
             f"{path} was to be a tumor bank, but cannot be read ({error}). Copy it again, or "
@@ -125,7 +131,11 @@ def _member(index: int) -> str:
 
 
 def signal_of(signal: Tensor | StoredSignal) -> Tensor:
-    """The voxels, read where they are stored."""
+    """The voxels, float16, shape `(2, a, b, c)`, read where they are stored.
+
+    Raises:
+        SynBTError: If the file they are in has changed.
+    """
     return signal.read() if isinstance(signal, StoredSignal) else signal
 
 
@@ -150,7 +160,7 @@ def _courses(templates: Sequence[Template]) -> np.ndarray:
 
 
 def stored_numbers(appearance: Appearance) -> np.ndarray:
-    """As the file holds them: float32, NaN for what is not known."""
+    """As the file holds them: float32, shape `(4,)`, NaN for what is not known."""
     return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
 
 
