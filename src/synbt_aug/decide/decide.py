@@ -24,7 +24,7 @@ from synbt_aug.support.ranges import Range
 from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import LIMITS, Appearance
 from synbt_aug.tumor.bank import TumorBank
-from synbt_aug.tumor.brightness import carried_over, darkest, lifted
+from synbt_aug.tumor.brightness import BRIGHTER_PRE, carried_over, darkest, lifted
 from synbt_aug.tumor.choosing_place import draw_place
 from synbt_aug.tumor.curve import draw_curve, kind_of
 from synbt_aug.tumor.distractor import distractor_distance, draw_distractor
@@ -52,7 +52,7 @@ from synbt_aug.tumor.wish import Wish
 #: Of the enhancement, what a tumor whose pre-contrast level is drawn shows before contrast at most:
 #: it shows in a subtraction. In slices of 101 patients it is .30 in the median and above .44 in one
 #: of twenty; tumors that were drawn with .43 at most stood out less before contrast than patients'.
-LARGEST_PRE_SHARE = 0.5
+LARGEST_PRE_SHARE = 0.6
 
 #: Where less than this share of where tumor may lie is fibroglandular tissue, fewer non-mass
 #: lesions are drawn, by the square of it: they spread along ducts and lobules, and in fat alone
@@ -295,7 +295,9 @@ def _like_template(
     return replace(
         drawn,
         enhancement=min(lifted(drawn.enhancement * factor, sites), high),
-        pre_contrast=None if pre is None else max(pre, darkest(template, sites)),
+        pre_contrast=None
+        if pre is None
+        else max(pre, BRIGHTER_PRE * pre, darkest(template, sites)),
     ).updated(asked)
 
 

@@ -49,8 +49,8 @@ class _Margin(NamedTuple):
 #: non-mass lesion lie clumps.
 _MARGINS = {
     "mass": (
-        _Margin(0.5, (14, 56), (4.0, LONGEST_MM), 36.0, 0.7),
-        _Margin(0.35, (6, 28), (3.0, 12.0), 29.0, 0.6),
+        _Margin(0.5, (14, 56), (4.0, LONGEST_MM), 44.0, 0.7),
+        _Margin(0.35, (6, 28), (3.0, 12.0), 36.0, 0.6),
         _Margin(0.15, (0, 4), (2.0, 8.0), 5.0, 0.4),
     ),
     "non-mass": (_Margin(1.0, (8, 32), (2.5, 12.0), 22.0, 0.8),),
