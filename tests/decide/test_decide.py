@@ -19,12 +19,14 @@ from synbt_aug.tissue.site_map import SiteMap
 from synbt_aug.tumor.appearance import RIM_RATIO, Appearance
 from synbt_aug.tumor.bank import TumorBank
 from synbt_aug.tumor.brightness import (
+    BRIGHTER_PRE,
     DIMMER,
     FAINTEST_PRE,
     LARGEST_FACTOR,
     LEAST_OVER_NOISE,
     SMALLEST_FACTOR,
 )
+from synbt_aug.tumor.looks import Looks
 from synbt_aug.tumor.recipe import pack_mask
 from synbt_aug.tumor.wish import Wish
 from synbt_aug.volume import BreastVolume
@@ -235,6 +237,27 @@ def test_a_drawn_tumor_takes_up_contrast_whatever_its_template_showed_before() -
         assert look.pre_contrast <= LARGEST_PRE_SHARE * look.enhancement
     asked = Wish(diameter_mm=12.0, appearance=Appearance(pre_contrast=0.9))
     assert planned(asked, bank=bank).recipe.appearance.pre_contrast == 0.9
+
+
+def test_what_is_drawn_before_contrast_is_raised_up_to_a_share_of_the_enhancement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def drawn(pre_contrast: float) -> tuple[float, float]:
+        like = Appearance(
+            enhancement=1.5, heterogeneity=0.15, rim=1.1, pre_contrast=pre_contrast, category="mass"
+        )
+        monkeypatch.setattr(Looks, "draw", lambda *_args, **_more: like)
+        look = planned(seed=3).recipe.appearance
+        assert look.enhancement is not None and look.pre_contrast is not None
+        return look.enhancement, look.pre_contrast
+
+    assert BRIGHTER_PRE > 1.1
+    assert drawn(0.2)[1] == pytest.approx(BRIGHTER_PRE * 0.2)
+    enhancement, pre_contrast = drawn(1.4)
+    assert pre_contrast == pytest.approx(0.6 * enhancement)
+    # What is darker than its surroundings is not made darker still.
+    monkeypatch.setattr("synbt_aug.decide.decide.darkest", lambda *_: -1.0)
+    assert drawn(-0.2)[1] == -0.2
 
 
 def test_where_there_is_little_gland_few_non_mass_lesions_are_drawn(

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+import synbt_aug.phantom.uptake as uptake_module
+from synbt_aug.grid.mask import gaussian
 from synbt_aug.phantom.anatomy import Anatomy, build_anatomy
 from synbt_aug.phantom.lesion import Growth, Lesion
 from synbt_aug.phantom.physics import spoiled_gradient_echo
 from synbt_aug.phantom.settings import PhantomSettings
-from synbt_aug.phantom.texture import Randomness
+from synbt_aug.phantom.texture import Grid, Randomness
 from synbt_aug.phantom.uptake import (
     DARKER,
-    DARKER_FINE,
     KEP_RANGE,
     MIN_OVER_GLAND,
     LesionUptake,
-    _darker,
+    _depth,
     draw_level,
 )
 
@@ -142,8 +143,35 @@ def test_spots_before_contrast_are_dark_and_no_pepper(anatomy: Anatomy) -> None:
     assert 0.04 < np.mean([float(m.std()) for m in mottles]) < 0.12
 
 
-def test_fine_spots_are_less_dark_than_coarse_ones() -> None:
-    noise = torch.randn(20_000, generator=torch.Generator().manual_seed(1_000_743))
-    least = {pits: float(_darker(noise, pits).min()) for pits in (DARKER, DARKER_FINE)}
-    assert least[DARKER] < 2 * least[DARKER_FINE]
-    assert float(_darker(noise, DARKER_FINE).max()) < float(noise.max())
+def test_fine_spots_are_less_dark_than_coarse_ones(
+    anatomy: Anatomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growth = replace(_growth(), unevenness=0.6)
+
+    def darkest() -> float:
+        """Of what varies over a millimetre alone, the darkest in 500; the clips' seeds alike."""
+        found = []
+        for uptake in _uptakes(anatomy, growth):
+            relief = torch.log(uptake.ktrans)
+            fine = relief - gaussian(relief, 1.5)
+            found.append(float(fine[uptake.weight > 0.99].quantile(0.002)))
+        return float(np.mean(found))
+
+    as_it_is = darkest()
+    monkeypatch.setattr(uptake_module, "DARKER_FINE", DARKER)
+    assert darkest() < 1.1 * as_it_is < 0
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 3.0), (0.7, 2.0, 0.7)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_depth_is_counted_from_the_surface(spacing: tuple[float, ...], axis: int) -> None:
+    size = (20, 20, 20)
+    shape = [1, 1, 1]
+    shape[axis] = 20
+    index = torch.arange(20).reshape(shape).expand(size)
+    growth = replace(_growth(), weight=((index >= 6) & (index < 14)).float())
+    depth = _depth(growth, Grid(size, spacing)).movedim(axis, 0)[:, 10, 10]
+    step = spacing[axis]
+    expected = [step * (0.5 + k) for k in (0, 1, 2, 3, 3, 2, 1, 0)]
+    np.testing.assert_allclose(depth[6:14], expected, rtol=1e-5)
+    assert not depth[:6].any() and not depth[14:].any()

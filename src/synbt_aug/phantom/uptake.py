@@ -123,19 +123,26 @@ def _darker(varies: Tensor, pits: float) -> Tensor:
 
 
 def _depth(growth: Growth, grid: Grid) -> Tensor:
-    """Distance from the surface in mm, 0 outside: half a voxel in the outermost ones."""
+    """Distance from the surface in mm, 0 outside: half a voxel in the outermost ones.
+
+    The end of the grid is no surface: there the tumor goes on.
+    """
     depth = torch.zeros(grid.shape)
     box = bounding_box(growth.weight > 0.5)
     if box is not None:
-        # A margin of one voxel: a tumor that fills the box has its surface there.
+        # A margin of one voxel, so that there is an outside.
         wider = tuple(
             slice(max(b.start - 1, 0), min(b.stop + 1, n)) for b, n in zip(box, grid.shape)
         )
         inside = growth.weight[wider].numpy() > 0.5
-        found = ndimage.distance_transform_edt(inside, sampling=grid.spacing)
-        # From voxel to voxel, and the surface is half way.
-        found = (found - 0.5 * min(grid.spacing)).clip(0)
-        depth[wider] = torch.from_numpy(found.astype(np.float32))
+        found, nearest = ndimage.distance_transform_edt(
+            inside, sampling=grid.spacing, return_indices=True
+        )
+        # From voxel to voxel, and the surface is half a voxel nearer, along the way to it.
+        spacing = np.array(grid.spacing)[:, None, None, None]
+        way = (np.indices(inside.shape) - nearest) * spacing
+        half = 0.5 * (way**2 * spacing).sum(0) / np.maximum(found, 1e-6) ** 2
+        depth[wider] = torch.from_numpy((found - half).clip(0).astype(np.float32))
     return depth
 
 

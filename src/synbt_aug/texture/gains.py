@@ -36,7 +36,8 @@ from synbt_aug.tumor.zones import CORE, INTERIOR, LABEL, PERIPHERY, SHELL, Zones
 
 #: Version of the gains and of the noise, stored in recipes; raise it when a constant of this file,
 #: of `texture/detail.py`, `tumor/zones.py` or `signal/grain.py` changes, what the networks see
-#: (`in_steps`), or where what leaves a body runs (`tumor/fringe_courses.py`).
+#: (`in_steps`), or where what leaves a body runs (`tumor/fringe_courses.py`), or when
+#: what is drawn by default changes so much that figures of both are not to be mixed.
 CORRECTION = 22
 
 #: Limits of each gain: beyond, it would be the gains that paint.

@@ -117,19 +117,6 @@ def read_templates(path: str | Path) -> list[Template]:
     return templates
 
 
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _key(name: str) -> str:
-    return case_key(name) if name else ""
-
-
-def _member(index: int) -> str:
-    return f"signal_{index:05d}"
-
-
 def signal_of(signal: Tensor | StoredSignal) -> Tensor:
     """The voxels, float16, shape `(2, a, b, c)`, read where they are stored.
 
@@ -142,6 +129,24 @@ def signal_of(signal: Tensor | StoredSignal) -> Tensor:
 def stored_offset(template: Template) -> np.ndarray:
     """As the file holds it: float32, shape `(3,)`."""
     return np.array(template.offset_mm, dtype=np.float32)
+
+
+def stored_numbers(appearance: Appearance) -> np.ndarray:
+    """As the file holds them: float32, shape `(4,)`, NaN for what is not known."""
+    return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _key(name: str) -> str:
+    return case_key(name) if name else ""
+
+
+def _member(index: int) -> str:
+    return f"signal_{index:05d}"
 
 
 def _places(template: Template) -> np.ndarray:
@@ -157,11 +162,6 @@ def _courses(templates: Sequence[Template]) -> np.ndarray:
     for row, template in zip(rows, templates, strict=True):
         row[: len(template.course)] = template.course
     return rows
-
-
-def stored_numbers(appearance: Appearance) -> np.ndarray:
-    """As the file holds them: float32, shape `(4,)`, NaN for what is not known."""
-    return np.array([getattr(appearance, name) for name in _NUMBERS], dtype=np.float32)
 
 
 def _category(appearance: Appearance) -> int:

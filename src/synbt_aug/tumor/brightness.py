@@ -26,8 +26,9 @@ LARGEST_FACTOR = 2.5
 #: phantoms spread by half as much again as phantoms' own, a fifth too bright in the mean.
 FOLLOWS = 0.6
 
-#: What is drawn is multiplied by this, and what shows before contrast by the second: in slices
-#: drawn tumors stand out as much as 101 patients' after contrast, and as much before it.
+#: What is drawn is multiplied by this, and what shows before contrast by the second: so painted
+#: into phantoms the shipped bank's tumors stand out in slices about as much as 101 patients', after
+#: contrast and before it. Of other banks it is not known.
 DIMMER = 0.77
 BRIGHTER_PRE = 1.2
 
@@ -40,7 +41,7 @@ LEAST_OVER_NOISE = 15.0
 FAINTEST = 0.45
 
 #: Pre-contrast enhancement that is drawn at least, in reference ranges: where fat is dark (one of
-#: seventeen of the shipped bank's templates has less), and anywhere of templates that have as much.
+#: five of the shipped bank's templates has less), and anywhere of templates that have as much.
 FAINTEST_PRE, FAINTEST_PRE_ELSEWHERE = 0.15, 0.05
 
 #: Of what is drawn and what is drawn at least the mean of this power: few lie near the limit, and
